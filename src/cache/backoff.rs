@@ -1,0 +1,227 @@
+//! When the next attempt is due after a failure.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::error::{Class, Error, Kind};
+
+/// How long the layer waits between failed attempts to get a credential. Callers meanwhile get
+/// the error of the last attempt at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth::Backoff;
+///
+/// let patient = Backoff::default().transient(Duration::from_secs(1), Duration::from_secs(60));
+/// # let _ = patient;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    transient: Growth,
+    permanent: Growth,
+    longest_retry_after: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Growth {
+    first: Duration,
+    longest: Duration,
+}
+
+/// An attempt after a transient failure is never made sooner, whatever the jitter.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+impl Backoff {
+    /// After the n-th transient failure in a row (counted from 0) a random time between 50 ms and
+    /// `first` × 2ⁿ, but at most `longest` ("full jitter"). Default: 0.5 s and 30 s.
+    #[must_use]
+    pub fn transient(mut self, first: Duration, longest: Duration) -> Self {
+        self.transient = Growth { first, longest };
+        self
+    }
+
+    /// After the n-th permanent failure in a row `first` × 2ⁿ, but at most `longest`. Default: 2 s
+    /// and 60 s.
+    #[must_use]
+    pub fn permanent(mut self, first: Duration, longest: Duration) -> Self {
+        self.permanent = Growth { first, longest };
+        self
+    }
+
+    /// How long a server's `Retry-After` is honoured at most. Default: 5 min.
+    #[must_use]
+    pub fn longest_retry_after(mut self, longest: Duration) -> Self {
+        self.longest_retry_after = longest;
+        self
+    }
+
+    /// The time to the next attempt after `earlier` failures of this class in a row before it.
+    /// `draw` is a random number in `0.0..1.0`.
+    fn wait(&self, class: Class, earlier: u32, asked: Option<Duration>, draw: f64) -> Duration {
+        let wait = match class {
+            Class::Transient => self.transient.after(earlier).mul_f64(draw),
+            Class::Permanent | Class::LoginRequired => self.permanent.after(earlier),
+        };
+        let asked = asked.unwrap_or_default().min(self.longest_retry_after);
+        wait.max(asked).max(SHORTEST)
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            transient: Growth {
+                first: Duration::from_millis(500),
+                longest: Duration::from_secs(30),
+            },
+            permanent: Growth {
+                first: Duration::from_secs(2),
+                longest: Duration::from_secs(60),
+            },
+            longest_retry_after: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Growth {
+    fn after(self, earlier: u32) -> Duration {
+        let factor = 2u32.saturating_pow(earlier);
+        self.first.saturating_mul(factor).min(self.longest)
+    }
+}
+
+/// The failures since the last success.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    last: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    class: Class,
+    /// How many failures of this class came directly before.
+    earlier: u32,
+    since: SystemTime,
+    /// `None` means that no attempt is made until something else changes.
+    retry_at: Option<Instant>,
+}
+
+impl Failures {
+    /// Remembers a failure, and gives the error for those who waited for it.
+    pub(crate) fn record(
+        &mut self,
+        error: Error,
+        backoff: &Backoff,
+        (now, wall): (Instant, SystemTime),
+    ) -> Error {
+        let (class, asked) = match error.kind() {
+            Kind::Provider(error) => (error.class(), error.asked_to_wait()),
+            _ => (Class::Transient, None),
+        };
+        let (earlier, since) = match &self.last {
+            Some(last) if last.class == class => (last.earlier.saturating_add(1), last.since),
+            Some(last) => (0, last.since),
+            None => (0, wall),
+        };
+        let retry_at = match class {
+            Class::LoginRequired => None,
+            _ => Some(now + backoff.wait(class, earlier, asked, fastrand::f64())),
+        };
+        let error = error.retry_at(retry_at);
+        self.last = Some(Failure {
+            error: error.clone(),
+            class,
+            earlier,
+            since,
+            retry_at,
+        });
+        error
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.last = None;
+    }
+
+    /// The error to answer with while no attempt is due.
+    pub(crate) fn standing(&self, now: Instant) -> Option<Error> {
+        let last = self.last.as_ref()?;
+        let due = last.retry_at.is_some_and(|at| now >= at);
+        (!due).then(|| last.error.clone().remembered())
+    }
+
+    /// When the next attempt is due, if one is planned.
+    pub(crate) fn retry_at(&self) -> Option<Instant> {
+        self.last.as_ref()?.retry_at
+    }
+
+    /// Since when it fails, and why.
+    pub(crate) fn since(&self) -> Option<(SystemTime, &Error)> {
+        self.last.as_ref().map(|last| (last.since, &last.error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::error::ProviderError;
+
+    fn secs(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    /// Rule 3.
+    #[test]
+    fn transient_failures_wait_up_to_half_a_second_doubling_to_thirty() {
+        let backoff = Backoff::default();
+        let longest: Vec<_> = (0..9)
+            .map(|n| backoff.wait(Class::Transient, n, None, 1.0).as_secs_f64())
+            .collect();
+        assert_eq!(longest, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
+        assert_eq!(backoff.wait(Class::Transient, 9, None, 0.0), secs(0.05));
+        assert_eq!(
+            backoff.wait(Class::Transient, u32::MAX, None, 1.0),
+            secs(30.0)
+        );
+    }
+
+    /// Rule 3, P7.
+    #[test]
+    fn permanent_failures_wait_two_seconds_doubling_to_sixty_and_go_on() {
+        let backoff = Backoff::default();
+        let waits: Vec<_> = (0..7)
+            .map(|n| backoff.wait(Class::Permanent, n, None, 0.3).as_secs_f64())
+            .collect();
+        assert_eq!(waits, [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
+    }
+
+    /// P5.
+    #[test]
+    fn retry_after_is_honoured_up_to_five_minutes() {
+        let wait = |asked| Backoff::default().wait(Class::Transient, 0, Some(secs(asked)), 0.5);
+        assert_eq!(wait(0.0), secs(0.25));
+        assert_eq!(wait(7.0), secs(7.0));
+        assert_eq!(wait(86_400.0), secs(300.0));
+    }
+
+    #[test]
+    fn only_login_required_stops_attempts() {
+        let now = (Instant::now(), SystemTime::now());
+        let later = now.0 + secs(1_000_000.0);
+        let mut failures = Failures::default();
+        let mut fail = |error: ProviderError| {
+            let error = Error::new(Kind::Provider(Arc::new(error)));
+            failures.record(error, &Backoff::default(), now);
+            (
+                failures.standing(now.0).is_some(),
+                failures.standing(later).is_some(),
+            )
+        };
+        assert_eq!(fail(ProviderError::transient("x")), (true, false));
+        assert_eq!(fail(ProviderError::permanent("x")), (true, false));
+        assert_eq!(fail(ProviderError::login_required("x")), (true, true));
+    }
+}

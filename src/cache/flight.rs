@@ -1,0 +1,228 @@
+//! The one refresh in progress, and those who wait for it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    runtime,
+    sync::watch,
+    task::AbortHandle,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    shared::{Acquired, Cache},
+    snapshot::Snapshot,
+};
+use crate::{
+    challenge::Challenge,
+    credential::Credential,
+    error::{Error, Kind, ProviderError},
+    provider::{FlightControl, Issued, Reason, RefreshContext},
+};
+
+/// Waiters are answered by the flight at its deadline. Should it not run any more (its runtime is
+/// there, but nobody drives it), they help themselves so much later.
+const GRACE: Duration = Duration::from_millis(100);
+
+tokio::task_local! {
+    /// The cache for which the current task gets a credential.
+    static REFRESHING: usize;
+}
+
+/// A refresh in progress. It runs in a task of its own, so no caller's end is its end.
+pub(crate) struct Flight<C> {
+    pub(crate) reason: Reason,
+    /// The session (see the cache) it was started in. What it brings into a later one is not used.
+    pub(crate) session: u64,
+    pub(crate) started_at: Instant,
+    pub(crate) control: Arc<FlightControl>,
+    landed: watch::Receiver<Option<Landed<C>>>,
+    /// A credential that came after the log-out, for the one who logs out.
+    unwanted: Mutex<Option<C>>,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+/// How a flight ended, for those who waited.
+#[derive(Clone)]
+pub(crate) enum Landed<C> {
+    Published(Arc<Snapshot<C>>),
+    Failed(Error),
+    /// The session ended meanwhile: look at the cache again.
+    Superseded,
+}
+
+impl<C: Credential> Flight<C> {
+    /// Prepares a flight. The closure starts it; the cache calls that when it holds no lock, for a
+    /// runtime that is shutting down drops a new task at once, and with it the landing.
+    ///
+    /// # Errors
+    /// There is no runtime.
+    pub(super) fn prepare(
+        cache: &Arc<Cache<C>>,
+        (reason, session): (Reason, u64),
+        previous: Option<C>,
+        challenges: Vec<Challenge>,
+        refresh_timeout: Duration,
+    ) -> Result<(Arc<Self>, impl FnOnce() + Send + 'static), Error> {
+        let runtime = runtime::Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
+        let (waiters, landed) = watch::channel(None);
+        let started_at = Instant::now();
+        let control = Arc::new(FlightControl::new(cache.id(), started_at + refresh_timeout));
+        let flight = Arc::new(Self {
+            reason,
+            session,
+            started_at,
+            control: Arc::clone(&control),
+            landed,
+            unwanted: Mutex::new(None),
+            task: Mutex::new(None),
+        });
+        let context = RefreshContext::new(reason, previous, challenges, control);
+        let landing = Landing {
+            cache: Arc::clone(cache),
+            flight: Arc::clone(&flight),
+            waiters,
+            done: false,
+        };
+        let start = {
+            let flight = Arc::clone(&flight);
+            move || {
+                let id = landing.cache.id();
+                let task = runtime.spawn(REFRESHING.scope(id, fly(landing, context)));
+                *lock(&flight.task) = Some(task.abort_handle());
+            }
+        };
+        Ok((flight, start))
+    }
+
+    /// Whether the task that asks works for that refresh itself, so that waiting would never end.
+    pub(crate) fn is_awaited_by_itself(cache: &Cache<C>) -> bool {
+        REFRESHING.try_with(|id| *id == cache.id()).unwrap_or(false)
+    }
+
+    /// Whether it should have ended by itself long ago: nobody drives its task.
+    pub(crate) fn is_lost(&self) -> bool {
+        !self.control.is_committed() && Instant::now() > self.control.deadline + GRACE
+    }
+
+    /// Ends a lost flight.
+    pub(super) fn abort(&self) {
+        if let Some(task) = lock(&self.task).take() {
+            task.abort();
+        }
+    }
+
+    /// Waits until the task has ended, and takes a credential that nobody wanted any more.
+    pub(super) async fn ended(&self) -> Option<C> {
+        let mut landed = self.landed.clone();
+        while landed.changed().await.is_ok() {}
+        lock(&self.unwanted).take()
+    }
+
+    pub(super) fn keep_unwanted(&self, credential: C) {
+        *lock(&self.unwanted) = Some(credential);
+    }
+
+    async fn landed(&self) -> Landed<C> {
+        let mut landed = self.landed.clone();
+        let wait = landed.wait_for(Option::is_some);
+        match timeout_at(self.control.deadline + GRACE, wait).await {
+            Ok(Ok(landed)) => landed.clone().unwrap_or(Landed::Superseded),
+            Ok(Err(_)) => Landed::Failed(Error::new(Kind::Stopped)),
+            Err(_) => Landed::Failed(Error::new(Kind::Timeout)),
+        }
+    }
+}
+
+/// The task: asks the provider, and tells the cache.
+async fn fly<C: Credential>(landing: Landing<C>, context: RefreshContext<C>) {
+    let provider = Arc::clone(landing.cache.provider());
+    let control = Arc::clone(&landing.flight.control);
+    let mut exchange = provider.issue(context);
+    let mut answer = timeout_at(control.deadline, &mut exchange).await.ok();
+    if answer.is_none() && control.is_committed() {
+        landing.overdue();
+        answer = Some((&mut exchange).await);
+    }
+    // What the provider holds is let go before callers hear of it.
+    drop(exchange);
+    landing.land(match answer {
+        Some(answer) => answer.map_err(|error| Error::new(Kind::Provider(Arc::new(error)))),
+        None => Err(Error::new(Kind::Timeout)),
+    });
+}
+
+/// Brings the answer to the cache and the waiters, also if the task is ended before it has one.
+struct Landing<C: Credential> {
+    cache: Arc<Cache<C>>,
+    flight: Arc<Flight<C>>,
+    waiters: watch::Sender<Option<Landed<C>>>,
+    done: bool,
+}
+
+impl<C: Credential> Landing<C> {
+    fn land(mut self, answer: Result<Issued<C>, Error>) {
+        self.done = true;
+        let landed = self.cache.land(&self.flight, answer);
+        self.waiters.send_replace(Some(landed));
+    }
+
+    /// The deadline has passed, but the answer is on its way.
+    fn overdue(&self) {
+        let error = self.cache.overdue();
+        self.waiters.send_replace(Some(Landed::Failed(error)));
+    }
+}
+
+impl<C: Credential> Drop for Landing<C> {
+    fn drop(&mut self) {
+        if !self.done {
+            let landed = self
+                .cache
+                .land(&self.flight, Err(Error::new(Kind::Stopped)));
+            self.waiters.send_replace(Some(landed));
+        }
+    }
+}
+
+/// A place among those who wait for a flight.
+pub(crate) struct Wait<C> {
+    pub(crate) cache: Arc<Cache<C>>,
+    pub(crate) flight: Arc<Flight<C>>,
+    /// What serves if the flight fails, while it is valid.
+    pub(crate) fallback: Option<Arc<Snapshot<C>>>,
+}
+
+impl<C: Credential> Wait<C> {
+    /// Waits for the flight, at the longest until its deadline.
+    pub(crate) async fn outcome(mut self) -> Result<Arc<Snapshot<C>>, Error> {
+        loop {
+            match self.flight.landed().await {
+                Landed::Published(snapshot) => return Ok(snapshot),
+                Landed::Failed(error) => {
+                    return match self.fallback {
+                        Some(fallback) if self.cache.is_usable(&fallback) => Ok(fallback),
+                        _ => Err(error),
+                    };
+                }
+                Landed::Superseded => match self.cache.acquire() {
+                    Acquired::Ready(snapshot) => return Ok(snapshot),
+                    Acquired::Failed(error) => return Err(error),
+                    Acquired::Wait(wait) => self = wait,
+                },
+            }
+        }
+    }
+}
+
+/// The error of a provider that took too long to undo things at log-out.
+pub(crate) fn forget_timed_out() -> ProviderError {
+    ProviderError::transient("the provider did not answer within the refresh timeout")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,215 @@
+//! When a credential is to be refreshed, and when it has expired.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::provider::Lifetime;
+
+/// A lifetime longer than this is as good as endless, and can be added to any clock.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// The time between the arrival of a credential and a refresh because of its lifetime. It keeps a
+/// lifetime of nothing from becoming a loop.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// How far the system's clock may run ahead of the monotonic one before that counts as time
+/// passed: a machine was suspended, or somebody set the clock.
+const DRIFT: Duration = Duration::from_secs(2);
+
+/// The moments in the life of a credential, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expiry {
+    /// From here on one caller starts a refresh, and nobody waits for it.
+    pub(crate) early_at: Instant,
+    /// From here on callers wait for the refresh.
+    pub(crate) wait_at: Instant,
+    /// From here on the credential is not used any more.
+    pub(crate) expires_at: Instant,
+}
+
+/// Where in its life a credential is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing to do, until the given moment at most.
+    Fresh(Option<Instant>),
+    /// To be refreshed without waiting.
+    Early(Instant),
+    /// To be refreshed, and waited for; it serves if that fails.
+    Closing(Instant),
+    Expired,
+}
+
+impl Expiry {
+    /// The moments for a credential that was requested and has arrived at the given times, or
+    /// `None` if it does not expire. `draw` is a random number in `0.0..1.0`, which spreads the
+    /// early refreshes of many processes.
+    pub(crate) fn new(
+        lifetime: Lifetime,
+        default_lifetime: Option<Duration>,
+        early_refresh: Option<Duration>,
+        requested_at: Instant,
+        (arrived_at, arrived_wall): (Instant, SystemTime),
+        draw: f64,
+    ) -> Option<Self> {
+        let (base, lifetime) = match (lifetime, default_lifetime) {
+            (Lifetime::Permanent, _) | (Lifetime::Unknown, None) => return None,
+            (Lifetime::In(lifetime), _) | (Lifetime::Unknown, Some(lifetime)) => {
+                (requested_at, lifetime)
+            }
+            (Lifetime::At(moment), _) => (
+                arrived_at,
+                moment.duration_since(arrived_wall).unwrap_or_default(),
+            ),
+        };
+        let lifetime = lifetime.min(LONGEST);
+        let wait_margin = Duration::from_secs(10).min(lifetime / 20);
+        let early_margin = match early_refresh {
+            Some(longest) => longest.min(lifetime * 2 / 5).mul_f64(1.0 - draw / 4.0),
+            None => Duration::ZERO,
+        }
+        .max(wait_margin);
+
+        let earliest = arrived_at + SHORTEST;
+        Some(Self {
+            early_at: (base + (lifetime - early_margin)).max(earliest),
+            wait_at: (base + (lifetime - wait_margin)).max(earliest),
+            expires_at: (base + lifetime).max(earliest),
+        })
+    }
+
+    /// The same credential came again, so asking early once more would bring nothing.
+    pub(crate) fn without_early(mut self) -> Self {
+        self.early_at = self.wait_at;
+        self
+    }
+
+    pub(crate) fn phase(&self, now: Instant) -> Phase {
+        if now < self.early_at {
+            Phase::Fresh(Some(self.early_at))
+        } else if now < self.wait_at {
+            Phase::Early(self.wait_at)
+        } else if now < self.expires_at {
+            Phase::Closing(self.expires_at)
+        } else {
+            Phase::Expired
+        }
+    }
+}
+
+/// How much time the monotonic clock has missed since both clocks were read together: it stands
+/// still while a machine is suspended. A system clock that was set forward looks the same, which
+/// costs one refresh; one that was set back is ignored.
+pub(crate) fn missed_time(
+    since: (Instant, SystemTime),
+    (now, wall): (Instant, SystemTime),
+) -> Duration {
+    let by_wall = wall.duration_since(since.1).unwrap_or_default();
+    let missed = by_wall.saturating_sub(now.saturating_duration_since(since.0));
+    if missed > DRIFT {
+        missed.min(LONGEST)
+    } else {
+        Duration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times() -> (Instant, SystemTime) {
+        (Instant::now(), SystemTime::now())
+    }
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn expiry(lifetime: Lifetime, draw: f64) -> (Instant, Expiry) {
+        let now = times();
+        let early = Some(secs(300));
+        (
+            now.0,
+            Expiry::new(lifetime, None, early, now.0, now, draw).unwrap(),
+        )
+    }
+
+    /// Rule 12.
+    #[test]
+    fn early_refresh_starts_at_five_minutes_or_two_fifths_less_a_quarter_at_most() {
+        let (now, long) = expiry(Lifetime::In(secs(3600)), 0.0);
+        assert_eq!(long.early_at, now + secs(3300));
+        assert_eq!(long.wait_at, now + secs(3590));
+        assert_eq!(long.expires_at, now + secs(3600));
+        let (now, spread) = expiry(Lifetime::In(secs(3600)), 1.0);
+        assert_eq!(spread.early_at, now + secs(3375));
+        let (now, short) = expiry(Lifetime::In(secs(100)), 0.0);
+        assert_eq!(short.early_at, now + secs(60));
+        assert_eq!(short.wait_at, now + secs(95));
+    }
+
+    /// Rule 11, P8.
+    #[test]
+    fn no_lifetime_asks_for_a_refresh_within_a_second_of_its_arrival() {
+        for millis in [0, 1, 10, 500, 999, 1000, 1001] {
+            let (now, expiry) = expiry(Lifetime::In(Duration::from_millis(millis)), 0.0);
+            assert!(expiry.early_at >= now + SHORTEST, "{millis} ms");
+            assert!(expiry.early_at <= expiry.wait_at && expiry.wait_at <= expiry.expires_at);
+        }
+        let (now, past) = expiry(Lifetime::At(SystemTime::UNIX_EPOCH), 0.0);
+        assert_eq!(past.expires_at, now + SHORTEST);
+    }
+
+    /// Rule 11, P9.
+    #[test]
+    fn an_absurd_lifetime_is_an_endless_one() {
+        let (now, expiry) = expiry(Lifetime::In(Duration::MAX), 0.5);
+        assert_eq!(expiry.expires_at, now + LONGEST);
+        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+        let (now, far) = self::expiry(Lifetime::At(far), 0.5);
+        assert!(matches!(far.phase(now), Phase::Fresh(_)));
+    }
+
+    /// Rule 11.
+    #[test]
+    fn the_lifetime_counts_from_the_request_not_from_the_answer() {
+        let (arrived, wall) = times();
+        let requested = arrived - secs(3);
+        let lifetime = Lifetime::In(secs(100));
+        let expiry = Expiry::new(lifetime, None, None, requested, (arrived, wall), 0.0).unwrap();
+        assert_eq!(expiry.expires_at, arrived + secs(97));
+    }
+
+    #[test]
+    fn the_default_lifetime_is_for_credentials_without_one() {
+        let now = times();
+        let set = Some(secs(60));
+        let unknown = Expiry::new(Lifetime::Unknown, set, None, now.0, now, 0.0).unwrap();
+        assert_eq!(unknown.expires_at, now.0 + secs(60));
+        assert_eq!(
+            Expiry::new(Lifetime::Permanent, set, None, now.0, now, 0.0),
+            None
+        );
+        assert_eq!(
+            Expiry::new(Lifetime::Unknown, None, None, now.0, now, 0.0),
+            None
+        );
+    }
+
+    /// P11.
+    #[test]
+    fn time_that_the_monotonic_clock_missed_counts() {
+        let (mono, wall) = times();
+        let missed = |by_mono, by_wall| {
+            missed_time((mono, wall), (mono + secs(by_mono), wall + secs(by_wall)))
+        };
+        assert_eq!(missed(10, 10), Duration::ZERO);
+        assert_eq!(
+            missed(10, 12),
+            Duration::ZERO,
+            "two clocks never agree exactly"
+        );
+        assert_eq!(missed(10, 3610), secs(3600));
+        assert_eq!(missed(3610, 10), Duration::ZERO);
+        let set_back = missed_time((mono, wall), (mono + secs(5), wall - secs(3600)));
+        assert_eq!(set_back, Duration::ZERO);
+    }
+}

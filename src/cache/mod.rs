@@ -1,0 +1,28 @@
+//! The shared credential: one snapshot for all readers, one flight for all who wait.
+//!
+//! `Cache` is the meeting point. Its rules are in files of their own, which know nothing of
+//! locks and tasks: when a credential is looked at again (`freshness`), when the next attempt is
+//! due after a failure (`backoff`), and how many refreshes rejections may cause (`budget`).
+
+mod backoff;
+mod budget;
+mod flight;
+mod freshness;
+mod handle;
+mod settings;
+mod shared;
+mod snapshot;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    backoff::Backoff,
+    handle::{Current, Handle},
+    status::Status,
+};
+pub(crate) use self::{
+    flight::Wait,
+    shared::{Acquired, Cache, Refused, Rejected},
+    snapshot::Snapshot,
+};

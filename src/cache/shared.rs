@@ -1,0 +1,547 @@
+//! The meeting point of all who use one credential.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::{
+    runtime,
+    time::{Instant, timeout},
+};
+
+use super::{
+    backoff::Failures,
+    budget::Budget,
+    flight::{Flight, Landed, Wait, forget_timed_out},
+    freshness::{Expiry, Phase},
+    settings::Settings,
+    snapshot::Snapshot,
+    status::Status,
+};
+use crate::{
+    challenge::Challenge,
+    credential::Credential,
+    error::{Error, Kind},
+    provider::{ErasedProvider, ForgetContext, Issued, Lifetime, Reason},
+};
+
+/// One credential, shared by all services, clones and threads that use it.
+///
+/// Readers compare `version` and load `current`, without a lock. Everything else happens under
+/// the lock of `state`, which is never held across an `.await` or a call to the provider.
+pub(crate) struct Cache<C> {
+    /// Changes whenever `current` does.
+    version: AtomicU64,
+    current: ArcSwapOption<Snapshot<C>>,
+    /// The latest generation that something accepted.
+    accepted: AtomicU64,
+    provider: Arc<dyn ErasedProvider<C>>,
+    /// Replaced by tests of a machine that was suspended.
+    pub(super) wall_clock: fn() -> SystemTime,
+    state: Mutex<State<C>>,
+}
+
+struct State<C> {
+    settings: Settings,
+    /// The number of the last credential.
+    generation: u64,
+    /// Whether the provider was asked for what it has at hand.
+    asked_for_initial: bool,
+    flight: Option<Arc<Flight<C>>>,
+    failures: Failures,
+    budget: Budget,
+    /// Why the current credential must not be used any more.
+    condemned: Option<Reason>,
+    logged_out: bool,
+    /// Ended by a log-out and by new credentials from outside: what a refresh brings that was
+    /// started before is not used.
+    session: u64,
+    /// What must wait until the lock is released.
+    deferred: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// What a caller who needs a credential gets.
+pub(crate) enum Acquired<C> {
+    Ready(Arc<Snapshot<C>>),
+    Wait(Wait<C>),
+    Failed(Error),
+}
+
+/// What follows from a rejection.
+pub(crate) enum Rejected<C> {
+    /// There is a newer credential already.
+    Newer(Arc<Snapshot<C>>),
+    Wait(Wait<C>),
+    Refused(Refused),
+}
+
+/// Why a rejection leads to no refresh.
+pub(crate) enum Refused {
+    /// The credential never changes.
+    Permanent,
+    /// Too many rejections lately; the next refresh because of one is due then.
+    Budget(Instant),
+    Failed(Error),
+}
+
+impl<C: Credential> Cache<C> {
+    pub(crate) fn new(provider: Arc<dyn ErasedProvider<C>>) -> Self {
+        Self {
+            version: AtomicU64::new(0),
+            current: ArcSwapOption::empty(),
+            accepted: AtomicU64::new(0),
+            provider,
+            wall_clock: SystemTime::now,
+            state: Mutex::new(State {
+                settings: Settings::default(),
+                generation: 0,
+                asked_for_initial: false,
+                flight: None,
+                failures: Failures::default(),
+                budget: Budget::default(),
+                condemned: None,
+                logged_out: false,
+                session: 0,
+                deferred: Vec::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut Settings)) {
+        self.locked(|state| change(&mut state.settings));
+    }
+
+    pub(crate) fn provider(&self) -> &Arc<dyn ErasedProvider<C>> {
+        &self.provider
+    }
+
+    /// Tells this cache from all others that live.
+    pub(crate) fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Whether this is the snapshot in use, and can be used without further question.
+    #[inline]
+    pub(crate) fn is_fresh(&self, snapshot: &Snapshot<C>) -> bool {
+        self.version.load(Ordering::Acquire) == snapshot.version && snapshot.is_undoubted()
+    }
+
+    /// The credential in use, or what a caller has to wait for. Starts a refresh if one is due.
+    pub(crate) fn acquire(self: &Arc<Self>) -> Acquired<C> {
+        if let Some(current) = &*self.current.load()
+            && current.is_undoubted()
+        {
+            return Acquired::Ready(Arc::clone(current));
+        }
+        self.locked(|state| self.acquire_slowly(state))
+    }
+
+    /// The last credential known, usable or not.
+    pub(crate) fn last(&self) -> Option<Arc<Snapshot<C>>> {
+        self.current.load_full()
+    }
+
+    /// Something accepted this credential.
+    #[inline]
+    pub(crate) fn accept(&self, generation: u64) {
+        // Reading first keeps the word in every processor's cache.
+        if self.accepted.load(Ordering::Relaxed) < generation {
+            self.accepted.fetch_max(generation, Ordering::Relaxed);
+        }
+    }
+
+    /// A server rejected this generation. Starts a refresh unless there is a reason not to.
+    pub(crate) fn reject(
+        self: &Arc<Self>,
+        generation: u64,
+        challenges: Vec<Challenge>,
+    ) -> Rejected<C> {
+        let acquired = self.locked(|state| match self.current.load_full() {
+            Some(current) if current.generation == generation => {
+                let flight = self.refresh_rejected(state, &current, challenges)?;
+                Ok(self.wait(flight, None))
+            }
+            _ => Ok(self.acquire_slowly(state)),
+        });
+        match acquired {
+            Ok(Acquired::Ready(snapshot)) => Rejected::Newer(snapshot),
+            Ok(Acquired::Wait(wait)) => Rejected::Wait(wait),
+            Ok(Acquired::Failed(error)) => Rejected::Refused(Refused::Failed(error)),
+            Err(refused) => Rejected::Refused(refused),
+        }
+    }
+
+    /// A server rejected this generation, and nobody asks for a refresh because of it.
+    pub(crate) fn note_rejection(&self, generation: u64) {
+        self.locked(|state| {
+            if self.is_current(generation) {
+                state.budget.rejected(Instant::now());
+            }
+        });
+    }
+
+    /// A server refused this generation, says a user: it is not used any more, if rejections may
+    /// still cause refreshes.
+    pub(crate) fn condemn_rejected(&self, generation: u64) {
+        self.locked(|state| {
+            let now = Instant::now();
+            let Some(current) = self.current.load_full() else {
+                return;
+            };
+            if current.generation != generation
+                || current.permanent
+                || state.condemned.is_some()
+                || self.flight(state).is_some()
+                || state.failures.standing(now).is_some()
+            {
+                return;
+            }
+            if self.spend_on(state, &current, now).is_ok() {
+                state.condemned = Some(Reason::Rejected);
+                current.doubt();
+            }
+        });
+    }
+
+    /// The current credential is not used any more.
+    pub(crate) fn invalidate(&self) {
+        self.locked(|state| {
+            if let Some(current) = &*self.current.load() {
+                state.condemned = Some(Reason::Invalidated);
+                current.doubt();
+            }
+        });
+    }
+
+    /// Uses a credential that came from outside, and ends whatever stood in the way of one.
+    pub(crate) fn seed(&self, issued: Issued<C>) {
+        self.locked(|state| {
+            state.session += 1;
+            state.asked_for_initial = true;
+            state.logged_out = false;
+            state.budget = Budget::default();
+            self.publish(state, issued, Instant::now(), None);
+        });
+    }
+
+    /// Allows refreshes again, after a log-out or after the provider asked for a new login.
+    pub(crate) fn resume(&self) {
+        self.locked(|state| {
+            state.logged_out = false;
+            state.failures.clear();
+        });
+    }
+
+    /// Logs out. See [`Handle::forget`](super::Handle::forget).
+    pub(crate) async fn forget(self: &Arc<Self>) -> Result<(), Error> {
+        let (last, flight, time) = self.locked(|state| {
+            state.session += 1;
+            state.asked_for_initial = true;
+            state.logged_out = true;
+            state.condemned = None;
+            state.failures.clear();
+            state.budget = Budget::default();
+            let last = self.current.swap(None);
+            self.version.fetch_add(1, Ordering::Release);
+            (last, self.flight(state), state.settings.refresh_timeout)
+        });
+        let mut credentials: Vec<_> = last.iter().map(|last| last.credential.clone()).collect();
+        let runtime = runtime::Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
+        let provider = Arc::clone(&self.provider);
+        // A task of its own: whoever loses interest must not keep tokens from being revoked.
+        let task = runtime.spawn(async move {
+            if let Some(flight) = flight {
+                credentials.extend(flight.ended().await);
+            }
+            timeout(time, provider.forget(ForgetContext::new(credentials)))
+                .await
+                .unwrap_or_else(|_| Err(forget_timed_out()))
+        });
+        match task.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Error::new(Kind::Forget(Arc::new(error)))),
+            Err(_) => Err(Error::new(Kind::Stopped)),
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.locked(|state| {
+            let flight = self.flight(state);
+            Status::new(
+                self.current.load().as_deref(),
+                state.condemned.is_some(),
+                self.now(),
+                flight.map(|flight| flight.reason),
+                &state.failures,
+                state.logged_out,
+            )
+        })
+    }
+
+    /// Whether a credential is valid still, for those whose refresh has failed.
+    pub(super) fn is_usable(&self, snapshot: &Snapshot<C>) -> bool {
+        self.locked(|state| {
+            self.is_current(snapshot.generation)
+                && state.condemned.is_none()
+                && snapshot.phase(self.now()) != Phase::Expired
+        })
+    }
+
+    /// The answer of a flight.
+    pub(super) fn land(
+        &self,
+        flight: &Arc<Flight<C>>,
+        answer: Result<Issued<C>, Error>,
+    ) -> Landed<C> {
+        self.locked(|state| {
+            let landing = state.flight.take_if(|other| Arc::ptr_eq(other, flight));
+            let wanted = landing.is_some() && flight.session == state.session;
+            match answer {
+                Ok(issued) if wanted => Landed::Published(self.publish(
+                    state,
+                    issued,
+                    flight.started_at,
+                    Some(flight.reason),
+                )),
+                Err(error) if wanted => Landed::Failed(self.fail(state, error)),
+                Ok(issued) => {
+                    flight.keep_unwanted(issued.into_credential());
+                    Landed::Superseded
+                }
+                Err(_) => Landed::Superseded,
+            }
+        })
+    }
+
+    /// A flight passed its deadline, but goes on.
+    pub(super) fn overdue(&self) -> Error {
+        self.locked(|state| self.fail(state, Error::new(Kind::Timeout)))
+    }
+
+    fn acquire_slowly(self: &Arc<Self>, state: &mut State<C>) -> Acquired<C> {
+        if state.logged_out {
+            return Acquired::Failed(Error::new(Kind::LoggedOut));
+        }
+        if !state.asked_for_initial {
+            state.asked_for_initial = true;
+            if let Some(issued) = self.provider.initial() {
+                self.publish(state, issued, Instant::now(), None);
+            }
+        }
+        let now = self.now();
+        let Some(current) = self.current.load_full() else {
+            return self.need(state, Reason::First, None, now.0);
+        };
+        if let Some(reason) = state.condemned {
+            return self.need(state, reason, None, now.0);
+        }
+        match current.phase(now) {
+            Phase::Fresh(until) => {
+                current.look_again(until, now.0);
+                Acquired::Ready(current)
+            }
+            Phase::Early(until) => {
+                if self.flight(state).is_none() && state.failures.standing(now.0).is_none() {
+                    // Without a runtime it goes on as if early refresh were off.
+                    let _ = self.take_off(state, Reason::Early, Vec::new());
+                }
+                let next = state.failures.retry_at().filter(|at| *at > now.0);
+                current.look_again(Some(next.map_or(until, |at| at.min(until))), now.0);
+                Acquired::Ready(current)
+            }
+            Phase::Closing(_) => {
+                if self.flight(state).is_none() && state.failures.standing(now.0).is_some() {
+                    return Acquired::Ready(current);
+                }
+                self.need(state, Reason::Expired, Some(current), now.0)
+            }
+            Phase::Expired => self.need(state, Reason::Expired, None, now.0),
+        }
+    }
+
+    /// The refresh that the rejection of the current credential leads to.
+    fn refresh_rejected(
+        self: &Arc<Self>,
+        state: &mut State<C>,
+        current: &Snapshot<C>,
+        challenges: Vec<Challenge>,
+    ) -> Result<Arc<Flight<C>>, Refused> {
+        if current.permanent {
+            return Err(Refused::Permanent);
+        }
+        let now = Instant::now();
+        if let Some(flight) = self.flight(state) {
+            state.budget.rejected(now);
+            return Ok(flight);
+        }
+        if let Some(error) = state.failures.standing(now) {
+            state.budget.rejected(now);
+            return Err(Refused::Failed(error));
+        }
+        if state.condemned.is_none() {
+            self.spend_on(state, current, now)
+                .map_err(Refused::Budget)?;
+        }
+        self.take_off(state, Reason::Rejected, challenges)
+            .map_err(Refused::Failed)
+    }
+
+    /// A caller who must wait: joins the flight, or starts it if an attempt is due.
+    fn need(
+        self: &Arc<Self>,
+        state: &mut State<C>,
+        reason: Reason,
+        fallback: Option<Arc<Snapshot<C>>>,
+        now: Instant,
+    ) -> Acquired<C> {
+        let flight = match self.flight(state) {
+            Some(flight) => flight,
+            None => match state.failures.standing(now) {
+                Some(error) => return Acquired::Failed(error),
+                None => match self.take_off(state, reason, Vec::new()) {
+                    Ok(flight) => flight,
+                    Err(error) => return Acquired::Failed(error),
+                },
+            },
+        };
+        self.wait(flight, fallback)
+    }
+
+    fn wait(
+        self: &Arc<Self>,
+        flight: Arc<Flight<C>>,
+        fallback: Option<Arc<Snapshot<C>>>,
+    ) -> Acquired<C> {
+        if Flight::is_awaited_by_itself(self) {
+            return Acquired::Failed(Error::new(Kind::OwnTokenRequest));
+        }
+        Acquired::Wait(Wait {
+            cache: Arc::clone(self),
+            flight,
+            fallback,
+        })
+    }
+
+    /// The flight in progress.
+    fn flight(&self, state: &mut State<C>) -> Option<Arc<Flight<C>>> {
+        if let Some(lost) = state.flight.take_if(|flight| flight.is_lost()) {
+            state.deferred.push(Box::new(move || lost.abort()));
+        }
+        state.flight.clone()
+    }
+
+    fn take_off(
+        self: &Arc<Self>,
+        state: &mut State<C>,
+        reason: Reason,
+        challenges: Vec<Challenge>,
+    ) -> Result<Arc<Flight<C>>, Error> {
+        let previous = self
+            .current
+            .load()
+            .as_ref()
+            .map(|last| last.credential.clone());
+        let time = state.settings.refresh_timeout;
+        let (flight, start) =
+            Flight::prepare(self, (reason, state.session), previous, challenges, time)?;
+        state.flight = Some(Arc::clone(&flight));
+        state.deferred.push(Box::new(start));
+        Ok(flight)
+    }
+
+    /// Spends from the budget of rejections.
+    fn spend_on(
+        &self,
+        state: &mut State<C>,
+        current: &Snapshot<C>,
+        now: Instant,
+    ) -> Result<(), Instant> {
+        let accepted = self.accepted.load(Ordering::Relaxed) >= current.generation;
+        state.budget.spend(accepted, now)
+    }
+
+    fn publish(
+        &self,
+        state: &mut State<C>,
+        issued: Issued<C>,
+        requested_at: Instant,
+        reason: Option<Reason>,
+    ) -> Arc<Snapshot<C>> {
+        let arrived = self.now();
+        let lifetime = issued.lifetime();
+        let mut expiry = Expiry::new(
+            lifetime,
+            state.settings.default_lifetime,
+            state.settings.early_refresh,
+            requested_at,
+            arrived,
+            fastrand::f64(),
+        );
+        let credential = issued.into_credential();
+        let last = self.current.load_full();
+        let generation = match last.filter(|last| last.credential.is_same(&credential)) {
+            Some(last) => {
+                if reason == Some(Reason::Early) {
+                    expiry = expiry.map(Expiry::without_early);
+                }
+                last.generation
+            }
+            None => {
+                state.generation += 1;
+                state.budget.published(arrived.0);
+                state.generation
+            }
+        };
+        state.condemned = None;
+        state.failures.clear();
+        let version = self.version.load(Ordering::Relaxed) + 1;
+        let permanent = lifetime == Lifetime::Permanent;
+        let snapshot = Arc::new(Snapshot::new(
+            (version, generation),
+            credential,
+            permanent,
+            expiry,
+            arrived,
+        ));
+        self.current.store(Some(Arc::clone(&snapshot)));
+        self.version.store(version, Ordering::Release);
+        snapshot
+    }
+
+    fn fail(&self, state: &mut State<C>, error: Error) -> Error {
+        let State {
+            settings, failures, ..
+        } = state;
+        failures.record(error, &settings.backoff, self.now())
+    }
+
+    fn is_current(&self, generation: u64) -> bool {
+        self.current
+            .load()
+            .as_ref()
+            .is_some_and(|current| current.generation == generation)
+    }
+
+    fn now(&self) -> (Instant, SystemTime) {
+        (Instant::now(), (self.wall_clock)())
+    }
+
+    /// Runs something under the lock, and then what it deferred.
+    fn locked<T>(&self, work: impl FnOnce(&mut State<C>) -> T) -> T {
+        // Nothing under the lock can leave the state half changed by a panic: what users write
+        // (`initial`, `is_same`, `clone`) is called before anything is changed.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = work(&mut state);
+        let deferred = std::mem::take(&mut state.deferred);
+        drop(state);
+        for work in deferred {
+            work();
+        }
+        result
+    }
+}

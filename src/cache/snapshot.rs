@@ -1,0 +1,109 @@
+//! The credential in use, as all readers see it.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::freshness::{Expiry, Phase, missed_time};
+
+/// How often the two clocks are compared, in time that the monotonic one sees.
+const CLOCK_CHECK: Duration = Duration::from_millis(100);
+
+/// A credential in use. It never changes but for the time of the next look.
+pub(crate) struct Snapshot<C> {
+    /// Which publication this is: the word that readers compare.
+    pub(crate) version: u64,
+    /// Which credential this is. A refresh that brought the same credential again makes a new
+    /// version of the same generation.
+    pub(crate) generation: u64,
+    pub(crate) credential: C,
+    /// Its rejection is final.
+    pub(crate) permanent: bool,
+    pub(crate) expiry: Option<Expiry>,
+    /// Both clocks at its arrival.
+    pub(crate) arrived: (Instant, SystemTime),
+    /// Up to this moment (in nanoseconds since its arrival) readers use it without further
+    /// question. Then one of them looks closer, and sets it anew.
+    look_at: AtomicU64,
+}
+
+impl<C> Snapshot<C> {
+    pub(crate) fn new(
+        (version, generation): (u64, u64),
+        credential: C,
+        permanent: bool,
+        expiry: Option<Expiry>,
+        arrived: (Instant, SystemTime),
+    ) -> Self {
+        let snapshot = Self {
+            version,
+            generation,
+            credential,
+            permanent,
+            expiry,
+            arrived,
+            look_at: AtomicU64::new(u64::MAX),
+        };
+        snapshot.look_again(expiry.map(|expiry| expiry.early_at), arrived.0);
+        snapshot
+    }
+
+    /// Whether it can be used without further question. Reads the clock once, and not at all for
+    /// a credential that does not expire.
+    #[inline]
+    pub(crate) fn is_undoubted(&self) -> bool {
+        let look_at = self.look_at.load(Ordering::Relaxed);
+        look_at == u64::MAX || self.nanos(Instant::now()) < look_at
+    }
+
+    /// Plans the next look, at the given moment or before.
+    pub(crate) fn look_again(&self, at: Option<Instant>, now: Instant) {
+        let look_at = match at {
+            Some(at) => self.nanos(at.min(now + CLOCK_CHECK)),
+            None => u64::MAX,
+        };
+        self.look_at.store(look_at, Ordering::Relaxed);
+    }
+
+    /// The next reader must look closer.
+    pub(crate) fn doubt(&self) {
+        self.look_at.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn phase(&self, now: (Instant, SystemTime)) -> Phase {
+        match self.expiry {
+            None => Phase::Fresh(None),
+            Some(expiry) => {
+                let missed = missed_time(self.arrived, now);
+                let back = |at: Instant| at.checked_sub(missed).unwrap_or(now.0);
+                match expiry.phase(now.0 + missed) {
+                    Phase::Fresh(until) => Phase::Fresh(until.map(back)),
+                    Phase::Early(until) => Phase::Early(back(until)),
+                    Phase::Closing(until) => Phase::Closing(back(until)),
+                    Phase::Expired => Phase::Expired,
+                }
+            }
+        }
+    }
+
+    /// When it expires by the system's clock, if it does.
+    pub(crate) fn expires_at(&self) -> Option<SystemTime> {
+        let lifetime = self
+            .expiry?
+            .expires_at
+            .saturating_duration_since(self.arrived.0);
+        self.arrived.1.checked_add(lifetime)
+    }
+
+    #[inline]
+    fn nanos(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.arrived.0);
+        since
+            .as_secs()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(since.subsec_nanos().into())
+    }
+}

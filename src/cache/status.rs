@@ -1,0 +1,158 @@
+//! How it stands with a credential.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::{backoff::Failures, freshness::Phase, snapshot::Snapshot};
+use crate::{error::Error, provider::Reason};
+
+/// How it stands with a credential, at the moment of the question. Prints as one line:
+///
+/// ```text
+/// fresh for 52m 10s (generation 3)
+/// expired (generation 3), failing for 2m 4s: no credential: connection refused
+/// none, refreshing (first)
+/// logged out
+/// ```
+#[derive(Clone, Debug)]
+pub struct Status {
+    credential: Option<Known>,
+    refreshing: Option<Reason>,
+    failing: Option<(SystemTime, Error)>,
+    logged_out: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    generation: u64,
+    usable: bool,
+    /// `None` for a credential without a known end.
+    left: Option<Duration>,
+    until: Option<SystemTime>,
+}
+
+impl Status {
+    pub(super) fn new<C>(
+        current: Option<&Snapshot<C>>,
+        condemned: bool,
+        now: (Instant, SystemTime),
+        refreshing: Option<Reason>,
+        failures: &Failures,
+        logged_out: bool,
+    ) -> Self {
+        let credential = current.map(|current| Known {
+            generation: current.generation,
+            usable: !condemned && current.phase(now) != Phase::Expired,
+            left: current
+                .expiry
+                .map(|at| at.expires_at.saturating_duration_since(now.0)),
+            until: current.expires_at(),
+        });
+        let failing = failures
+            .since()
+            .map(|(since, error)| (since, error.clone()));
+        Self {
+            credential,
+            refreshing,
+            failing,
+            logged_out,
+        }
+    }
+
+    /// Whether there is a credential that requests use without waiting.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.credential.as_ref().is_some_and(|known| known.usable)
+    }
+
+    /// The number of the credential, if there is one.
+    #[must_use]
+    pub fn generation(&self) -> Option<u64> {
+        self.credential.as_ref().map(|known| known.generation)
+    }
+
+    /// Until when the credential is valid; `None` if there is none or its end is not known.
+    #[must_use]
+    pub fn fresh_until(&self) -> Option<SystemTime> {
+        self.credential.as_ref().filter(|known| known.usable)?.until
+    }
+
+    /// Why a refresh is in progress, if one is.
+    #[must_use]
+    pub fn refreshing(&self) -> Option<Reason> {
+        self.refreshing
+    }
+
+    /// Since when refreshes fail, and the last error, if the last one did.
+    #[must_use]
+    pub fn failing(&self) -> Option<(SystemTime, &Error)> {
+        self.failing.as_ref().map(|(since, error)| (*since, error))
+    }
+
+    /// Whether calls fail because of a log-out.
+    #[must_use]
+    pub fn is_logged_out(&self) -> bool {
+        self.logged_out
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.logged_out {
+            return f.write_str("logged out");
+        }
+        match &self.credential {
+            None => f.write_str("none")?,
+            Some(known) => {
+                match (known.usable, known.left) {
+                    (false, _) => f.write_str("expired")?,
+                    (true, None) => f.write_str("fresh")?,
+                    (true, Some(left)) => write!(f, "fresh for {}", Span(left))?,
+                }
+                write!(f, " (generation {})", known.generation)?;
+            }
+        }
+        if let Some(reason) = self.refreshing {
+            write!(f, ", refreshing ({reason})")?;
+        }
+        if let Some((since, error)) = &self.failing {
+            let time = SystemTime::now().duration_since(*since).unwrap_or_default();
+            write!(f, ", failing for {}: {error}", Span(time))?;
+        }
+        Ok(())
+    }
+}
+
+/// A time span as people read it: the two largest units.
+struct Span(Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        match seconds {
+            0..60 => write!(f, "{seconds}s"),
+            60..3600 => write!(f, "{minutes}m {}s", seconds % 60),
+            3600..86_400 => write!(f, "{hours}h {}m", minutes % 60),
+            _ => write!(f, "{days}d {}h", hours % 24),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_as_their_two_largest_units() {
+        let read = |seconds| Span(Duration::from_secs(seconds)).to_string();
+        assert_eq!(
+            [read(0), read(59), read(3130), read(3600), read(90_000)],
+            ["0s", "59s", "52m 10s", "1h 0m", "1d 1h"]
+        );
+    }
+}

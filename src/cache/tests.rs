@@ -1,0 +1,931 @@
+//! The rules of the shared credential, without a layer on top. Time is paused.
+
+use std::{
+    cell::Cell,
+    future::{Future, pending},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    runtime,
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, advance, sleep, timeout},
+};
+
+use super::{Backoff, Cache, Handle, handle::Current};
+use crate::{
+    credential::{Credential, Outgoing},
+    error::{BoxError, Error, ProviderError},
+    provider::{ForgetContext, Issued, Provider, Reason, RefreshContext, erase, provider_fn},
+};
+
+/// A credential that says which one it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Token(usize);
+
+impl Credential for Token {
+    fn apply(&self, _: &mut Outgoing<'_>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+type Answer = Result<Issued<Token>, ProviderError>;
+
+/// A handle over a provider that is told the number of its call, from 1, and that number as it
+/// grows.
+fn handle_over<F, Fut>(issue: F) -> (Handle<Token>, Arc<AtomicUsize>)
+where
+    F: Fn(usize, RefreshContext<Token>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send,
+{
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let provider = provider_fn(move |context| issue(counter.fetch_add(1, SeqCst) + 1, context));
+    (Handle::new(Arc::new(Cache::new(erase(provider)))), calls)
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn lasting(call: usize, seconds: u64) -> Answer {
+    Ok(Issued::new(Token(call)).expires_in(secs(seconds)))
+}
+
+fn token(outcome: Result<Current<Token>, Error>) -> usize {
+    outcome.unwrap().0
+}
+
+/// So many callers at once; what each of them got.
+async fn storm(handle: &Handle<Token>, callers: usize) -> Vec<Result<Current<Token>, Error>> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..callers {
+        let handle = handle.clone();
+        tasks.spawn(async move { handle.credential().await });
+    }
+    tasks.join_all().await
+}
+
+/// Lets every task run as far as it can without time passing.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Rule 1, P1.
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_callers_on_a_cold_cache_cause_one_refresh() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        sleep(secs(1)).await;
+        lasting(call, 3600)
+    });
+    let outcomes = storm(&handle, 10_000).await;
+    assert!(outcomes.into_iter().all(|outcome| token(outcome) == 1));
+    assert_eq!(calls.load(SeqCst), 1);
+}
+
+/// Rule 1, P1: also when the credential has expired.
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_callers_after_the_expiry_cause_one_refresh() {
+    let (handle, calls) = handle_over(|call, context| async move {
+        let expected = if call == 1 {
+            Reason::First
+        } else {
+            Reason::Expired
+        };
+        assert_eq!(context.reason(), expected);
+        sleep(secs(1)).await;
+        lasting(call, 3600)
+    });
+    assert_eq!(token(handle.credential().await), 1);
+    advance(secs(3600)).await;
+    let outcomes = storm(&handle, 10_000).await;
+    assert!(outcomes.into_iter().all(|outcome| token(outcome) == 2));
+    assert_eq!(calls.load(SeqCst), 2);
+}
+
+/// Rule 2, P2.
+#[tokio::test(start_paused = true)]
+async fn the_refresh_goes_on_when_the_caller_that_started_it_is_dropped() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        sleep(secs(1)).await;
+        lasting(call, 3600)
+    });
+    let leader = timeout(Duration::from_millis(10), handle.credential()).await;
+    assert!(leader.is_err());
+    assert_eq!(token(handle.credential().await), 1);
+    assert_eq!(calls.load(SeqCst), 1);
+}
+
+/// P2: even when nobody waits any more.
+#[tokio::test(start_paused = true)]
+async fn what_a_refresh_brought_is_there_though_everybody_has_left() {
+    let (handle, _) = handle_over(|call, _| async move {
+        sleep(secs(1)).await;
+        lasting(call, 3600)
+    });
+    assert!(
+        timeout(Duration::from_millis(10), handle.credential())
+            .await
+            .is_err()
+    );
+    sleep(secs(2)).await;
+    assert!(handle.status().is_fresh());
+}
+
+/// P3.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_one_waiter_is_not_the_end_of_the_others() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        sleep(secs(1)).await;
+        lasting(call, 3600)
+    });
+    let mut waiters = Vec::new();
+    for _ in 0..100 {
+        let handle = handle.clone();
+        waiters.push(tokio::spawn(async move { handle.credential().await }));
+    }
+    settle().await;
+    for waiter in waiters.iter().step_by(2) {
+        waiter.abort();
+    }
+    for (index, waiter) in waiters.into_iter().enumerate() {
+        if index % 2 == 1 {
+            assert_eq!(token(waiter.await.unwrap()), 1);
+        }
+    }
+    assert_eq!(calls.load(SeqCst), 1);
+}
+
+/// P3.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_panics_gives_every_waiter_an_error_and_the_next_call_works() {
+    let (handle, _) = handle_over(|call, _| async move {
+        sleep(secs(1)).await;
+        assert!(call > 1, "the provider panics at its first call");
+        lasting(call, 3600)
+    });
+    for outcome in storm(&handle, 100).await {
+        let error = outcome.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("the refresh ended without an answer"),
+            "{error}"
+        );
+    }
+    sleep(secs(1)).await;
+    assert_eq!(token(handle.credential().await), 2);
+}
+
+/// Rule 3, P4.
+#[tokio::test(start_paused = true)]
+async fn one_failure_is_one_failure_for_a_thousand_waiters_at_once() {
+    let (handle, calls) = handle_over(|_, _| async {
+        sleep(Duration::from_millis(50)).await;
+        Err(ProviderError::transient("the endpoint answers 500"))
+    });
+    let start = Instant::now();
+    for outcome in storm(&handle, 1000).await {
+        let error = outcome.unwrap_err();
+        assert!(error.is_provider() && !error.is_backoff(), "{error}");
+        assert!(error.retry_after().is_some());
+    }
+    assert_eq!(start.elapsed(), Duration::from_millis(50));
+    assert_eq!(calls.load(SeqCst), 1);
+}
+
+/// Rule 3, P5.
+#[tokio::test(start_paused = true)]
+async fn callers_in_the_backoff_get_the_remembered_error_at_once() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        if call == 1 {
+            let error = ProviderError::transient("too many requests");
+            return Err(error.retry_after(secs(7)));
+        }
+        lasting(call, 3600)
+    });
+    assert!(handle.credential().await.is_err());
+    let start = Instant::now();
+    for outcome in storm(&handle, 100).await {
+        let error = outcome.unwrap_err();
+        assert!(error.is_backoff() && error.is_provider());
+        assert_eq!(error.retry_after(), Some(secs(7)));
+        assert_eq!(
+            error.to_string(),
+            "no credential: too many requests (remembered from the last attempt)"
+        );
+    }
+    assert_eq!((start.elapsed(), calls.load(SeqCst)), (Duration::ZERO, 1));
+    advance(secs(7)).await;
+    assert_eq!(token(handle.credential().await), 2);
+}
+
+/// Recovery: a failed token request keeps callers out for less than a second, a refused one for
+/// less than five.
+#[tokio::test(start_paused = true)]
+async fn callers_succeed_soon_after_one_failure() {
+    for (error, limit) in [
+        (
+            ProviderError::transient as fn(&'static str) -> ProviderError,
+            secs(1),
+        ),
+        (ProviderError::permanent, secs(5)),
+    ] {
+        let (handle, _) = handle_over(move |call, _| async move {
+            if call == 1 {
+                Err(error("it failed"))
+            } else {
+                lasting(call, 3600)
+            }
+        });
+        let start = Instant::now();
+        while handle.credential().await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(start.elapsed() < limit, "{:?}", start.elapsed());
+    }
+}
+
+/// Rule 3.
+#[tokio::test(start_paused = true)]
+async fn only_new_credentials_end_the_wait_for_a_login() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        if call == 1 {
+            Err(ProviderError::login_required("revoked"))
+        } else {
+            lasting(call, 60)
+        }
+    });
+    assert!(handle.credential().await.unwrap_err().is_login_required());
+    sleep(secs(1_000_000)).await;
+    let error = handle.credential().await.unwrap_err();
+    assert!(error.is_login_required() && error.is_backoff() && error.retry_after().is_none());
+    assert_eq!(calls.load(SeqCst), 1);
+    handle.seed(Issued::new(Token(7)));
+    assert_eq!(token(handle.credential().await), 7);
+    handle.invalidate();
+    assert_eq!(token(handle.credential().await), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn resuming_allows_attempts_again() {
+    let (handle, _) = handle_over(|call, _| async move {
+        if call == 1 {
+            Err(ProviderError::login_required("revoked"))
+        } else {
+            lasting(call, 60)
+        }
+    });
+    assert!(handle.credential().await.is_err());
+    handle.resume();
+    assert_eq!(token(handle.credential().await), 2);
+}
+
+/// Rules 4 and 12, P6.
+#[tokio::test(start_paused = true)]
+async fn a_failed_early_refresh_changes_nothing_while_the_credential_is_valid() {
+    let (handle, calls) = handle_over(|call, context| async move {
+        if call == 1 {
+            return lasting(call, 3600);
+        }
+        assert_eq!(context.reason(), Reason::Early);
+        Err(ProviderError::permanent("invalid_client"))
+    });
+    assert_eq!(token(handle.credential().await), 1);
+    advance(secs(3400)).await;
+    let until_closing = Instant::now() + secs(180);
+    while Instant::now() < until_closing {
+        let start = Instant::now();
+        assert_eq!(token(handle.credential().await), 1);
+        assert_eq!(start.elapsed(), Duration::ZERO, "nobody waits");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let calls = calls.load(SeqCst);
+    assert!(
+        (3..10).contains(&calls),
+        "attempts go on, with backoff: {calls}"
+    );
+}
+
+/// Rule 12.
+#[tokio::test(start_paused = true)]
+async fn in_the_last_seconds_callers_wait_and_the_credential_serves_if_that_fails() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        if call == 1 {
+            return lasting(call, 3600);
+        }
+        sleep(secs(1)).await;
+        Err(ProviderError::transient("no answer"))
+    });
+    assert_eq!(token(handle.credential().await), 1);
+    advance(secs(3592)).await;
+    let start = Instant::now();
+    assert_eq!(
+        token(handle.credential().await),
+        1,
+        "it failed, and the old one is valid"
+    );
+    assert_eq!((start.elapsed(), calls.load(SeqCst)), (secs(1), 2));
+    advance(secs(7)).await;
+    let error = handle.credential().await.unwrap_err();
+    assert!(error.is_provider(), "expired: {error}");
+}
+
+/// Rule 12.
+#[tokio::test(start_paused = true)]
+async fn one_caller_starts_the_early_refresh_and_nobody_waits() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        sleep(secs(2)).await;
+        lasting(call, 3600)
+    });
+    assert_eq!(token(handle.credential().await), 1);
+    advance(secs(3500)).await;
+    let start = Instant::now();
+    let outcomes = storm(&handle, 1000).await;
+    assert!(outcomes.into_iter().all(|outcome| token(outcome) == 1));
+    assert_eq!((start.elapsed(), calls.load(SeqCst)), (Duration::ZERO, 2));
+    sleep(secs(3)).await;
+    assert_eq!(token(handle.credential().await), 2);
+}
+
+/// Rule 12, P8: a server that gives the same token again, with the time that is left.
+#[tokio::test(start_paused = true)]
+async fn an_early_refresh_that_brought_the_same_credential_is_not_repeated() {
+    let start = Instant::now();
+    let (handle, calls) = handle_over(move |_, _| async move {
+        Ok(Issued::new(Token(1)).expires_in(secs(3600).saturating_sub(start.elapsed())))
+    });
+    let mut generations = Vec::new();
+    while start.elapsed() < secs(3585) {
+        let current = handle.credential().await.unwrap();
+        generations.push(current.generation());
+        sleep(secs(1)).await;
+    }
+    assert_eq!(
+        calls.load(SeqCst),
+        2,
+        "the first one, and one early refresh"
+    );
+    assert!(generations.iter().all(|generation| *generation == 1));
+}
+
+/// Rule 11, P8.
+#[tokio::test(start_paused = true)]
+async fn no_lifetime_makes_a_loop() {
+    for lifetime in [0, 1, 50, 900, 1000, 1500].map(Duration::from_millis) {
+        let (handle, calls) =
+            handle_over(
+                move |call, _| async move { Ok(Issued::new(Token(call)).expires_in(lifetime)) },
+            );
+        let end = Instant::now() + secs(60);
+        while Instant::now() < end {
+            handle.credential().await.unwrap();
+            sleep(Duration::from_millis(5)).await;
+        }
+        let calls = calls.load(SeqCst);
+        assert!(
+            (38..=61).contains(&calls),
+            "{calls} refreshes for {lifetime:?}"
+        );
+    }
+}
+
+/// Rule 11.
+#[tokio::test(start_paused = true)]
+async fn those_who_waited_use_what_the_flight_brought_though_it_has_expired() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        sleep(secs(5)).await;
+        lasting(call, 2)
+    });
+    for outcome in storm(&handle, 100).await {
+        assert_eq!(token(outcome), 1);
+    }
+    assert_eq!(calls.load(SeqCst), 1);
+}
+
+/// P9.
+#[tokio::test(start_paused = true)]
+async fn a_new_credential_never_inherits_an_old_expiry() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        if call == 1 {
+            lasting(call, 60)
+        } else {
+            Ok(Issued::new(Token(call)))
+        }
+    });
+    assert_eq!(token(handle.credential().await), 1);
+    advance(secs(60)).await;
+    assert_eq!(token(handle.credential().await), 2);
+    advance(secs(1_000_000)).await;
+    assert_eq!(token(handle.credential().await), 2);
+    assert_eq!(calls.load(SeqCst), 2);
+    assert_eq!(handle.credential().await.unwrap().expires_at(), None);
+}
+
+thread_local! {
+    static WALL_AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+fn wall_clock() -> SystemTime {
+    SystemTime::now() + WALL_AHEAD.get()
+}
+
+/// Rule 11, P11: the monotonic clock stands still while the machine is suspended.
+#[tokio::test(start_paused = true)]
+async fn a_suspended_machine_does_not_use_an_expired_credential() {
+    let provider = provider_fn(|context: RefreshContext<Token>| async move {
+        lasting(
+            context.previous().map_or(1, |previous| previous.0 + 1),
+            3600,
+        )
+    });
+    let mut cache = Cache::new(erase(provider));
+    cache.wall_clock = wall_clock;
+    let handle = Handle::new(Arc::new(cache));
+    assert_eq!(token(handle.credential().await), 1);
+    WALL_AHEAD.set(secs(4000));
+    advance(Duration::from_millis(100)).await;
+    assert_eq!(token(handle.credential().await), 2);
+    // A clock that jumps costs one refresh at most, whichever way it jumps.
+    for ahead in [4000, 0, 100_000, 100_000, 50_000] {
+        WALL_AHEAD.set(secs(ahead));
+        advance(secs(1)).await;
+        handle.credential().await.unwrap();
+        advance(secs(1)).await;
+    }
+    assert_eq!(token(handle.credential().await), 3);
+}
+
+/// What a provider was told at log-out.
+#[derive(Default)]
+struct LogsOut {
+    calls: AtomicUsize,
+    release: Notify,
+    forgotten: Mutex<Vec<Token>>,
+    fails: bool,
+}
+
+impl Provider for Arc<LogsOut> {
+    type Credential = Token;
+
+    async fn issue(&self, _: RefreshContext<Token>) -> Answer {
+        let call = self.calls.fetch_add(1, SeqCst) + 1;
+        self.release.notified().await;
+        lasting(call, 3600)
+    }
+
+    async fn forget(&self, context: ForgetContext<Token>) -> Result<(), ProviderError> {
+        self.forgotten
+            .lock()
+            .unwrap()
+            .extend_from_slice(context.credentials());
+        if self.fails {
+            Err(ProviderError::transient("the store is down"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// P12, P58.
+#[tokio::test(start_paused = true)]
+async fn a_log_out_during_a_refresh_wins() {
+    let provider = Arc::new(LogsOut::default());
+    let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
+    provider.release.notify_one();
+    assert_eq!(token(handle.credential().await), 1);
+    handle.invalidate();
+
+    let waiter = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.credential().await }
+    });
+    settle().await;
+    let log_out = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.forget().await }
+    });
+    settle().await;
+    assert!(
+        !log_out.is_finished(),
+        "it waits for the exchange under way"
+    );
+    assert!(handle.credential().await.unwrap_err().is_logged_out());
+    provider.release.notify_one();
+    log_out.await.unwrap().unwrap();
+
+    assert!(waiter.await.unwrap().unwrap_err().is_logged_out());
+    assert_eq!(*provider.forgotten.lock().unwrap(), [Token(1), Token(2)]);
+    assert!(handle.credential().await.unwrap_err().is_logged_out());
+    assert_eq!(handle.status().to_string(), "logged out");
+    assert_eq!(
+        provider.calls.load(SeqCst),
+        2,
+        "no refresh for those who are logged out"
+    );
+
+    handle.resume();
+    provider.release.notify_one();
+    assert_eq!(token(handle.credential().await), 3);
+}
+
+/// P58.
+#[tokio::test(start_paused = true)]
+async fn a_log_out_empties_the_cache_though_the_provider_fails_and_says_so() {
+    let provider = Arc::new(LogsOut {
+        fails: true,
+        ..LogsOut::default()
+    });
+    let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
+    handle.seed(Issued::new(Token(9)));
+    let error = handle.forget().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "logged out here, but the provider could not undo everything elsewhere: the store is down"
+    );
+    assert!(handle.credential().await.unwrap_err().is_logged_out());
+    handle.seed(Issued::new(Token(10)));
+    assert_eq!(token(handle.credential().await), 10);
+}
+
+/// P58: whoever loses interest in the log-out does not stop the revocation.
+#[tokio::test(start_paused = true)]
+async fn a_log_out_goes_on_when_its_caller_is_dropped() {
+    let provider = Arc::new(LogsOut::default());
+    let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
+    assert!(timeout(secs(1), handle.credential()).await.is_err());
+    assert!(timeout(secs(1), handle.forget()).await.is_err());
+    provider.release.notify_one();
+    settle().await;
+    assert_eq!(*provider.forgotten.lock().unwrap(), [Token(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seeded_credential_wins_over_a_refresh_under_way() {
+    let provider = Arc::new(LogsOut::default());
+    let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
+    let waiter = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.credential().await }
+    });
+    settle().await;
+    handle.seed(Issued::new(Token(9)));
+    assert_eq!(token(handle.credential().await), 9);
+    provider.release.notify_one();
+    assert_eq!(token(waiter.await.unwrap()), 9);
+    assert_eq!(token(handle.credential().await), 9);
+}
+
+/// Rule 5, P15, P56.
+#[tokio::test(start_paused = true)]
+async fn a_thousand_reports_of_one_generation_cause_one_refresh() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        sleep(secs(1)).await;
+        lasting(call, 3600)
+    });
+    let first = handle.credential().await.unwrap();
+    let mut tasks = JoinSet::new();
+    for late in 0..1000 {
+        let (handle, first) = (handle.clone(), first.clone());
+        tasks.spawn(async move {
+            sleep(Duration::from_millis(late * 3)).await;
+            handle.reject(&first);
+            handle.credential().await
+        });
+    }
+    assert!(
+        tasks
+            .join_all()
+            .await
+            .into_iter()
+            .all(|outcome| token(outcome) == 2)
+    );
+    assert_eq!(calls.load(SeqCst), 2);
+}
+
+/// Rule 7, P56.
+#[tokio::test(start_paused = true)]
+async fn reports_beyond_the_budget_do_nothing() {
+    let (handle, calls) = handle_over(|call, _| async move { lasting(call, 3600) });
+    for _ in 0..100 {
+        let current = handle.credential().await.unwrap();
+        handle.reject(&current);
+    }
+    handle.credential().await.unwrap();
+    assert_eq!(
+        calls.load(SeqCst),
+        2,
+        "the first, and one for what nothing accepted"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalidated_credential_is_refreshed_before_its_next_use() {
+    let (handle, calls) = handle_over(|call, context| async move {
+        let expected = if call == 1 {
+            Reason::First
+        } else {
+            Reason::Invalidated
+        };
+        assert_eq!(context.reason(), expected);
+        Ok(Issued::new(Token(call)))
+    });
+    handle.invalidate();
+    assert_eq!(token(handle.credential().await), 1);
+    handle.invalidate();
+    assert_eq!(token(handle.credential().await), 2);
+    assert_eq!(token(handle.credential().await), 2);
+    assert_eq!(calls.load(SeqCst), 2);
+}
+
+/// Rule 2: recovery from a token endpoint that hangs, within the refresh timeout.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_hangs_is_dropped_at_the_timeout_and_callers_recover() {
+    let (handle, _) = handle_over(|call, context| async move {
+        assert_eq!(context.deadline(), Instant::now() + secs(10));
+        if call == 1 {
+            pending().await
+        } else {
+            lasting(call, 3600)
+        }
+    });
+    let start = Instant::now();
+    for outcome in storm(&handle, 100).await {
+        assert!(outcome.unwrap_err().is_timeout());
+    }
+    assert_eq!(start.elapsed(), secs(10));
+    while handle.credential().await.is_err() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(start.elapsed() < secs(11), "{:?}", start.elapsed());
+}
+
+/// Rule 2: a rotated token is never lost between the server's answer and the store.
+#[tokio::test(start_paused = true)]
+async fn a_committed_refresh_is_not_cut_off_at_the_timeout() {
+    let (handle, calls) = handle_over(|call, context| async move {
+        context.commit();
+        sleep(secs(25)).await;
+        lasting(call, 3600)
+    });
+    let start = Instant::now();
+    assert!(handle.credential().await.unwrap_err().is_timeout());
+    assert_eq!(start.elapsed(), secs(10));
+    while handle.credential().await.is_err() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!((start.elapsed().as_secs(), calls.load(SeqCst)), (25, 1));
+}
+
+/// P10.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_waits_for_its_own_credential_gets_an_error_that_says_so() {
+    let slot = Arc::new(Mutex::new(None::<Handle<Token>>));
+    let own = Arc::clone(&slot);
+    let (handle, _) = handle_over(move |_, _| {
+        let own = own.lock().unwrap().clone().unwrap();
+        async move {
+            let error = own.credential().await.unwrap_err();
+            Err(ProviderError::permanent(error))
+        }
+    });
+    *slot.lock().unwrap() = Some(handle.clone());
+    let start = Instant::now();
+    let error = handle.credential().await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("give the provider an HTTP client without this layer")
+    );
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_at_hand_is_used_before_the_provider_is_asked() {
+    struct AtHand;
+    impl Provider for AtHand {
+        type Credential = Token;
+
+        async fn issue(&self, _: RefreshContext<Token>) -> Answer {
+            lasting(2, 3600)
+        }
+
+        fn initial(&self) -> Option<Issued<Token>> {
+            Some(Issued::new(Token(1)).expires_in(secs(60)))
+        }
+    }
+    let handle = Handle::new(Arc::new(Cache::new(erase(AtHand))));
+    assert_eq!(token(handle.credential().await), 1);
+    advance(secs(60)).await;
+    assert_eq!(token(handle.credential().await), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_act_on_every_clone() {
+    let (handle, _) = handle_over(|call, _| async move {
+        if call == 1 {
+            Err(ProviderError::transient("x"))
+        } else {
+            Ok(Issued::new(Token(call)))
+        }
+    });
+    handle.cache.configure(|settings| {
+        settings.backoff = Backoff::default().transient(secs(100), secs(100));
+        settings.default_lifetime = Some(secs(50));
+        settings.early_refresh = None;
+    });
+    assert!(
+        handle
+            .credential()
+            .await
+            .unwrap_err()
+            .retry_after()
+            .unwrap()
+            > secs(1)
+    );
+    handle.resume();
+    assert_eq!(token(handle.credential().await), 2);
+    advance(secs(47)).await;
+    assert_eq!(token(handle.credential().await), 2, "no early refresh");
+    advance(secs(3)).await;
+    assert_eq!(token(handle.credential().await), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_tells_people_how_it_stands() {
+    let (handle, _) = handle_over(|call, _| async move {
+        sleep(secs(1)).await;
+        if call == 1 {
+            lasting(call, 3600)
+        } else {
+            Err(ProviderError::transient("no route"))
+        }
+    });
+    assert_eq!(handle.status().to_string(), "none");
+    let first = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.credential().await.map(drop) }
+    });
+    settle().await;
+    assert_eq!(handle.status().to_string(), "none, refreshing (first)");
+    first.await.unwrap().unwrap();
+    let status = handle.status();
+    assert_eq!(status.to_string(), "fresh for 59m 59s (generation 1)");
+    assert!(status.is_fresh() && status.fresh_until().is_some());
+    advance(secs(3600)).await;
+    assert!(handle.credential().await.is_err());
+    let status = handle.status();
+    assert_eq!(
+        status.to_string(),
+        "expired (generation 1), failing for 0s: no credential: no route"
+    );
+    assert!(!status.is_fresh() && status.failing().is_some());
+}
+
+#[test]
+fn without_a_runtime_there_is_an_error_and_no_panic() {
+    let (handle, calls) = handle_over(|call, _| async move { lasting(call, 3600) });
+    let error = futures::executor::block_on(handle.credential()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("a refresh needs a tokio runtime"),
+        "{error}"
+    );
+    assert_eq!(calls.load(SeqCst), 0);
+}
+
+fn small_runtime() -> runtime::Runtime {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// P7.
+#[test]
+fn a_dropped_runtime_gives_waiters_elsewhere_an_error_and_the_next_call_works() {
+    let (handle, _) = handle_over(|call, _| async move {
+        if call == 1 {
+            pending().await
+        } else {
+            lasting(call, 3600)
+        }
+    });
+    let first = small_runtime();
+    first.block_on(async {
+        assert!(
+            timeout(Duration::from_millis(1), handle.credential())
+                .await
+                .is_err()
+        );
+    });
+    let second = small_runtime();
+    let waiter = second.spawn({
+        let handle = handle.clone();
+        async move { handle.credential().await }
+    });
+    second.block_on(settle());
+    drop(first);
+    let error = second.block_on(waiter).unwrap().unwrap_err();
+    assert!(
+        error.to_string().contains("its runtime was shut down"),
+        "{error}"
+    );
+    handle.resume();
+    assert_eq!(token(second.block_on(handle.credential())), 2);
+}
+
+/// P7: a new task is dropped at once by a runtime that is shutting down.
+#[test]
+fn a_runtime_that_is_shutting_down_gives_an_error_and_no_deadlock() {
+    struct AsksWhenDropped(Handle<Token>, std::sync::mpsc::Sender<Option<Error>>);
+    impl Drop for AsksWhenDropped {
+        fn drop(&mut self) {
+            let mut asking = std::pin::pin!(self.0.credential());
+            let waker = std::task::Waker::noop();
+            let poll = asking
+                .as_mut()
+                .poll(&mut std::task::Context::from_waker(waker));
+            let error = match poll {
+                std::task::Poll::Ready(outcome) => outcome.err(),
+                std::task::Poll::Pending => None,
+            };
+            self.1.send(error).unwrap();
+        }
+    }
+    let (handle, _) = handle_over(|call, _| async move { lasting(call, 3600) });
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let runtime = small_runtime();
+    let last_question = AsksWhenDropped(handle, sender);
+    runtime.spawn(async move {
+        let _last_question = last_question;
+        pending::<()>().await;
+    });
+    runtime.block_on(settle());
+    drop(runtime);
+    let error = receiver.recv().unwrap().expect("an answer at once");
+    assert!(error.to_string().contains("no credential"), "{error}");
+}
+
+/// P7: the runtime of the refresh is there, but nobody drives it.
+#[test]
+fn a_runtime_that_stands_still_holds_nobody_longer_than_the_timeout() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        if call == 1 {
+            pending().await
+        } else {
+            lasting(call, 3600)
+        }
+    });
+    handle
+        .cache
+        .configure(|settings| settings.refresh_timeout = Duration::from_millis(50));
+    let still = small_runtime();
+    still.block_on(async {
+        assert!(
+            timeout(Duration::from_millis(1), handle.credential())
+                .await
+                .is_err()
+        );
+    });
+    let second = small_runtime();
+    assert!(
+        second
+            .block_on(handle.credential())
+            .unwrap_err()
+            .is_timeout()
+    );
+    second.block_on(async { sleep(Duration::from_millis(1)).await });
+    assert_eq!(token(second.block_on(handle.credential())), 2);
+    assert_eq!(calls.load(SeqCst), 2);
+    drop(still);
+    assert_eq!(token(second.block_on(handle.credential())), 2);
+}
+
+/// P7.
+#[tokio::test(start_paused = true)]
+async fn nothing_stays_when_the_last_handle_is_dropped() {
+    struct Held(#[expect(dead_code, reason = "it is there to be counted")] Arc<()>);
+    let held = Arc::new(());
+    let in_provider = Held(Arc::clone(&held));
+    let (handle, _) = handle_over(move |_, _| {
+        let _held = &in_provider;
+        pending()
+    });
+    assert!(timeout(secs(1), handle.credential()).await.is_err());
+    drop(handle);
+    sleep(secs(11)).await;
+    assert_eq!(Arc::strong_count(&held), 1);
+}

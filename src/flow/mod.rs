@@ -1,0 +1,232 @@
+//! What to do next with a request: attach a credential, accept the answer, refresh, send again.
+//!
+//! It knows no I/O and no bodies. Drivers (the tower service, the reqwest middleware) ask it and
+//! do as they are told, so no decision is written twice.
+
+mod outcome;
+mod policy;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Extensions, HeaderMap, StatusCode, Uri};
+use tokio::time::Instant;
+
+pub use self::outcome::{NotAttached, NotRetried, SkipAuth};
+pub(crate) use self::policy::Policy;
+use crate::{
+    cache::{Cache, Refused, Rejected, Snapshot, Wait},
+    challenge::{self, Challenge},
+    credential::{Credential, Outgoing, RequestHead},
+    error::{Error, Kind},
+    origin::Check,
+    provider::TokenRequest,
+};
+
+/// The decisions for one layer value: its policy, over the shared cache.
+pub(crate) struct Flow<C> {
+    pub(crate) cache: Arc<Cache<C>>,
+    pub(crate) policy: Policy,
+}
+
+/// What a response says about the credential of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accepted,
+    Rejected,
+    /// The credential can answer it, if the request is sent again.
+    Challenged {
+        rejected: bool,
+    },
+}
+
+/// What follows from a rejection.
+pub(crate) enum Next<C> {
+    /// The caller gets the server's answer.
+    Return(NotRetried),
+    /// Wait, then ask [`Flow::renewed`].
+    Wait(Wait<C>),
+    /// Send the request again with this.
+    Retry(Arc<Snapshot<C>>),
+}
+
+/// Whether a request can be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replay {
+    Possible,
+    /// The body is gone.
+    Impossible,
+    /// It was sent again already.
+    Spent,
+}
+
+impl Verdict {
+    pub(crate) fn is_rejected(self) -> bool {
+        matches!(self, Self::Rejected | Self::Challenged { rejected: true })
+    }
+
+    pub(crate) fn is_challenged(self) -> bool {
+        matches!(self, Self::Challenged { .. })
+    }
+}
+
+impl<C: Credential> Flow<C> {
+    /// Whether a request may carry a credential at all.
+    ///
+    /// # Errors
+    /// It is not known where the request goes, or it waits for itself.
+    #[inline]
+    pub(crate) fn admit(
+        &self,
+        uri: &Uri,
+        extensions: &Extensions,
+    ) -> Result<Option<NotAttached>, Error> {
+        if !extensions.is_empty()
+            && let Some(why) = self.marked(extensions)?
+        {
+            return Ok(Some(why));
+        }
+        match self.policy.origins.check(uri) {
+            Check::Allowed => Ok(None),
+            Check::Denied => Ok(Some(NotAttached::OtherOrigin)),
+            Check::NoAuthority => Err(Error::new(Kind::NoAuthority)),
+        }
+    }
+
+    /// Puts the credential on a request. Gives the reason if the request keeps its own.
+    ///
+    /// # Errors
+    /// The credential does not fit the request.
+    #[inline]
+    pub(crate) fn attach(
+        &self,
+        credential: &C,
+        head: &mut dyn RequestHead,
+    ) -> Result<Option<NotAttached>, Error> {
+        let mut outgoing = Outgoing::over(head).keep_existing(self.policy.keep_existing);
+        credential
+            .apply(&mut outgoing)
+            .map_err(|error| Error::new(Kind::Apply(Arc::from(error))))?;
+        Ok(outgoing.is_taken().then_some(NotAttached::AlreadyPresent))
+    }
+
+    /// Whether a request needs no credential because it has one, asked before waiting for one.
+    pub(crate) fn carries_its_own(&self, head: &mut dyn RequestHead) -> bool {
+        let last = self.cache.last();
+        let last = last.as_ref().map(|last| &last.credential);
+        self.policy.keep_existing && C::is_present(last, &Outgoing::over(head))
+    }
+
+    /// Whether a request with this credential may be sent again, so that a copy is worth its cost.
+    #[inline]
+    pub(crate) fn wants_copy(&self, snapshot: &Snapshot<C>) -> bool {
+        C::ANSWERS || (self.policy.retry && !snapshot.permanent)
+    }
+
+    /// What a response says about the credential. Remembers if it was accepted.
+    #[inline]
+    pub(crate) fn judge(
+        &self,
+        snapshot: &Snapshot<C>,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Verdict {
+        let rejected = match &self.policy.rejected_if {
+            None => status == StatusCode::UNAUTHORIZED,
+            Some(rejected_if) => rejected_if(status, headers),
+        };
+        // A server in trouble, or a proxy before it, has not looked at the credential.
+        let unseen =
+            status.is_server_error() || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        if !rejected && !unseen {
+            self.cache.accept(snapshot.generation);
+        }
+        let challenged = C::ANSWERS && snapshot.credential.answer(status, headers);
+        match (challenged, rejected) {
+            (false, false) => Verdict::Accepted,
+            (false, true) => Verdict::Rejected,
+            (true, rejected) => Verdict::Challenged { rejected },
+        }
+    }
+
+    /// What follows from the rejection of a request that carried this credential.
+    pub(crate) fn rejected(
+        &self,
+        snapshot: &Snapshot<C>,
+        headers: &HeaderMap,
+        replay: Replay,
+    ) -> Next<C> {
+        if snapshot.permanent {
+            return Next::Return(NotRetried::Permanent);
+        }
+        let challenges = Challenge::from_headers(headers);
+        match challenge::complaint(&challenges) {
+            Some(challenge::Complaint::InsufficientScope) => {
+                return Next::Return(NotRetried::InsufficientScope);
+            }
+            Some(challenge::Complaint::InvalidRequest) => {
+                return Next::Return(NotRetried::InvalidRequest);
+            }
+            _ => {}
+        }
+        if replay == Replay::Spent {
+            self.cache.note_rejection(snapshot.generation);
+            return Next::Return(NotRetried::RejectedAgain);
+        }
+        let rejected = self.cache.reject(snapshot.generation, challenges);
+        // The refresh is under way for those who come next, whatever becomes of this request.
+        if !self.policy.retry {
+            return Next::Return(NotRetried::Disabled);
+        }
+        if replay == Replay::Impossible {
+            return Next::Return(NotRetried::BodyNotReplayable);
+        }
+        match rejected {
+            Rejected::Newer(newer) => Next::Retry(newer),
+            Rejected::Wait(wait) => Next::Wait(wait),
+            Rejected::Refused(refused) => Next::Return(refused.into()),
+        }
+    }
+
+    /// The credential for the retry, after the refresh that a rejection has led to.
+    ///
+    /// # Errors
+    /// There is no retry, and this is why.
+    pub(crate) fn renewed(
+        &self,
+        rejected: &Snapshot<C>,
+        outcome: Result<Arc<Snapshot<C>>, Error>,
+    ) -> Result<Arc<Snapshot<C>>, NotRetried> {
+        match outcome {
+            Ok(newer) if newer.generation == rejected.generation => Err(NotRetried::SameCredential),
+            Ok(newer) => Ok(newer),
+            Err(error) => Err(NotRetried::RefreshFailed(error)),
+        }
+    }
+
+    #[cold]
+    fn marked(&self, extensions: &Extensions) -> Result<Option<NotAttached>, Error> {
+        if extensions.get() == Some(&TokenRequest(self.cache.id())) {
+            return Err(Error::new(Kind::OwnTokenRequest));
+        }
+        Ok(extensions.get::<SkipAuth>().map(|_| NotAttached::Skipped))
+    }
+}
+
+impl From<Refused> for NotRetried {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Permanent => Self::Permanent,
+            Refused::Failed(error) => Self::RefreshFailed(error),
+            Refused::Budget(until) => Self::TooManyRejections {
+                retry_after: until.saturating_duration_since(Instant::now()),
+            },
+        }
+    }
+}
+
+/// How much of a rejection's body is read, and for how long, to have its connection used again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DrainLimit {
+    pub(crate) bytes: u64,
+    pub(crate) time: Duration,
+}

@@ -1,0 +1,333 @@
+//! The way of a request that is not simply sent: waiting for a credential, and sending again.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::kept::Kept;
+use crate::{
+    body::{CloneBody, Drain},
+    cache::{Snapshot, Wait},
+    credential::Credential,
+    error::{BoxError, Error},
+    flow::{Flow, Next, NotAttached, NotRetried, Replay, Verdict},
+};
+
+/// A request that was sent with a credential.
+pub(super) struct Sent<S, C, B> {
+    kept: Arc<Kept<S, C>>,
+    /// The credential of a retry; the first sending used the one that is kept.
+    renewed: Option<Arc<Snapshot<C>>>,
+    /// The request as it came, for another sending.
+    copy: Option<Request<B>>,
+    /// Whether it was sent again because this credential answered a challenge.
+    answered: bool,
+}
+
+/// A request to be sent, as it came, and the credential for it: the fields are those of [`Sent`].
+pub(super) struct Again<S, C, B> {
+    kept: Arc<Kept<S, C>>,
+    renewed: Option<Arc<Snapshot<C>>>,
+    request: Request<B>,
+    answered: bool,
+}
+
+/// What to do next.
+pub(super) enum Step<S, C, B, R, F> {
+    Return(Response<R>),
+    Go(Cold<S, C, B, R>),
+    Send(F, Sent<S, C, B>),
+    Pass(F, NotAttached),
+}
+
+type Polled<S, C, B, R, F> = Result<Step<S, C, B, R, F>, BoxError>;
+
+type Waiting<C> = BoxFuture<'static, Result<Arc<Snapshot<C>>, Error>>;
+
+pin_project! {
+    /// A request that waits for something else than its response.
+    #[project = ColdProjection]
+    pub(super) enum Cold<S, C, B, R> {
+        /// There is no credential, so nothing was sent yet.
+        First {
+            wait: Waiting<C>,
+            request: Option<(S, Arc<Flow<C>>, Request<B>)>,
+        },
+        /// The credential was rejected. The response is kept unread: it goes to the caller if
+        /// there is no other credential.
+        Renewing {
+            wait: Waiting<C>,
+            rejected: Option<(Response<R>, Again<S, C, B>)>,
+        },
+        Draining {
+            #[pin]
+            drain: Drain<R>,
+            again: Option<Again<S, C, B>>,
+        },
+        Readying {
+            service: S,
+            again: Option<Again<S, C, B>>,
+        },
+    }
+}
+
+impl<S, C, B> Sent<S, C, B> {
+    #[inline]
+    pub(super) fn first(kept: Arc<Kept<S, C>>, copy: Option<Request<B>>) -> Self {
+        Self {
+            kept,
+            renewed: None,
+            copy,
+            answered: false,
+        }
+    }
+}
+
+impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
+    #[inline]
+    pub(super) fn judge<R>(&self, response: &Response<R>) -> Verdict {
+        let snapshot = self.renewed.as_ref().unwrap_or(&self.kept.snapshot);
+        self.kept
+            .flow
+            .judge(snapshot, response.status(), response.headers())
+    }
+
+    /// What follows from a response that was not simply accepted.
+    pub(super) fn follow<R: Body, F>(
+        self,
+        verdict: Verdict,
+        mut response: Response<R>,
+    ) -> Step<S, C, B, R, F> {
+        let Self {
+            kept,
+            renewed,
+            copy,
+            answered,
+        } = self;
+        let copy = copy.filter(|copy| copy.body().can_replay());
+        let copy = match copy {
+            Some(request) if verdict.is_challenged() && !answered => {
+                let again = Again {
+                    kept,
+                    renewed,
+                    request,
+                    answered: true,
+                };
+                return Step::Go(Cold::again(response, again));
+            }
+            copy => copy,
+        };
+        if !verdict.is_rejected() {
+            return Step::Return(response);
+        }
+        let snapshot = renewed.as_ref().unwrap_or(&kept.snapshot);
+        let replay = match (&renewed, &copy) {
+            (Some(_), _) => Replay::Spent,
+            (None, Some(_)) => Replay::Possible,
+            (None, None) => Replay::Impossible,
+        };
+        match (
+            kept.flow.rejected(snapshot, response.headers(), replay),
+            copy,
+        ) {
+            (Next::Retry(newer), Some(request)) => {
+                let again = Again {
+                    kept,
+                    renewed: Some(newer),
+                    request,
+                    answered: false,
+                };
+                Step::Go(Cold::again(response, again))
+            }
+            (Next::Wait(wait), Some(request)) => {
+                let again = Again {
+                    kept,
+                    renewed: None,
+                    request,
+                    answered: false,
+                };
+                let wait = Box::pin(wait.outcome());
+                Step::Go(Cold::Renewing {
+                    wait,
+                    rejected: Some((response, again)),
+                })
+            }
+            (Next::Return(why), _) => {
+                response.extensions_mut().insert(why);
+                Step::Return(response)
+            }
+            (_, None) => {
+                response
+                    .extensions_mut()
+                    .insert(NotRetried::BodyNotReplayable);
+                Step::Return(response)
+            }
+        }
+    }
+}
+
+impl<S, C, B, R> Cold<S, C, B, R>
+where
+    S: Clone,
+    C: Credential,
+{
+    pub(super) fn first(
+        wait: Wait<C>,
+        service: S,
+        flow: Arc<Flow<C>>,
+        request: Request<B>,
+    ) -> Self {
+        Self::First {
+            wait: Box::pin(wait.outcome()),
+            request: Some((service, flow, request)),
+        }
+    }
+}
+
+impl<S, C, B, R> Cold<S, C, B, R>
+where
+    S: Clone,
+    C: Credential,
+    R: Body,
+{
+    /// Sends again, after making the connection of the response before it free.
+    fn again(response: Response<R>, again: Again<S, C, B>) -> Self {
+        let limit = again.kept.flow.policy.drain;
+        match Drain::new(response.into_body(), limit.bytes, limit.time) {
+            Some(drain) => Self::Draining {
+                drain,
+                again: Some(again),
+            },
+            None => Self::Readying {
+                service: again.kept.service(),
+                again: Some(again),
+            },
+        }
+    }
+
+    pub(super) fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Polled<S, C, B, R, S::Future>>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Into<BoxError>,
+        B: CloneBody,
+    {
+        loop {
+            let next = match self.as_mut().project() {
+                ColdProjection::First { wait, request } => {
+                    let outcome = ready!(wait.as_mut().poll(cx));
+                    let Some((service, flow, request)) = request.take() else {
+                        return Poll::Pending;
+                    };
+                    let kept = Arc::new(Kept::new(service.clone(), flow, outcome?));
+                    let again = Again {
+                        kept,
+                        renewed: None,
+                        request,
+                        answered: false,
+                    };
+                    Self::Readying {
+                        service,
+                        again: Some(again),
+                    }
+                }
+                ColdProjection::Renewing { wait, rejected } => {
+                    let outcome = ready!(wait.as_mut().poll(cx));
+                    let Some((mut response, mut again)) = rejected.take() else {
+                        return Poll::Pending;
+                    };
+                    let why = match again.kept.flow.renewed(&again.kept.snapshot, outcome) {
+                        // The body was going on being sent meanwhile, and may be gone by now.
+                        Ok(_) if !again.request.body().can_replay() => {
+                            NotRetried::BodyNotReplayable
+                        }
+                        Ok(newer) => {
+                            again.renewed = Some(newer);
+                            self.set(Self::again(response, again));
+                            continue;
+                        }
+                        Err(why) => why,
+                    };
+                    response.extensions_mut().insert(why);
+                    return Poll::Ready(Ok(Step::Return(response)));
+                }
+                ColdProjection::Draining { drain, again } => {
+                    ready!(drain.poll(cx));
+                    let Some(again) = again.take() else {
+                        return Poll::Pending;
+                    };
+                    Self::Readying {
+                        service: again.kept.service(),
+                        again: Some(again),
+                    }
+                }
+                ColdProjection::Readying { service, again } => {
+                    ready!(service.poll_ready(cx)).map_err(Into::into)?;
+                    let Some(again) = again.take() else {
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(again.send(service).map_err(Into::into));
+                }
+            };
+            self.set(next);
+        }
+    }
+}
+
+impl<S, C: Credential, B: CloneBody> Again<S, C, B> {
+    /// Sends the request through a service that is ready.
+    fn send<R>(self, service: &mut S) -> Result<Step<S, C, B, R, S::Future>, Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+    {
+        let Self {
+            kept,
+            renewed,
+            mut request,
+            answered,
+        } = self;
+        let snapshot = renewed.as_ref().unwrap_or(&kept.snapshot);
+        let wants_copy = match &renewed {
+            None => kept.flow.wants_copy(snapshot),
+            // Only an answer to a challenge could have a retry sent again.
+            Some(_) => C::ANSWERS,
+        };
+        let copy = if wants_copy { copy_of(&request) } else { None };
+        Ok(
+            match kept.flow.attach(&snapshot.credential, &mut request)? {
+                None => Step::Send(
+                    service.call(request),
+                    Sent {
+                        kept,
+                        renewed,
+                        copy,
+                        answered,
+                    },
+                ),
+                Some(why) => Step::Pass(service.call(request), why),
+            },
+        )
+    }
+}
+
+/// A copy of a request, if its body can be copied.
+#[inline]
+pub(super) fn copy_of<B: CloneBody>(request: &Request<B>) -> Option<Request<B>> {
+    let mut copy = Request::new(request.body().try_clone_body()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}

@@ -1,0 +1,127 @@
+//! What a token endpoint answers (RFC 6749 5.1 and 5.2), read tolerantly: servers differ.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use serde_json::{Map, Value};
+
+use super::{
+    error::{Problem, Refusal},
+    server_text::ServerText,
+};
+use crate::credential::Bearer;
+
+/// Ten years: a lifetime beyond it is as good as it, and can be counted with safely.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// How many characters of the server's texts are shown.
+const MOST_OF_NAMES: usize = 60;
+const MOST_OF_TEXTS: usize = 200;
+
+/// A token, and what is known of it.
+#[derive(Debug)]
+pub(super) struct TokenAnswer {
+    pub(super) token: Bearer,
+    /// `None` is unknown; zero is expired.
+    pub(super) expires_in: Option<Duration>,
+    /// As granted, if the server said so.
+    pub(super) scope: Option<String>,
+}
+
+impl TokenAnswer {
+    /// Reads a complete answer.
+    pub(super) fn parse(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        mut shown: ServerText,
+    ) -> Result<Self, Problem> {
+        let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else {
+            // The parser's own message can quote the body.
+            return Err(unreadable(status, no_json(headers, body, &shown)));
+        };
+        let text = |name: &str| fields.get(name).and_then(Value::as_str);
+        for name in ["access_token", "refresh_token", "id_token"] {
+            shown.hide(text(name).unwrap_or_default());
+        }
+        if !status.is_success() || has_error(&fields) {
+            let clean = |name, most| text(name).and_then(|text| shown.clean(text, most));
+            return Err(Problem::Refused(Refusal {
+                code: clean("error", MOST_OF_NAMES),
+                description: clean("error_description", MOST_OF_TEXTS),
+                uri: clean("error_uri", MOST_OF_TEXTS),
+                unread: None,
+            }));
+        }
+
+        let token = text("access_token").ok_or_else(|| unusable("it has no access_token"))?;
+        match text("token_type") {
+            Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
+            Some(kind) => {
+                let kind = shown.clean(kind, MOST_OF_NAMES).unwrap_or_default();
+                return Err(unusable(format!(
+                    "its token_type is `{kind}`, and only Bearer can be used here"
+                )));
+            }
+            None => return Err(unusable("it has no token_type")),
+        }
+        let token = Bearer::new(token).map_err(|_| {
+            unusable("its access_token is empty or has characters that no bearer token has")
+        })?;
+        Ok(Self {
+            token,
+            expires_in: fields.get("expires_in").and_then(lifetime),
+            scope: text("scope").map(str::to_owned),
+        })
+    }
+}
+
+/// What an answer is that can't be read, whatever the reason.
+pub(super) fn unreadable(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Problem {
+    if status.is_success() {
+        return Problem::Unusable(why.into());
+    }
+    Problem::Refused(Refusal {
+        unread: Some(why.into()),
+        ..Refusal::default()
+    })
+}
+
+fn unusable(why: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::Unusable(why.into())
+}
+
+fn no_json(headers: &HeaderMap, body: &[u8], shown: &ServerText) -> String {
+    if body.is_empty() {
+        return "its body is empty".to_owned();
+    }
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .and_then(|value| shown.clean(value, MOST_OF_NAMES))
+        .unwrap_or_else(|| "unknown".to_owned());
+    format!("its body is no JSON object; content type: {content_type}")
+}
+
+/// Whether there is an error. Some servers send the field on success too, without one in it.
+fn has_error(fields: &Map<String, Value>) -> bool {
+    match fields.get("error") {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::String(code)) => !code.is_empty(),
+        Some(_) => true,
+    }
+}
+
+/// Seconds as a number or as a string of one, in whatever range; `None` for all else.
+fn lifetime(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    // `inf` and `NaN` are numbers for the parser.
+    seconds
+        .is_finite()
+        .then(|| Duration::from_secs_f64(seconds.clamp(0.0, LONGEST.as_secs_f64())))
+}

@@ -1,0 +1,211 @@
+//! Why a token endpoint gave no token.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+
+use http::StatusCode;
+
+use crate::error::{BoxError, ProviderError};
+
+/// Why a token endpoint gave no token.
+///
+/// It is what the [`ProviderError`]s of this module are made from. The message holds what the
+/// server said about the error, as far as that is printable, short and free of the secrets that
+/// were sent; it never holds an answer's body.
+///
+/// ```
+/// use tower_auth::{ProviderError, oauth2::TokenError};
+///
+/// fn is_unknown_client(error: &ProviderError) -> bool {
+///     let error = error.get_ref().downcast_ref::<TokenError>();
+///     error.and_then(TokenError::code) == Some("invalid_client")
+/// }
+/// ```
+#[derive(Debug)]
+pub struct TokenError {
+    problem: Problem,
+    status: Option<StatusCode>,
+    retry_after: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// No complete answer before the deadline.
+    Timeout,
+    /// The HTTP service failed, or the answer broke off.
+    Network(BoxError),
+    /// A redirect.
+    Redirect,
+    /// An error status, or an answer that carries an error.
+    Refused(Refusal),
+    /// A success that brings no token that could be used.
+    Unusable(Cow<'static, str>),
+}
+
+/// The fields of an error answer (RFC 6749 5.2).
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    pub(super) code: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) uri: Option<String>,
+    /// Why these could not be read.
+    pub(super) unread: Option<Cow<'static, str>>,
+}
+
+impl TokenError {
+    pub(super) fn new(problem: Problem) -> Self {
+        Self {
+            problem,
+            status: None,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn answered(mut self, status: StatusCode, retry_after: Option<Duration>) -> Self {
+        self.status = Some(status);
+        self.retry_after = retry_after;
+        self
+    }
+
+    /// The status of the answer, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// The server's error code, such as `invalid_client` (RFC 6749 5.2).
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.refusal()?.code.as_deref()
+    }
+
+    /// The server's explanation, in English for developers (`error_description`): its printable
+    /// ASCII, at most 200 characters. `None` also if it repeats a secret.
+    #[must_use]
+    pub fn description(&self) -> Option<&str> {
+        self.refusal()?.description.as_deref()
+    }
+
+    /// A page about the error (`error_uri`), under the same conditions as the
+    /// [`description`](Self::description).
+    #[must_use]
+    pub fn uri(&self) -> Option<&str> {
+        self.refusal()?.uri.as_deref()
+    }
+
+    /// Whether there was no complete answer before the refresh timeout.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.problem, Problem::Timeout)
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match &self.problem {
+            Problem::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may work at another time.
+    fn is_transient(&self) -> bool {
+        match (&self.problem, self.status) {
+            (Problem::Timeout | Problem::Network(_), _) => true,
+            (_, Some(status)) => status.is_server_error() || is_passing(status),
+            (_, None) => false,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    fn advice(&self) -> Option<&'static str> {
+        let status = self.status.unwrap_or_default();
+        match (self.code(), status) {
+            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) => Some(
+                "check client_id and client_secret, and whether the server wants raw_basic() or \
+                 secret_in_body()",
+            ),
+            (Some("invalid_request"), _) => Some("check the parameters"),
+            (Some("invalid_scope"), _) => Some("check the scopes"),
+            (Some("invalid_target"), _) => Some("check the resource"),
+            (Some("unauthorized_client"), _) => Some("the server denies this client this grant"),
+            (Some("unsupported_grant_type"), _) => Some("the server does not offer this grant"),
+            (None, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
+                Some("check the token URL")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The client errors that are about the moment, not about the request.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+    )
+}
+
+impl From<TokenError> for ProviderError {
+    /// Transient are the network, the timeout, 5xx, 408, 425 and 429; all else is permanent.
+    fn from(error: TokenError) -> Self {
+        let retry_after = error.retry_after;
+        let error = if error.is_transient() {
+            Self::transient(error)
+        } else {
+            Self::permanent(error)
+        };
+        match retry_after {
+            Some(wait) => error.retry_after(wait),
+            None => error,
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the token endpoint ")?;
+        let status = self.status.unwrap_or_default();
+        match &self.problem {
+            Problem::Timeout => f.write_str("did not answer within the refresh timeout"),
+            Problem::Network(error) => write!(f, "gave no complete answer: {error}"),
+            Problem::Redirect => write!(
+                f,
+                "answered {status}, a redirect, which is not followed because of the secrets in \
+                 the request: use the URL that it leads to"
+            ),
+            Problem::Unusable(what) => write!(f, "answered {status}, but {what}"),
+            Problem::Refused(refusal) => {
+                if self.is_transient() {
+                    f.write_str("failed: ")?;
+                } else {
+                    f.write_str("refused the request: ")?;
+                }
+                match &refusal.code {
+                    Some(code) => write!(f, "{} {code}", status.as_u16())?,
+                    None => write!(f, "{status}")?,
+                }
+                if let Some(description) = &refusal.description {
+                    write!(f, " ({description})")?;
+                }
+                if let Some(why) = &refusal.unread {
+                    write!(f, " ({why})")?;
+                }
+                if let Some(uri) = &refusal.uri {
+                    write!(f, ", see {uri}")?;
+                }
+                match self.advice() {
+                    Some(advice) => write!(f, ": {advice}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl StdError for TokenError {
+    // The message of the wrapped error is part of this one's, so the chain goes on below it.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.problem {
+            Problem::Network(error) => error.source(),
+            _ => None,
+        }
+    }
+}

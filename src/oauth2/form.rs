@@ -1,0 +1,47 @@
+//! The body of a token request.
+
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use crate::{encoding::percent_encode, secret::Secret};
+
+/// How many bytes one byte can become.
+const GROWTH: usize = 3;
+
+/// An `application/x-www-form-urlencoded` body whose memory is wiped when dropped.
+#[derive(Clone, Default)]
+pub(super) struct Form {
+    text: Zeroizing<String>,
+    secrets: Vec<Secret>,
+}
+
+impl Form {
+    /// Adds a parameter that messages may show.
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        // A `String` that grows leaves its old bytes behind unwiped, so this one never does.
+        let most = self.text.len() + (name.len() + value.len()) * GROWTH + 2;
+        let mut text = Zeroizing::new(String::with_capacity(most));
+        text.push_str(&self.text);
+        if !text.is_empty() {
+            text.push('&');
+        }
+        text.extend(percent_encode(name));
+        text.push('=');
+        text.extend(percent_encode(value));
+        self.text = text;
+    }
+
+    /// Adds a parameter that no message may show.
+    pub(super) fn push_secret(&mut self, name: &str, value: &Secret) {
+        self.push(name, value.expose());
+        self.secrets.push(value.clone());
+    }
+
+    pub(super) fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    pub(super) fn into_body(self) -> Bytes {
+        Bytes::from_owner(self.text)
+    }
+}

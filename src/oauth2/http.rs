@@ -1,0 +1,78 @@
+//! The HTTP service that token requests go through, with its type hidden.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{Mutex, PoisonError},
+};
+
+use bytes::{Buf, Bytes};
+use futures_util::future::{BoxFuture, FutureExt};
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
+use tower_service::Service;
+
+use crate::error::BoxError;
+
+/// How much of an answer is read; beyond it the body fails with a `LengthLimitError`.
+const MOST: usize = 1024 * 1024;
+
+pub(super) type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
+type Sending = BoxFuture<'static, Result<Response<AnswerBody>, BoxError>>;
+type SendFn = dyn Fn(Request<Full<Bytes>>) -> Sending + Send;
+
+/// Sends each request through a clone of its own of the service.
+pub(super) struct HttpService {
+    // Services need not be `Sync`, but providers are. Held while the service is cloned, no longer.
+    send: Mutex<Box<SendFn>>,
+}
+
+impl HttpService {
+    pub(super) fn new<S, R>(service: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        R: Body + Send + 'static,
+        R::Error: Into<BoxError>,
+    {
+        let send = move |request| {
+            let mut service = service.clone();
+            async move {
+                poll_fn(|cx| service.poll_ready(cx))
+                    .await
+                    .map_err(Into::into)?;
+                let response = service.call(request).await.map_err(Into::into)?;
+                Ok(response.map(erase))
+            }
+            .boxed()
+        };
+        Self {
+            send: Mutex::new(Box::new(send)),
+        }
+    }
+
+    pub(super) fn send(&self, request: Request<Full<Bytes>>) -> Sending {
+        // A panic of the service's `clone` leaves nothing half done.
+        let send = self.send.lock().unwrap_or_else(PoisonError::into_inner);
+        send(request)
+    }
+}
+
+impl fmt::Debug for HttpService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpService").finish_non_exhaustive()
+    }
+}
+
+fn erase<R>(body: R) -> AnswerBody
+where
+    R: Body + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    let body = body.map_frame(|frame| {
+        frame.map_data(|mut data: R::Data| data.copy_to_bytes(data.remaining()))
+    });
+    Limited::new(body, MOST).boxed_unsync()
+}

@@ -1,0 +1,54 @@
+//! OAuth 2.0: providers that get bearer tokens from a token endpoint.
+//!
+//! [`ClientCredentials`] is for machines that act for themselves. If a token is at hand that never
+//! changes, [`Bearer`](crate::credential::Bearer) is all you need.
+//!
+//! The token requests go through a service of the user's: any HTTP client for tower, with whatever
+//! timeout and retry layers it has. Nothing else is needed: the layer sees to it that there is one
+//! token request for all callers, when it is made, and what happens when it fails.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use tower::ServiceBuilder;
+//! use tower_auth::{AuthLayer, Origins, oauth2::ClientCredentials};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A connector with TLS, such as that of `hyper-rustls`, goes in the same place.
+//! let client = || Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+//!
+//! let provider = ClientCredentials::builder("http://localhost:8080/oauth/v2/token")
+//!     .client_id("my-service")
+//!     .client_secret("correct horse battery staple")
+//!     .scopes(["items:read"])
+//!     .http(client()) // with a connection pool of its own
+//!     .build()?;
+//! let layer = AuthLayer::new(provider, Origins::only("http://localhost:8080")?);
+//! let api = ServiceBuilder::new().layer(layer).service(client());
+//! # let _ = api; Ok(()) }
+//! ```
+//!
+//! # When a server refuses the client
+//! By default the client's id and secret are percent-encoded and sent in HTTP Basic (RFC 6749
+//! 2.3.1). Servers differ: try [`raw_basic()`](ClientCredentialsBuilder::raw_basic) if one of the
+//! two has characters other than ASCII letters, digits and `-._~`, or
+//! [`secret_in_body()`](ClientCredentialsBuilder::secret_in_body). [`TokenError`] says what the
+//! server answered.
+
+mod answer;
+mod client_auth;
+mod client_credentials;
+mod endpoint;
+mod error;
+mod form;
+mod http;
+mod server_text;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    client_credentials::{ClientCredentials, ClientCredentialsBuilder},
+    error::TokenError,
+};

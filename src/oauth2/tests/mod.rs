@@ -1,0 +1,78 @@
+mod answers;
+mod config;
+mod loopback;
+mod requests;
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ::http::{Request, Response, request::Parts};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use tokio::time::Instant;
+use tower::service_fn;
+
+use super::*;
+use crate::{
+    credential::Bearer,
+    error::ProviderError,
+    provider::{FlightControl, Issued, Provider, Reason, RefreshContext},
+};
+
+const URL: &str = "https://auth.example.com/oauth/v2/token";
+const TOKEN: &str = r#"{"access_token":"abc","token_type":"Bearer"}"#;
+
+/// What the layer tells a provider, with the default refresh timeout.
+fn context() -> RefreshContext<Bearer> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let control = Arc::new(FlightControl::new(7, deadline));
+    RefreshContext::new(Reason::First, None, Vec::new(), control)
+}
+
+/// A builder that lacks only the HTTP service.
+fn client() -> ClientCredentialsBuilder {
+    ClientCredentials::builder(URL)
+        .client_id("id")
+        .client_secret("hidden")
+}
+
+/// One token request to an endpoint that gives this answer.
+async fn issue(
+    client: ClientCredentialsBuilder,
+    answer: Response<impl Into<Bytes> + Clone + Send + 'static>,
+) -> Result<Issued<Bearer>, ProviderError> {
+    let service = service_fn(move |_| {
+        let answer = answer.clone().map(|body| Full::new(body.into()));
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let provider = client.http(service).build().unwrap();
+    provider.issue(context()).await
+}
+
+/// The request that a client sends.
+async fn request_of(client: ClientCredentialsBuilder) -> (Parts, String) {
+    let seen = Arc::new(Mutex::new(None));
+    let service = service_fn({
+        let seen = Arc::clone(&seen);
+        move |request: Request<Full<Bytes>>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await?.to_bytes();
+                let body = String::from_utf8(body.to_vec()).unwrap();
+                *seen.lock().unwrap() = Some((parts, body));
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(TOKEN))))
+            }
+        }
+    });
+    let provider = client.http(service).build().unwrap();
+    provider.issue(context()).await.unwrap();
+    seen.lock().unwrap().take().expect("a request was sent")
+}
+
+fn token_error(error: &ProviderError) -> &TokenError {
+    error.get_ref().downcast_ref().expect("it is a TokenError")
+}

@@ -1,0 +1,224 @@
+use std::task::{Context, Poll};
+
+use ::http::{HeaderMap, Method, StatusCode};
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::*;
+use crate::provider::TokenRequest;
+
+/// What a server reads from HTTP Basic.
+fn basic(headers: &HeaderMap) -> String {
+    let value = &headers["authorization"];
+    assert!(value.is_sensitive());
+    let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
+    String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
+}
+
+/// S3, R2: the request of a platform that exists, byte for byte.
+#[tokio::test]
+async fn the_request_is_the_one_that_rfc_6749_shows() {
+    let (parts, body) = request_of(client()).await;
+    assert_eq!(parts.method, Method::POST);
+    assert_eq!(parts.uri, URL);
+    assert_eq!(
+        parts.headers["content-type"],
+        "application/x-www-form-urlencoded"
+    );
+    assert_eq!(parts.headers["accept"], "application/json");
+    assert_eq!(parts.headers["authorization"], "Basic aWQ6aGlkZGVu");
+    assert_eq!(parts.headers.len(), 3);
+    assert_eq!(body, "grant_type=client_credentials");
+}
+
+/// P10: the layer recognizes the request of the provider that it waits for.
+#[tokio::test]
+async fn the_request_is_marked_as_the_providers_own() {
+    let (parts, _) = request_of(client()).await;
+    assert_eq!(parts.extensions.get(), Some(&TokenRequest(7)));
+}
+
+/// P46, R1.
+#[tokio::test]
+async fn id_and_secret_are_percent_encoded_each_before_basic() {
+    for (id, secret, sent) in [
+        ("id", "s3cr-._~", "id:s3cr-._~"),
+        ("i:d", "a:b%c+d&e f", "i%3Ad:a%3Ab%25c%2Bd%26e%20f"),
+        ("é", "/=?#é\n", "%C3%A9:%2F%3D%3F%23%C3%A9%0A"),
+    ] {
+        let client = client().client_id(id).client_secret(secret);
+        assert_eq!(basic(&request_of(client).await.0.headers), sent);
+    }
+}
+
+/// P46, S3.
+#[tokio::test]
+async fn raw_basic_sends_id_and_secret_as_they_are() {
+    let client = client()
+        .client_id("i d")
+        .client_secret("a:b%c+d&e fé")
+        .raw_basic();
+    let (parts, _) = request_of(client).await;
+    assert_eq!(basic(&parts.headers), "i d:a:b%c+d&e fé");
+}
+
+/// P47, R1.
+#[tokio::test]
+async fn the_secret_goes_in_the_header_or_in_the_body_but_never_in_both() {
+    for client in [
+        client(),
+        client().raw_basic(),
+        client().secret_in_body().raw_basic(),
+    ] {
+        let (parts, body) = request_of(client).await;
+        assert!(parts.headers.contains_key("authorization"));
+        assert_eq!(body, "grant_type=client_credentials");
+    }
+    let client = client().client_secret("a:b%c+d&e fé").secret_in_body();
+    let (parts, body) = request_of(client).await;
+    assert!(!parts.headers.contains_key("authorization"));
+    assert_eq!(
+        body,
+        "grant_type=client_credentials&client_id=id&client_secret=a%3Ab%25c%2Bd%26e%20f%C3%A9"
+    );
+}
+
+/// P24: readiness belongs to one clone, and to one call of it.
+#[tokio::test]
+async fn each_request_goes_through_a_clone_that_was_made_ready() {
+    #[derive(Default)]
+    struct Picky {
+        ready: bool,
+    }
+    impl Clone for Picky {
+        fn clone(&self) -> Self {
+            Self::default()
+        }
+    }
+    impl tower::Service<Request<Full<Bytes>>> for Picky {
+        type Response = Response<Full<Bytes>>;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            self.ready = true;
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+            assert!(std::mem::take(&mut self.ready), "called unready");
+            std::future::ready(Ok(Response::new(Full::from(TOKEN))))
+        }
+    }
+    let provider = client().http(Picky { ready: true }).build().unwrap();
+    for _ in 0..2 {
+        provider.issue(context()).await.unwrap();
+    }
+}
+
+/// R39.
+#[tokio::test]
+async fn scopes_resources_and_parameters_are_sent() {
+    let client = client()
+        .scopes(["items:read", "items:write"])
+        .scopes(vec![String::from("admin")])
+        .resource("https://api.example.com/")
+        .resource("urn:example:files")
+        .param("audience", "a&b");
+    let (_, body) = request_of(client).await;
+    assert_eq!(
+        body,
+        "grant_type=client_credentials&scope=items%3Aread%20items%3Awrite%20admin\
+         &resource=https%3A%2F%2Fapi.example.com%2F&resource=urn%3Aexample%3Afiles\
+         &audience=a%26b"
+    );
+}
+
+/// P13: it is not for this crate to see what the service beneath does, but to follow none itself.
+#[tokio::test]
+async fn a_redirect_is_a_permanent_error_that_says_so() {
+    for status in [301, 302, 303, 307, 308] {
+        let answer = Response::builder()
+            .status(status)
+            .header("location", "https://elsewhere.example.com/?hidden")
+            .body(TOKEN)
+            .unwrap();
+        let error = issue(client(), answer).await.unwrap_err();
+        assert!(error.is_permanent());
+        assert_eq!(token_error(&error).status().unwrap().as_u16(), status);
+        let text = error.to_string();
+        assert!(
+            text.contains("redirect") && !text.contains("hidden"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_network_error_is_transient_and_keeps_its_cause() {
+    let service = service_fn(|_| async {
+        let cause = std::io::Error::other("connection refused");
+        Err::<Response<Full<Bytes>>, _>(cause)
+    });
+    let provider = client().http(service).build().unwrap();
+    let error = provider.issue(context()).await.unwrap_err();
+    assert!(error.is_transient());
+    assert_eq!(
+        error.to_string(),
+        "the token endpoint gave no complete answer: connection refused"
+    );
+    assert_eq!(token_error(&error).status(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_hangs_is_cut_off_at_the_deadline() {
+    let service =
+        service_fn(|_| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>());
+    let provider = client().http(service).build().unwrap();
+    let start = Instant::now();
+    let error = provider.issue(context()).await.unwrap_err();
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert!(error.is_transient() && token_error(&error).is_timeout());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_stalls_is_cut_off_at_the_deadline() {
+    let service = service_fn(|_| async {
+        let frames = futures::stream::once(async {
+            Ok::<_, Infallible>(http_body::Frame::data(Bytes::from("{")))
+        });
+        let frames = futures::StreamExt::chain(frames, futures::stream::pending());
+        let body = http_body_util::StreamBody::new(frames);
+        Ok::<_, Infallible>(Response::new(body))
+    });
+    let provider = client().http(service).build().unwrap();
+    let error = provider.issue(context()).await.unwrap_err();
+    assert!(error.is_transient() && token_error(&error).is_timeout());
+}
+
+/// Retry-After goes along with every error status.
+#[tokio::test]
+async fn retry_after_is_passed_on_in_both_of_its_forms() {
+    let date = std::time::SystemTime::now() + Duration::from_secs(100);
+    let date = httpdate::fmt_http_date(date);
+    for (text, expected) in [
+        ("7", Some(7..=7)),
+        (date.as_str(), Some(95..=100)),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0..=0)),
+        ("18446744073709551615", Some(u64::MAX..=u64::MAX)),
+        ("-1", None),
+        ("soon", None),
+        ("", None),
+    ] {
+        for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_REQUEST] {
+            let mut answer = Response::new("");
+            *answer.status_mut() = status;
+            let value = text.parse().unwrap();
+            answer.headers_mut().insert("retry-after", value);
+            let error = issue(client(), answer).await.unwrap_err();
+            let wait = error.asked_to_wait().map(|wait| wait.as_secs());
+            assert_eq!(wait.is_some(), expected.is_some(), "{text}");
+            let in_range = |wait: u64| expected.as_ref().unwrap().contains(&wait);
+            assert!(wait.is_none_or(in_range), "{text}: {wait:?}");
+        }
+    }
+}

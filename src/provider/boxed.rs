@@ -1,0 +1,107 @@
+//! Providers whose type is hidden.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use futures_util::future::BoxFuture;
+
+use super::{ForgetContext, Issued, Provider, RefreshContext};
+use crate::{credential::Credential, error::ProviderError};
+
+/// A provider of any type that issues `C`, made by [`Provider::boxed`]. Cloning shares the
+/// provider.
+///
+/// ```
+/// use tower_auth::{Issued, Provider, credential::Bearer, provider_fn};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let personal_token = std::env::var("API_TOKEN").ok();
+/// let provider = match personal_token {
+///     Some(token) => Bearer::new(token)?.boxed(),
+///     None => provider_fn(|_| async { Ok(Issued::new(Bearer::new("t").unwrap())) }).boxed(),
+/// };
+/// # let _ = provider; Ok(()) }
+/// ```
+pub struct BoxProvider<C> {
+    inner: Arc<dyn ErasedProvider<C>>,
+}
+
+impl<C: Credential> BoxProvider<C> {
+    pub(super) fn new(provider: impl Provider<Credential = C>) -> Self {
+        Self {
+            inner: erase(provider),
+        }
+    }
+}
+
+impl<C: Credential> Provider for BoxProvider<C> {
+    type Credential = C;
+
+    fn issue(
+        &self,
+        context: RefreshContext<C>,
+    ) -> impl Future<Output = Result<Issued<C>, ProviderError>> + Send {
+        self.inner.issue(context)
+    }
+
+    fn initial(&self) -> Option<Issued<C>> {
+        self.inner.initial()
+    }
+
+    fn forget(
+        &self,
+        context: ForgetContext<C>,
+    ) -> impl Future<Output = Result<(), ProviderError>> + Send {
+        self.inner.forget(context)
+    }
+
+    fn boxed(self) -> BoxProvider<C> {
+        self
+    }
+}
+
+impl<C> Clone for BoxProvider<C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<C> fmt::Debug for BoxProvider<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoxProvider").finish_non_exhaustive()
+    }
+}
+
+/// [`Provider`] in a form that trait objects can have.
+pub(crate) trait ErasedProvider<C>: Send + Sync {
+    fn issue(&self, context: RefreshContext<C>) -> BoxFuture<'_, Result<Issued<C>, ProviderError>>;
+    fn initial(&self) -> Option<Issued<C>>;
+    fn forget(&self, context: ForgetContext<C>) -> BoxFuture<'_, Result<(), ProviderError>>;
+}
+
+pub(crate) fn erase<P: Provider>(provider: P) -> Arc<dyn ErasedProvider<P::Credential>> {
+    Arc::new(Erased(provider))
+}
+
+struct Erased<P>(P);
+
+impl<P: Provider> ErasedProvider<P::Credential> for Erased<P> {
+    fn issue(
+        &self,
+        context: RefreshContext<P::Credential>,
+    ) -> BoxFuture<'_, Result<Issued<P::Credential>, ProviderError>> {
+        Box::pin(self.0.issue(context))
+    }
+
+    fn initial(&self) -> Option<Issued<P::Credential>> {
+        self.0.initial()
+    }
+
+    fn forget(
+        &self,
+        context: ForgetContext<P::Credential>,
+    ) -> BoxFuture<'_, Result<(), ProviderError>> {
+        Box::pin(self.0.forget(context))
+    }
+}

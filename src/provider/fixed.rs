@@ -1,0 +1,51 @@
+//! Credentials that never change are providers of themselves.
+
+use std::future::{Future, ready};
+
+use super::{Issued, Provider, RefreshContext};
+use crate::{
+    credential::{ApiKey, Basic, Bearer},
+    error::ProviderError,
+};
+
+macro_rules! provides_itself {
+    ($($credential:ty),*) => {$(
+        /// The credential never changes: it is there from the start, it is never refreshed, and a
+        /// response that rejects it goes to the caller untouched.
+        impl Provider for $credential {
+            type Credential = Self;
+
+            fn issue(
+                &self,
+                _: RefreshContext<Self>,
+            ) -> impl Future<Output = Result<Issued<Self>, ProviderError>> + Send {
+                ready(Ok(Issued::permanent(self.clone())))
+            }
+
+            fn initial(&self) -> Option<Issued<Self>> {
+                Some(Issued::permanent(self.clone()))
+            }
+        }
+    )*};
+}
+
+provides_itself!(ApiKey, Basic, Bearer);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Lifetime;
+
+    /// P18: what makes their 401 final is that they are there from the start, and permanent.
+    #[test]
+    fn static_credentials_are_there_from_the_start_and_permanent() {
+        fn check<P: Provider>(provider: &P) {
+            let initial = provider.initial().expect("there from the start");
+            assert_eq!(initial.lifetime(), Lifetime::Permanent);
+        }
+        check(&Bearer::new("token").unwrap());
+        check(&Basic::new("user", "password").unwrap());
+        check(&ApiKey::header("x-api-key", "key").unwrap());
+        check(&ApiKey::query("api_key", "key").unwrap());
+    }
+}

@@ -1,0 +1,58 @@
+//! Providers made from closures.
+
+use std::{fmt, future::Future, marker::PhantomData};
+
+use super::{Issued, Provider, RefreshContext};
+use crate::{credential::Credential, error::ProviderError};
+
+/// Makes a [`Provider`] from a closure that gives a future.
+///
+/// The [module's example](super) shows one.
+pub fn provider_fn<F, Fut, C>(issue: F) -> ProviderFn<F, C>
+where
+    F: Fn(RefreshContext<C>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Issued<C>, ProviderError>> + Send,
+    C: Credential,
+{
+    ProviderFn {
+        issue,
+        credential: PhantomData,
+    }
+}
+
+/// A provider made from a closure by [`provider_fn`].
+pub struct ProviderFn<F, C> {
+    issue: F,
+    credential: PhantomData<fn() -> C>,
+}
+
+impl<F, Fut, C> Provider for ProviderFn<F, C>
+where
+    F: Fn(RefreshContext<C>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Issued<C>, ProviderError>> + Send,
+    C: Credential,
+{
+    type Credential = C;
+
+    fn issue(
+        &self,
+        context: RefreshContext<C>,
+    ) -> impl Future<Output = Result<Issued<C>, ProviderError>> + Send {
+        (self.issue)(context)
+    }
+}
+
+impl<F: Clone, C> Clone for ProviderFn<F, C> {
+    fn clone(&self) -> Self {
+        Self {
+            issue: self.issue.clone(),
+            credential: PhantomData,
+        }
+    }
+}
+
+impl<F, C> fmt::Debug for ProviderFn<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderFn").finish_non_exhaustive()
+    }
+}

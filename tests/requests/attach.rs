@@ -1,0 +1,272 @@
+//! Which requests carry the credential, and what the others say.
+
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use tower::{Layer, ServiceExt};
+use tower_auth::{
+    AuthLayer, BoxError, Credential, Error, Issued, NotAttached, Origins, ProviderError, SkipAuth,
+    credential::{ApiKey, Bearer, Outgoing},
+    provider_fn,
+};
+
+use crate::memory::{Api, Valid, bearer, get, numbered, only_api, scripted, send, status};
+
+fn own_error(error: BoxError) -> Error {
+    *error.downcast::<Error>().expect("an error of the layer")
+}
+
+/// P21.
+#[tokio::test(start_paused = true)]
+async fn a_callers_own_credential_is_left_alone_and_its_401_is_not_retried() {
+    let api = Api::accepting(&Valid::of(&["t1"]));
+    let (provider, calls) = numbered(Duration::ZERO);
+    let service = only_api(provider).layer(api.clone());
+    for warm in [false, true] {
+        if warm {
+            send(&service, get()).await.unwrap();
+        }
+        let before = calls.load(SeqCst);
+        let mut request = get();
+        request
+            .headers_mut()
+            .append("authorization", "Bearer mine".parse().unwrap());
+        request
+            .headers_mut()
+            .append("authorization", "Bearer too".parse().unwrap());
+        let response = send(&service, request).await.unwrap();
+        assert_eq!(response.status(), 401);
+        assert_eq!(
+            response.extensions().get(),
+            Some(&NotAttached::AlreadyPresent)
+        );
+        let seen = api.seen().pop().unwrap();
+        let values: Vec<_> = seen.headers.get_all("authorization").iter().collect();
+        assert_eq!(values, ["Bearer mine", "Bearer too"]);
+        assert_eq!(calls.load(SeqCst), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_own_credential_is_replaced_if_the_layer_is_told_so() {
+    let api = Api::accepting(&Valid::of(&["t1"]));
+    let (provider, _) = numbered(Duration::ZERO);
+    let service = only_api(provider)
+        .keep_existing_header(false)
+        .layer(api.clone());
+    for _ in 0..3 {
+        let mut request = get();
+        request
+            .headers_mut()
+            .append("authorization", "Bearer mine".parse().unwrap());
+        request
+            .headers_mut()
+            .append("authorization", "Bearer too".parse().unwrap());
+        assert_eq!(send(&service, request).await.unwrap().status(), 200);
+    }
+    assert_eq!(api.tokens_seen(), ["t1"; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marked_request_goes_out_as_it_is() {
+    let api = Api::new(|_| (Duration::ZERO, status(401)));
+    let (provider, calls) = numbered(Duration::ZERO);
+    let service = only_api(provider).layer(api.clone());
+    let mut request = get();
+    request.extensions_mut().insert(SkipAuth);
+    let response = send(&service, request).await.unwrap();
+    assert_eq!(response.extensions().get(), Some(&NotAttached::Skipped));
+    assert_eq!(api.tokens_seen(), ["none"]);
+    assert_eq!(calls.load(SeqCst), 0);
+}
+
+/// Rule 9.
+#[tokio::test(start_paused = true)]
+async fn a_request_to_another_origin_carries_no_credential() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let (provider, calls) = numbered(Duration::ZERO);
+    let service = only_api(provider).layer(api.clone());
+    for uri in [
+        "https://evil.example.com/",
+        "https://api.example.com:8443/",
+        "http://api.example.com/",
+        "https://api.example.com@evil.com/",
+        "https://api.example.com.evil.com/",
+    ] {
+        let request = Request::get(uri).body(Full::default()).unwrap();
+        let response = send(&service, request).await.unwrap();
+        assert_eq!(
+            response.extensions().get(),
+            Some(&NotAttached::OtherOrigin),
+            "{uri}"
+        );
+    }
+    assert!(api.tokens_seen().iter().all(|token| token == "none"));
+    assert_eq!(calls.load(SeqCst), 0);
+}
+
+/// P57.
+#[tokio::test(start_paused = true)]
+async fn a_uri_without_a_host_is_an_error_that_names_the_fix() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let (provider, _) = numbered(Duration::ZERO);
+    let service = only_api(provider).layer(api.clone());
+    let relative = || Request::get("/things").body(Full::default()).unwrap();
+    let error = own_error(send(&service, relative()).await.unwrap_err());
+    assert!(
+        error.to_string().contains("Origins::relative_as"),
+        "{error}"
+    );
+    assert!(api.seen().is_empty());
+
+    let (provider, _) = numbered(Duration::ZERO);
+    let bound = AuthLayer::new(
+        provider,
+        Origins::relative_as("https://api.example.com").unwrap(),
+    );
+    send(&bound.layer(api.clone()), relative()).await.unwrap();
+    assert_eq!(api.tokens_seen(), ["t1"]);
+}
+
+/// Rule 10.
+#[tokio::test(start_paused = true)]
+async fn without_a_credential_there_is_an_error_and_nothing_is_sent() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let service = only_api(scripted(&[])).layer(api.clone());
+    let error = own_error(send(&service, get()).await.unwrap_err());
+    assert!(error.is_provider());
+    assert_eq!(error.to_string(), "no credential: the script is over");
+    assert!(own_error(send(&service, get()).await.unwrap_err()).is_backoff());
+    assert!(api.seen().is_empty());
+}
+
+/// Rule 10.
+#[tokio::test(start_paused = true)]
+async fn the_header_is_marked_sensitive() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let service = only_api(bearer("secret")).layer(api.clone());
+    send(&service, get()).await.unwrap();
+    assert!(api.seen()[0].headers["authorization"].is_sensitive());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_does_not_fit_the_request_is_an_error() {
+    #[derive(Clone)]
+    struct Picky;
+
+    impl Credential for Picky {
+        fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+            Err(format!("cannot sign {} requests", request.method()).into())
+        }
+
+        fn is_same(&self, _: &Self) -> bool {
+            true
+        }
+    }
+
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let provider = provider_fn(|_| async { Ok::<_, ProviderError>(Issued::new(Picky)) });
+    let service = only_api(provider).layer(api.clone());
+    let error = own_error(send(&service, get()).await.unwrap_err());
+    assert_eq!(
+        error.to_string(),
+        "the credential cannot be put on the request: cannot sign GET requests"
+    );
+    assert!(api.seen().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_in_a_header_goes_beside_the_callers_authorization() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let service = only_api(ApiKey::header("x-api-key", "k").unwrap()).layer(api.clone());
+    let mut request = get();
+    request
+        .headers_mut()
+        .insert("authorization", "Bearer mine".parse().unwrap());
+    send(&service, request).await.unwrap();
+    let seen = api.seen().pop().unwrap();
+    assert_eq!(
+        (&seen.headers["x-api-key"], seen.token()),
+        (&"k".parse().unwrap(), Some("mine"))
+    );
+}
+
+/// All clones of a layer and of its services share one credential; each service applies its own.
+#[tokio::test(start_paused = true)]
+async fn all_clones_share_one_credential() {
+    let api = Api::accepting(&Valid::of(&["t1"]));
+    let (provider, calls) = numbered(Duration::ZERO);
+    let layer = only_api(provider);
+    let services = [layer.layer(api.clone()), layer.clone().layer(api.clone())];
+    for service in &services {
+        let mut long_lived = service.clone();
+        for _ in 0..3 {
+            let ready = ServiceExt::<Request<Full<bytes::Bytes>>>::ready(&mut long_lived);
+            let response = tower::Service::call(ready.await.unwrap(), get())
+                .await
+                .unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(send(service, get()).await.unwrap().status(), 200);
+        }
+    }
+    assert_eq!(calls.load(SeqCst), 1);
+    assert_eq!(layer.handle().credential().await.unwrap().expose(), "t1");
+}
+
+/// Cloning needs nothing of the provider, and the future of a `Send` service is `Send`.
+#[test]
+fn services_are_what_their_inner_service_is() {
+    struct NotClone;
+
+    impl tower_auth::Provider for NotClone {
+        type Credential = Bearer;
+
+        async fn issue(
+            &self,
+            _: tower_auth::RefreshContext<Bearer>,
+        ) -> Result<Issued<Bearer>, ProviderError> {
+            Ok(Issued::permanent(bearer("t")))
+        }
+    }
+
+    fn is_send_sync_clone<T: Send + Sync + Clone>(_: &T) {}
+    fn is_send<T: Send>(_: &T) {}
+
+    let layer = only_api(NotClone);
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let mut service = layer.layer(api);
+    is_send_sync_clone(&layer);
+    is_send_sync_clone(&service);
+    is_send_sync_clone(&layer.handle());
+    let waker = std::task::Waker::noop();
+    let mut context = std::task::Context::from_waker(waker);
+    let ready =
+        tower::Service::<Request<Full<bytes::Bytes>>>::poll_ready(&mut service, &mut context);
+    assert!(ready.is_ready());
+    is_send(&tower::Service::call(&mut service, get()));
+}
+
+/// A service that is not `Send` can be used all the same, on one thread.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_not_send_works_on_its_thread() {
+    use std::rc::Rc;
+
+    let count = Rc::new(std::cell::Cell::new(0));
+    let counter = Rc::clone(&count);
+    let inner = tower::service_fn(move |_: Request<Full<bytes::Bytes>>| {
+        let counter = Rc::clone(&counter);
+        async move {
+            counter.set(counter.get() + 1);
+            Ok::<_, BoxError>(status(if counter.get() == 1 { 401 } else { 200 }))
+        }
+    });
+    let (provider, _) = numbered(Duration::from_millis(1));
+    let service = only_api(provider).layer(inner);
+    assert_eq!(send(&service, get()).await.unwrap().status(), 200);
+    assert_eq!(count.get(), 2);
+    let _ = Arc::new(());
+}

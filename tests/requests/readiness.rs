@@ -1,0 +1,160 @@
+//! What a request holds of the inner service, and when it lets go. The API in memory panics when
+//! it is called unready, so every test of this folder is a test of P24 too.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use tokio::{task::JoinSet, time::timeout};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer};
+use tower_auth::{BoxError, Issued, ProviderError, provider_fn};
+
+use crate::memory::{Answer, Api, Valid, bearer, get, numbered, only_api, send, status};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A provider whose token requests go through the given service.
+fn asking<S>(service: S) -> impl tower_auth::Provider<Credential = tower_auth::credential::Bearer>
+where
+    S: Service<Request<Full<Bytes>>, Response = Answer, Error = BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
+    provider_fn(move |_| {
+        let service = service.clone();
+        async move {
+            let request = Request::post("https://login.example.com/").body(Full::default());
+            let request = request.map_err(ProviderError::permanent)?;
+            service
+                .oneshot(request)
+                .await
+                .map_err(ProviderError::transient)?;
+            Ok(Issued::new(bearer("t1")))
+        }
+    })
+}
+
+/// P24: first sending, retry and wait, of a long-lived service and of clones.
+#[tokio::test(start_paused = true)]
+async fn no_service_is_called_unready() {
+    let valid = Valid::of(&["t2"]);
+    let api = Api::accepting(&valid);
+    let (provider, _) = numbered(Duration::from_millis(1));
+    let mut service = only_api(provider).layer(api);
+    for _ in 0..3 {
+        let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut service)
+            .await
+            .unwrap();
+        assert_eq!(ready.call(get()).await.unwrap().status(), 200);
+    }
+    valid.set(&["t3"]);
+    assert_eq!(send(&service, get()).await.unwrap().status(), 200);
+}
+
+/// P24: after a call that had to wait, the service itself must be polled ready again.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_gave_its_readiness_back_becomes_ready_again() {
+    let api = Api::accepting(&Valid::of(&["t1"]));
+    let (provider, _) = numbered(Duration::from_millis(1));
+    let mut service = only_api(provider).layer(api);
+    let mut calls = JoinSet::new();
+    for _ in 0..3 {
+        let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut service)
+            .await
+            .unwrap();
+        calls.spawn(ready.call(get()));
+    }
+    for response in calls.join_all().await {
+        assert_eq!(response.unwrap().status(), 200);
+    }
+}
+
+/// P10, P25.
+#[tokio::test(start_paused = true)]
+async fn waiting_requests_hold_no_permit_that_the_token_request_needs() {
+    let api = Api::new(|_| (Duration::from_millis(10), status(200)));
+    let limited = ServiceBuilder::new().concurrency_limit(2).service(api);
+    let service = only_api(asking(limited.clone())).layer(limited);
+    let mut calls = JoinSet::new();
+    for _ in 0..4 {
+        let mut service = service.clone();
+        // All four are polled ready first where the limit lets them, as a busy program does.
+        calls.spawn(async move {
+            let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut service).await?;
+            ready.call(get()).await
+        });
+    }
+    let all = timeout(PATIENCE, calls.join_all())
+        .await
+        .expect("no deadlock");
+    assert!(
+        all.into_iter()
+            .all(|response| response.unwrap().status() == 200)
+    );
+}
+
+/// P10: the same with the slots of a buffer.
+#[tokio::test(start_paused = true)]
+async fn waiting_requests_hold_no_slot_of_a_buffer_that_the_token_request_needs() {
+    let api = Api::new(|_| (Duration::from_millis(10), status(200)));
+    let buffered = ServiceBuilder::new().buffer(1).service(api);
+    let service = only_api(asking(buffered.clone())).layer(buffered);
+    let mut calls = JoinSet::new();
+    for _ in 0..4 {
+        calls.spawn(service.clone().oneshot(get()));
+    }
+    let all = timeout(PATIENCE, calls.join_all())
+        .await
+        .expect("no deadlock");
+    assert!(
+        all.into_iter()
+            .all(|response| response.unwrap().status() == 200)
+    );
+}
+
+/// P26.
+#[tokio::test(start_paused = true)]
+async fn a_retry_through_a_limit_of_one_completes() {
+    let api = Api::accepting(&Valid::of(&["t2"]));
+    let (provider, _) = numbered(Duration::from_millis(1));
+    let limited = ConcurrencyLimitLayer::new(1).layer(api.clone());
+    let service = only_api(provider).layer(limited);
+    let mut calls = JoinSet::new();
+    for _ in 0..4 {
+        let service = service.clone();
+        calls.spawn(async move { send(&service, get()).await });
+    }
+    let all = timeout(PATIENCE, calls.join_all())
+        .await
+        .expect("no deadlock");
+    assert!(
+        all.into_iter()
+            .all(|response| response.unwrap().status() == 200)
+    );
+}
+
+/// P26: while the refresh runs, the rejected request holds no permit either.
+#[tokio::test(start_paused = true)]
+async fn a_rejected_request_that_waits_holds_no_permit() {
+    let api = Api::accepting(&Valid::default());
+    let (provider, _) = numbered(Duration::from_secs(1));
+    let limited = ConcurrencyLimitLayer::new(1).layer(api.clone());
+    let service = only_api(provider).layer(limited.clone());
+    let waiting = tokio::spawn(async move { send(&service, get()).await });
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(api.seen().len(), 1, "rejected once, and waiting");
+    let other = limited.oneshot(get());
+    assert_eq!(
+        timeout(Duration::from_millis(10), other)
+            .await
+            .unwrap()
+            .unwrap()
+            .status(),
+        401
+    );
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 401);
+}
