@@ -55,7 +55,8 @@
 //!
 //! A retry needs the request's body a second time, so `B` must be a [`CloneBody`]. The bodies that
 //! hold all their data are (`Full`, `Empty`, `String`, ..), and hyper's `Incoming` is too: it says
-//! that it cannot be cloned, and such requests are sent once.
+//! that it cannot be cloned, and such requests are sent once. A [`ReplayLayer`] above makes any
+//! other body replayable while it streams: see [`body`].
 //!
 //! # The order of layers
 //!
@@ -82,7 +83,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-mod body;
+pub mod body;
 mod cache;
 pub mod challenge;
 pub mod credential;
@@ -97,7 +98,7 @@ pub mod provider;
 mod secret;
 
 pub use self::{
-    body::CloneBody,
+    body::{CloneBody, ReplayBody, ReplayLayer},
     cache::{Backoff, Current, Handle, Status},
     challenge::Challenge,
     credential::Credential,

@@ -9,13 +9,23 @@ use http_body_util::{Either, Empty, Full};
 /// sending. A clone has to be cheap and complete: the same bytes, the same trailers.
 ///
 /// It is implemented for the bodies that hold all their data ([`Full`], [`Empty`], [`String`] and
-/// other plain buffers), for [`Option`], [`Box`] and [`Either`] of those, and for hyper's
-/// `Incoming`, which never clones. Implement it for a body of your own; wrap any other body in one
-/// of these.
+/// other plain buffers), for [`Option`], [`Box`] and [`Either`] of those, for hyper's `Incoming`,
+/// which never clones, and for [`ReplayBody`](crate::ReplayBody), which makes any other body
+/// clonable while it streams. Implement it for a body of your own, or stack a
+/// [`ReplayLayer`](crate::ReplayLayer) above.
+///
+/// Whoever sends a request again calls, in this order:
+///
+/// 1. [`try_clone_body`](Self::try_clone_body) before each sending, and keeps the clone;
+/// 2. [`can_replay`](Self::can_replay) on the clone when an answer comes that asks for a retry: if
+///    it says no, the answer stands;
+/// 3. [`take_over`](Self::take_over) on the clone once the retry is certain to be sent, and before
+///    the answer is consumed: the first sending may still go on, and make a retry impossible.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether it can be cloned, which a retry after a rejection needs",
     label = "this request body is not `CloneBody`",
-    note = "send a body that holds its data, such as `http_body_util::Full<Bytes>` or `Empty<Bytes>`",
+    note = "stack `tower_auth::ReplayLayer` above: it makes any `http_body::Body` replayable",
+    note = "or send a body that holds its data, such as `http_body_util::Full<Bytes>` or `Empty<Bytes>`",
     note = "for a body type of your own, implement `tower_auth::CloneBody`"
 )]
 pub trait CloneBody: Sized {
@@ -23,9 +33,21 @@ pub trait CloneBody: Sized {
     /// before the body is first polled.
     fn try_clone_body(&self) -> Option<Self>;
 
-    /// Whether this clone still yields all of that, asked right before it is sent. Default: `true`.
+    /// Whether this body, which was not polled yet, can be sent from its start.
+    ///
+    /// A clone that shares its data with the body it was made of may lose it on the way. The
+    /// answer can turn from yes to no as long as the other body is read; it never turns back.
+    /// Default: `true`.
     fn can_replay(&self) -> bool {
         true
+    }
+
+    /// Makes this body, which was not polled yet, the one to be sent, and says whether that is
+    /// possible; if not, nothing changes. After a yes it can be sent from its start, whatever
+    /// becomes of the others: those that are still being read fail from now on.
+    /// Default: [`can_replay`](Self::can_replay).
+    fn take_over(&mut self) -> bool {
+        self.can_replay()
     }
 }
 
@@ -59,11 +81,27 @@ impl<B: CloneBody> CloneBody for Option<B> {
             None => Some(None),
         }
     }
+
+    fn can_replay(&self) -> bool {
+        self.as_ref().is_none_or(B::can_replay)
+    }
+
+    fn take_over(&mut self) -> bool {
+        self.as_mut().is_none_or(B::take_over)
+    }
 }
 
 impl<B: CloneBody> CloneBody for Box<B> {
     fn try_clone_body(&self) -> Option<Self> {
         (**self).try_clone_body().map(Box::new)
+    }
+
+    fn can_replay(&self) -> bool {
+        (**self).can_replay()
+    }
+
+    fn take_over(&mut self) -> bool {
+        (**self).take_over()
     }
 }
 
@@ -72,6 +110,20 @@ impl<L: CloneBody, R: CloneBody> CloneBody for Either<L, R> {
         match self {
             Either::Left(body) => body.try_clone_body().map(Either::Left),
             Either::Right(body) => body.try_clone_body().map(Either::Right),
+        }
+    }
+
+    fn can_replay(&self) -> bool {
+        match self {
+            Either::Left(body) => body.can_replay(),
+            Either::Right(body) => body.can_replay(),
+        }
+    }
+
+    fn take_over(&mut self) -> bool {
+        match self {
+            Either::Left(body) => body.take_over(),
+            Either::Right(body) => body.take_over(),
         }
     }
 }

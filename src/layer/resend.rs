@@ -91,6 +91,33 @@ impl<S, C, B> Sent<S, C, B> {
     }
 }
 
+impl<S: Clone, C: Credential, B: CloneBody, R: Body, F> Step<S, C, B, R, F> {
+    /// Sends a request again, after making the connection of the response before it free.
+    fn again(mut response: Response<R>, mut again: Again<S, C, B>) -> Self {
+        // The first sending may still be under way. From here on it cannot spoil this one; up to
+        // here it may have read more than can be sent again.
+        if !again.request.body_mut().take_over() {
+            response
+                .extensions_mut()
+                .insert(NotRetried::BodyNotReplayable);
+            return Self::Return(response);
+        }
+        let limit = again.kept.flow.policy.drain;
+        Self::Go(
+            match Drain::new(response.into_body(), limit.bytes, limit.time) {
+                Some(drain) => Cold::Draining {
+                    drain,
+                    again: Some(again),
+                },
+                None => Cold::Readying {
+                    service: again.kept.service(),
+                    again: Some(again),
+                },
+            },
+        )
+    }
+}
+
 impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
     #[inline]
     pub(super) fn judge<R>(&self, response: &Response<R>) -> Verdict {
@@ -121,7 +148,7 @@ impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
                     request,
                     answered: true,
                 };
-                return Step::Go(Cold::again(response, again));
+                return Step::again(response, again);
             }
             copy => copy,
         };
@@ -145,7 +172,7 @@ impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
                     request,
                     answered: false,
                 };
-                Step::Go(Cold::again(response, again))
+                Step::again(response, again)
             }
             (Next::Wait(wait), Some(request)) => {
                 let again = Again {
@@ -198,21 +225,6 @@ where
     C: Credential,
     R: Body,
 {
-    /// Sends again, after making the connection of the response before it free.
-    fn again(response: Response<R>, again: Again<S, C, B>) -> Self {
-        let limit = again.kept.flow.policy.drain;
-        match Drain::new(response.into_body(), limit.bytes, limit.time) {
-            Some(drain) => Self::Draining {
-                drain,
-                again: Some(again),
-            },
-            None => Self::Readying {
-                service: again.kept.service(),
-                again: Some(again),
-            },
-        }
-    }
-
     pub(super) fn poll(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -246,20 +258,14 @@ where
                     let Some((mut response, mut again)) = rejected.take() else {
                         return Poll::Pending;
                     };
-                    let why = match again.kept.flow.renewed(&again.kept.snapshot, outcome) {
-                        // The body was going on being sent meanwhile, and may be gone by now.
-                        Ok(_) if !again.request.body().can_replay() => {
-                            NotRetried::BodyNotReplayable
+                    match again.kept.flow.renewed(&again.kept.snapshot, outcome) {
+                        Ok(newer) => again.renewed = Some(newer),
+                        Err(why) => {
+                            response.extensions_mut().insert(why);
+                            return Poll::Ready(Ok(Step::Return(response)));
                         }
-                        Ok(newer) => {
-                            again.renewed = Some(newer);
-                            self.set(Self::again(response, again));
-                            continue;
-                        }
-                        Err(why) => why,
-                    };
-                    response.extensions_mut().insert(why);
-                    return Poll::Ready(Ok(Step::Return(response)));
+                    }
+                    return Poll::Ready(Ok(Step::again(response, again)));
                 }
                 ColdProjection::Draining { drain, again } => {
                     ready!(drain.poll(cx));
