@@ -53,6 +53,15 @@ pub(crate) enum Kind {
     NoAuthority,
     /// The provider's own request came through the layer that is waiting for it.
     OwnTokenRequest,
+    /// The request names no key.
+    #[cfg(feature = "per-key")]
+    NoKey,
+    /// There is no provider for the request's key.
+    #[cfg(feature = "per-key")]
+    UnknownKey,
+    /// There is no room for another key.
+    #[cfg(feature = "per-key")]
+    TooManyKeys,
     /// The credential could not be put on the request.
     Apply(Arc<dyn StdError + Send + Sync>),
     /// Logged out here, but not everything that belongs to it worked.
@@ -115,6 +124,13 @@ impl Error {
         matches!(self.kind, Kind::LoggedOut)
     }
 
+    /// Whether a layer for many users has no provider for the request's key.
+    #[cfg(feature = "per-key")]
+    #[must_use]
+    pub fn is_unknown_key(&self) -> bool {
+        matches!(self.kind, Kind::UnknownKey)
+    }
+
     /// How long until the next attempt to get a credential is due, where one is planned.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -150,6 +166,20 @@ impl fmt::Display for Error {
             Kind::OwnTokenRequest => f.write_str(
                 "a request of the provider came through the layer that waits for that provider: \
                  give the provider an HTTP client without this layer",
+            )?,
+            #[cfg(feature = "per-key")]
+            Kind::NoKey => f.write_str(
+                "the request does not say whose credential it needs: put the key into its \
+                 extensions, or tell the layer with PerKeyLayer::key_from where it is",
+            )?,
+            #[cfg(feature = "per-key")]
+            Kind::UnknownKey => f.write_str(
+                "there is no provider for the request's key: the layer's function gave none",
+            )?,
+            #[cfg(feature = "per-key")]
+            Kind::TooManyKeys => f.write_str(
+                "there is no room for another key: all hold what cannot be had again; give their \
+                 providers a store, or raise PerKeyLayer::max_keys",
             )?,
             Kind::Apply(error) => {
                 write!(f, "the credential cannot be put on the request: {error}")?

@@ -77,6 +77,7 @@
 //! |---|---|---|
 //! | `hyper` | yes | `hyper::body::Incoming` as a request body |
 //! | `oauth2` | yes | OAuth 2.0 token endpoints |
+//! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |
 //!
 //! [tower]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -97,6 +98,8 @@ mod origin;
 pub mod provider;
 mod secret;
 
+#[cfg(feature = "per-key")]
+pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestView};
 pub use self::{
     body::{CloneBody, ReplayBody, ReplayLayer},
     cache::{Backoff, Current, Handle, Status},

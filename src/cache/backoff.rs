@@ -151,6 +151,14 @@ impl Failures {
         (!due).then(|| last.error.clone().remembered())
     }
 
+    /// Whether no attempt is made until something else changes.
+    #[cfg(feature = "per-key")]
+    pub(crate) fn is_final(&self) -> bool {
+        self.last
+            .as_ref()
+            .is_some_and(|last| last.retry_at.is_none())
+    }
+
     /// When the next attempt is due, if one is planned.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
         self.last.as_ref()?.retry_at

@@ -9,6 +9,8 @@ mod budget;
 mod flight;
 mod freshness;
 mod handle;
+#[cfg(feature = "per-key")]
+mod keys;
 mod settings;
 mod shared;
 mod snapshot;
@@ -16,6 +18,8 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "per-key")]
+pub(crate) use self::keys::Keys;
 pub use self::{
     backoff::Backoff,
     handle::{Current, Handle},

@@ -58,6 +58,8 @@ struct State<C> {
     /// Why the current credential must not be used any more.
     condemned: Option<Reason>,
     logged_out: bool,
+    /// Whether the current credential came from outside, so that the provider cannot bring it.
+    seeded: bool,
     /// Ended by a log-out and by new credentials from outside: what a refresh brings that was
     /// started before is not used.
     session: u64,
@@ -106,6 +108,7 @@ impl<C: Credential> Cache<C> {
                 budget: Budget::default(),
                 condemned: None,
                 logged_out: false,
+                seeded: false,
                 session: 0,
                 deferred: Vec::new(),
             }),
@@ -226,6 +229,7 @@ impl<C: Credential> Cache<C> {
             state.logged_out = false;
             state.budget = Budget::default();
             self.publish(state, issued, Instant::now(), None);
+            state.seeded = true;
         });
     }
 
@@ -267,6 +271,16 @@ impl<C: Credential> Cache<C> {
             Ok(Err(error)) => Err(Error::new(Kind::Forget(Arc::new(error)))),
             Err(_) => Err(Error::new(Kind::Stopped)),
         }
+    }
+
+    /// Whether nothing is lost if this cache is dropped, and made anew when it is needed.
+    #[cfg(feature = "per-key")]
+    pub(super) fn is_disposable(&self) -> bool {
+        self.provider.is_restorable()
+            && self.locked(|state| {
+                let latched = state.logged_out || state.failures.is_final();
+                !latched && !state.seeded && state.flight.is_none()
+            })
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -498,6 +512,7 @@ impl<C: Credential> Cache<C> {
             }
         };
         state.condemned = None;
+        state.seeded = false;
         state.failures.clear();
         let version = self.version.load(Ordering::Relaxed) + 1;
         let permanent = lifetime == Lifetime::Permanent;

@@ -18,14 +18,22 @@ use crate::{
     challenge::{self, Challenge},
     credential::{Credential, Outgoing, RequestHead},
     error::{Error, Kind},
-    origin::Check,
     provider::TokenRequest,
 };
 
 /// The decisions for one layer value: its policy, over the shared cache.
 pub(crate) struct Flow<C> {
     pub(crate) cache: Arc<Cache<C>>,
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
+}
+
+impl<C> Clone for Flow<C> {
+    fn clone(&self) -> Self {
+        Self {
+            cache: Arc::clone(&self.cache),
+            policy: Arc::clone(&self.policy),
+        }
+    }
 }
 
 /// What a response says about the credential of its request.
@@ -80,16 +88,18 @@ impl<C: Credential> Flow<C> {
         uri: &Uri,
         extensions: &Extensions,
     ) -> Result<Option<NotAttached>, Error> {
-        if !extensions.is_empty()
-            && let Some(why) = self.marked(extensions)?
-        {
-            return Ok(Some(why));
+        self.check_own(extensions)?;
+        self.policy.admit(uri, extensions)
+    }
+
+    /// Whether a request can wait for this credential, which it cannot if the credential waits
+    /// for it.
+    #[inline]
+    pub(crate) fn check_own(&self, extensions: &Extensions) -> Result<(), Error> {
+        if !extensions.is_empty() && extensions.get() == Some(&TokenRequest(self.cache.id())) {
+            return Err(Error::new(Kind::OwnTokenRequest));
         }
-        match self.policy.origins.check(uri) {
-            Check::Allowed => Ok(None),
-            Check::Denied => Ok(Some(NotAttached::OtherOrigin)),
-            Check::NoAuthority => Err(Error::new(Kind::NoAuthority)),
-        }
+        Ok(())
     }
 
     /// Puts the credential on a request. Gives the reason if the request keeps its own.
@@ -113,7 +123,7 @@ impl<C: Credential> Flow<C> {
     pub(crate) fn carries_its_own(&self, head: &mut dyn RequestHead) -> bool {
         let last = self.cache.last();
         let last = last.as_ref().map(|last| &last.credential);
-        self.policy.keep_existing && C::is_present(last, &Outgoing::over(head))
+        self.policy.carries_its_own(last, head)
     }
 
     /// Whether a request with this credential may be sent again, so that a copy is worth its cost.
@@ -201,14 +211,6 @@ impl<C: Credential> Flow<C> {
             Ok(newer) => Ok(newer),
             Err(error) => Err(NotRetried::RefreshFailed(error)),
         }
-    }
-
-    #[cold]
-    fn marked(&self, extensions: &Extensions) -> Result<Option<NotAttached>, Error> {
-        if extensions.get() == Some(&TokenRequest(self.cache.id())) {
-            return Err(Error::new(Kind::OwnTokenRequest));
-        }
-        Ok(extensions.get::<SkipAuth>().map(|_| NotAttached::Skipped))
     }
 }
 

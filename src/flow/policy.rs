@@ -2,10 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, StatusCode};
+use http::{Extensions, HeaderMap, StatusCode, Uri};
 
-use super::DrainLimit;
-use crate::origin::Origins;
+use super::{DrainLimit, NotAttached, SkipAuth};
+use crate::{
+    credential::{Credential, Outgoing, RequestHead},
+    error::{Error, Kind},
+    origin::{Check, Origins},
+};
 
 pub(crate) type RejectedIf = Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync>;
 
@@ -31,6 +35,37 @@ impl Policy {
                 time: Duration::from_millis(100),
             },
         }
+    }
+}
+
+impl Policy {
+    /// Whether a request may carry a credential at all.
+    ///
+    /// # Errors
+    /// It is not known where the request goes.
+    #[inline]
+    pub(crate) fn admit(
+        &self,
+        uri: &Uri,
+        extensions: &Extensions,
+    ) -> Result<Option<NotAttached>, Error> {
+        if !extensions.is_empty() && extensions.get::<SkipAuth>().is_some() {
+            return Ok(Some(NotAttached::Skipped));
+        }
+        match self.origins.check(uri) {
+            Check::Allowed => Ok(None),
+            Check::Denied => Ok(Some(NotAttached::OtherOrigin)),
+            Check::NoAuthority => Err(Error::new(Kind::NoAuthority)),
+        }
+    }
+
+    /// Whether a request needs no credential because it has one; `last` is the last one known.
+    pub(crate) fn carries_its_own<C: Credential>(
+        &self,
+        last: Option<&C>,
+        head: &mut dyn RequestHead,
+    ) -> bool {
+        self.keep_existing && C::is_present(last, &Outgoing::over(head))
     }
 }
 

@@ -95,12 +95,7 @@ where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     C: Credential,
 {
-    pub(super) fn waiting(
-        wait: Wait<C>,
-        service: S,
-        flow: Arc<Flow<C>>,
-        request: Request<B>,
-    ) -> Self {
+    pub(super) fn waiting(wait: Wait<C>, service: S, flow: Flow<C>, request: Request<B>) -> Self {
         let cold = Box::pin(Cold::first(wait, service, flow, request));
         Self {
             state: State::Cold { cold },

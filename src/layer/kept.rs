@@ -12,7 +12,7 @@ use crate::{cache::Snapshot, credential::Credential, flow::Flow};
 /// for all of this, on cache lines of its own, and a service that lives longer has its own.
 #[repr(align(128))]
 pub(super) struct Kept<S, C> {
-    pub(super) flow: Arc<Flow<C>>,
+    pub(super) flow: Flow<C>,
     pub(super) snapshot: Arc<Snapshot<C>>,
     /// The service's own copy of the credential.
     own: Option<C>,
@@ -21,7 +21,7 @@ pub(super) struct Kept<S, C> {
 }
 
 impl<S: Clone, C: Credential> Kept<S, C> {
-    pub(super) fn new(service: S, flow: Arc<Flow<C>>, snapshot: Arc<Snapshot<C>>) -> Self {
+    pub(super) fn new(service: S, flow: Flow<C>, snapshot: Arc<Snapshot<C>>) -> Self {
         Self {
             flow,
             snapshot,
@@ -51,13 +51,13 @@ impl<S: Clone, C: Credential> Kept<S, C> {
 
 /// What all clones of a service share.
 pub(super) struct Shared<S, C> {
-    pub(super) flow: Arc<Flow<C>>,
+    pub(super) flow: Flow<C>,
     /// For clones that are called only once.
     pub(super) kept: ArcSwapOption<Kept<S, C>>,
 }
 
 impl<S, C> Shared<S, C> {
-    pub(super) fn new(flow: Arc<Flow<C>>) -> Arc<Self> {
+    pub(super) fn new(flow: Flow<C>) -> Arc<Self> {
         Arc::new(Self {
             flow,
             kept: ArcSwapOption::empty(),

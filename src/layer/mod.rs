@@ -4,7 +4,13 @@
 mod auth_layer;
 mod future;
 mod kept;
+#[cfg(feature = "per-key")]
+mod per_key;
 mod resend;
+mod send;
 mod service;
+mod setters;
 
+#[cfg(feature = "per-key")]
+pub use self::per_key::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestView};
 pub use self::{auth_layer::AuthLayer, future::ResponseFuture, service::Auth};

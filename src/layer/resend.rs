@@ -59,7 +59,7 @@ pin_project! {
         /// There is no credential, so nothing was sent yet.
         First {
             wait: Waiting<C>,
-            request: Option<(S, Arc<Flow<C>>, Request<B>)>,
+            request: Option<(S, Flow<C>, Request<B>)>,
         },
         /// The credential was rejected. The response is kept unread: it goes to the caller if
         /// there is no other credential.
@@ -206,12 +206,7 @@ where
     S: Clone,
     C: Credential,
 {
-    pub(super) fn first(
-        wait: Wait<C>,
-        service: S,
-        flow: Arc<Flow<C>>,
-        request: Request<B>,
-    ) -> Self {
+    pub(super) fn first(wait: Wait<C>, service: S, flow: Flow<C>, request: Request<B>) -> Self {
         Self::First {
             wait: Box::pin(wait.outcome()),
             request: Some((service, flow, request)),

@@ -14,13 +14,13 @@ use super::{
     auth_layer::AuthLayer,
     future::ResponseFuture,
     kept::{Kept, Shared},
-    resend::copy_of,
+    send::{Missing, send, send_later},
 };
 use crate::{
     body::CloneBody,
-    cache::{Acquired, Handle, Wait},
-    error::{BoxError, Error},
-    flow::{Flow, NotAttached},
+    cache::{Acquired, Handle},
+    error::BoxError,
+    flow::Flow,
     origin::Origins,
     provider::Provider,
 };
@@ -40,14 +40,8 @@ pub struct Auth<S, P: Provider> {
 /// What a request takes along, if there is a credential for it.
 type Lease<S, C> = Result<Arc<Kept<S, C>>, Missing<C>>;
 
-/// Why a request cannot be sent at once.
-enum Missing<C> {
-    Wait(Wait<C>),
-    Failed(Error),
-}
-
 impl<S, P: Provider> Auth<S, P> {
-    pub(super) fn new(inner: S, flow: Arc<Flow<P::Credential>>) -> Self {
+    pub(super) fn new(inner: S, flow: Flow<P::Credential>) -> Self {
         Self {
             inner,
             shared: Shared::new(flow),
@@ -75,7 +69,7 @@ impl<S, P: Provider> Auth<S, P> {
     /// The inner service. Retries of requests that are under way may still use the one before.
     pub fn get_mut(&mut self) -> &mut S {
         // Copies of the inner service that are kept for retries would lack the change.
-        self.shared = Shared::new(Arc::clone(&self.shared.flow));
+        self.shared = Shared::new(self.shared.flow.clone());
         self.own = None;
         &mut self.inner
     }
@@ -118,7 +112,7 @@ impl<S: Clone, P: Provider> Auth<S, P> {
             Some(kept) if Arc::ptr_eq(&kept.snapshot, &snapshot) => return Ok(kept),
             _ => {}
         }
-        let kept = Kept::new(self.inner.clone(), Arc::clone(flow), snapshot);
+        let kept = Kept::new(self.inner.clone(), flow.clone(), snapshot);
         let kept = Arc::new(if first { kept } else { kept.detached() });
         if first {
             self.shared.kept.store(Some(Arc::clone(&kept)));
@@ -126,14 +120,6 @@ impl<S: Clone, P: Provider> Auth<S, P> {
             self.own = Some(Arc::clone(&kept));
         }
         Ok(kept)
-    }
-
-    /// The inner service as it was made ready, replaced by a clone that is not. Holding a ready
-    /// service means holding its place in a queue or its permit, which the token request, or
-    /// whoever comes before it, may need.
-    fn give_back(&mut self) {
-        let unready = self.inner.clone();
-        drop(mem::replace(&mut self.inner, unready));
     }
 }
 
@@ -153,53 +139,16 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.shared.flow.admit(request.uri(), request.extensions()) {
             Ok(None) => {}
             Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
             Err(error) => return ResponseFuture::failed(error),
         }
-        let kept = match self.lease() {
-            Ok(kept) => kept,
-            Err(missing) => return self.call_without_credential(request, missing),
-        };
-        let copy = if kept.flow.wants_copy(&kept.snapshot) {
-            copy_of(&request)
-        } else {
-            None
-        };
-        match kept.flow.attach(kept.credential(), &mut request) {
-            // The inner service is the one that was polled ready.
-            Ok(None) => ResponseFuture::sending(self.inner.call(request), kept, copy),
-            Ok(Some(why)) => ResponseFuture::passing(self.inner.call(request), why),
-            Err(error) => ResponseFuture::failed(error),
+        match self.lease() {
+            Ok(kept) => send(&mut self.inner, kept, request),
+            Err(missing) => send_later(&mut self.inner, &self.shared.flow, missing, request),
         }
-    }
-}
-
-impl<S: Clone, P: Provider> Auth<S, P> {
-    #[inline(never)]
-    fn call_without_credential<B, R>(
-        &mut self,
-        mut request: Request<B>,
-        missing: Missing<P::Credential>,
-    ) -> ResponseFuture<S, P::Credential, B, R>
-    where
-        S: Service<Request<B>, Response = Response<R>>,
-    {
-        let flow = &self.shared.flow;
-        if flow.carries_its_own(&mut request) {
-            return ResponseFuture::passing(self.inner.call(request), NotAttached::AlreadyPresent);
-        }
-        let future = match missing {
-            Missing::Wait(wait) => {
-                let flow = Arc::clone(flow);
-                ResponseFuture::waiting(wait, self.inner.clone(), flow, request)
-            }
-            Missing::Failed(error) => ResponseFuture::failed(error),
-        };
-        self.give_back();
-        future
     }
 }
 

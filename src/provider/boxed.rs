@@ -47,6 +47,10 @@ impl<C: Credential> Provider for BoxProvider<C> {
         self.inner.initial()
     }
 
+    fn is_restorable(&self) -> bool {
+        self.inner.is_restorable()
+    }
+
     fn forget(
         &self,
         context: ForgetContext<C>,
@@ -77,6 +81,7 @@ impl<C> fmt::Debug for BoxProvider<C> {
 pub(crate) trait ErasedProvider<C>: Send + Sync {
     fn issue(&self, context: RefreshContext<C>) -> BoxFuture<'_, Result<Issued<C>, ProviderError>>;
     fn initial(&self) -> Option<Issued<C>>;
+    fn is_restorable(&self) -> bool;
     fn forget(&self, context: ForgetContext<C>) -> BoxFuture<'_, Result<(), ProviderError>>;
 }
 
@@ -96,6 +101,10 @@ impl<P: Provider> ErasedProvider<P::Credential> for Erased<P> {
 
     fn initial(&self) -> Option<Issued<P::Credential>> {
         self.0.initial()
+    }
+
+    fn is_restorable(&self) -> bool {
+        self.0.is_restorable()
     }
 
     fn forget(

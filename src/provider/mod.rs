@@ -72,6 +72,15 @@ pub trait Provider: Send + Sync + 'static {
         None
     }
 
+    /// Whether a provider made anew could issue what this one can: whether all it lives on is in
+    /// its settings or in a store. One that holds the only copy of something, such as a refresh
+    /// token that was rotated, says `false`, and is then not dropped by a layer for many users.
+    ///
+    /// Default: `true`.
+    fn is_restorable(&self) -> bool {
+        true
+    }
+
     /// Undoes at log-out what belongs to the credentials issued so far: revokes them at the
     /// server, empties the store. The layer has forgotten them already when it calls this.
     ///

@@ -1,0 +1,346 @@
+//! Many users behind one client: a layer with a credential for each key.
+
+use std::{
+    fmt,
+    hash::Hash,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    auth_layer::AuthLayer,
+    future::ResponseFuture,
+    kept::Kept,
+    send::{Missing, send, send_later},
+    setters::setters,
+};
+use crate::{
+    body::CloneBody,
+    cache::{Acquired, Handle, Keys},
+    credential::Credential,
+    error::{BoxError, Error, Kind},
+    flow::{Flow, NotAttached, Policy},
+    origin::Origins,
+    provider::{self, Provider},
+};
+
+impl<P: Provider> AuthLayer<P> {
+    /// A layer for many users (tenants, accounts) behind one client: each request names a key, and
+    /// each key has a provider, a credential and a refresh of its own.
+    ///
+    /// `providers` makes the provider of a key, when a request names it for the first time or
+    /// again after a while; `None` says that there is no such key. What tells one credential from
+    /// another must be in the key: issuer, client, user, scopes. The key of a request is in its
+    /// extensions, or where [`PerKeyLayer::key_from`] finds it.
+    pub fn per_key<K>(
+        providers: impl Fn(&K) -> Option<P> + Send + Sync + 'static,
+        origins: Origins,
+    ) -> PerKeyLayer<K, P::Credential>
+    where
+        K: Clone + Eq + Hash + Send + Sync + 'static,
+    {
+        let keys = Keys::new(move |key| providers(key).map(provider::erase));
+        PerKeyLayer {
+            keys: Arc::new(keys),
+            key_of: Arc::new(|head: &RequestView<'_>| head.extensions.get().cloned()),
+            policy: Policy::new(origins),
+        }
+    }
+}
+
+/// The head of a request, for finding its key.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct RequestView<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// The request's URI.
+    pub uri: &'a Uri,
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+    /// The request's extensions.
+    pub extensions: &'a Extensions,
+}
+
+impl fmt::Debug for RequestView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // URI, headers and extensions can hold secrets.
+        f.debug_struct("RequestView")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
+type KeyOf<K> = dyn Fn(&RequestView<'_>) -> Option<K> + Send + Sync;
+
+/// Puts the credential of its key on each request; made by [`AuthLayer::per_key`].
+///
+/// All clones, and all services made by them, share the keys. The settings are those of
+/// [`AuthLayer`].
+///
+/// The number of keys is bounded. A key that was not used for a while is dropped, and made anew by
+/// its next request; but never one that holds what cannot be had again: a credential that was
+/// seeded, a log-out, a rejected login, or a provider that says so
+/// ([`Provider::is_restorable`]). Once all room is taken by those, a new key is an error.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, ServiceExt};
+/// use tower_auth::{AuthLayer, Origins, credential::Bearer};
+///
+/// #[derive(Clone, PartialEq, Eq, Hash)]
+/// struct UserId(u64);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_auth::BoxError> {
+/// # let client = tower::service_fn(|request: http::Request<Full<Bytes>>| async move {
+/// #     assert_eq!(request.headers()["authorization"], "Bearer token-of-7");
+/// #     Ok::<_, tower_auth::BoxError>(http::Response::new(Full::<Bytes>::default()))
+/// # });
+/// let layer = AuthLayer::per_key(
+///     |user: &UserId| Bearer::new(format!("token-of-{}", user.0)).ok(),
+///     Origins::only("https://api.example.com")?,
+/// );
+/// let service = ServiceBuilder::new().layer(layer.clone()).service(client);
+///
+/// let request = http::Request::get("https://api.example.com/me")
+///     .extension(UserId(7))
+///     .body(Full::default())?;
+/// service.oneshot(request).await?;
+///
+/// layer.handle().for_key(&UserId(7))?.forget().await?;
+/// # Ok(()) }
+/// ```
+pub struct PerKeyLayer<K, C: Credential> {
+    keys: Arc<Keys<K, C>>,
+    key_of: Arc<KeyOf<K>>,
+    policy: Policy,
+}
+
+impl<K, C> PerKeyLayer<K, C>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    C: Credential,
+{
+    /// The way to the credentials from outside of requests.
+    #[must_use]
+    pub fn handle(&self) -> PerKeyHandle<K, C> {
+        PerKeyHandle {
+            keys: Arc::clone(&self.keys),
+        }
+    }
+
+    /// Where the key of a request is. Default: among its extensions, as a value of type `K`.
+    #[must_use]
+    pub fn key_from(
+        mut self,
+        key_of: impl Fn(&RequestView<'_>) -> Option<K> + Send + Sync + 'static,
+    ) -> Self {
+        self.key_of = Arc::new(key_of);
+        self
+    }
+
+    /// How many keys are kept at most, and also how many at most that cannot be dropped. To be set
+    /// before the first request. Default: 10,000.
+    #[must_use]
+    pub fn max_keys(self, number: usize) -> Self {
+        self.keys.bound(|bounds| bounds.number = number);
+        self
+    }
+
+    /// After how long without a request a key may be dropped. To be set before the first request.
+    /// Default: one hour.
+    #[must_use]
+    pub fn max_idle(self, time: Duration) -> Self {
+        self.keys.bound(|bounds| bounds.idle = time);
+        self
+    }
+
+    setters!(keys);
+}
+
+impl<S, K, C: Credential> Layer<S> for PerKeyLayer<K, C> {
+    type Service = PerKeyAuth<S, K, C>;
+
+    fn layer(&self, inner: S) -> PerKeyAuth<S, K, C> {
+        PerKeyAuth {
+            inner,
+            keys: Arc::clone(&self.keys),
+            key_of: Arc::clone(&self.key_of),
+            policy: Arc::new(self.policy.clone()),
+        }
+    }
+}
+
+impl<K, C: Credential> Clone for PerKeyLayer<K, C> {
+    fn clone(&self) -> Self {
+        Self {
+            keys: Arc::clone(&self.keys),
+            key_of: Arc::clone(&self.key_of),
+            policy: self.policy.clone(),
+        }
+    }
+}
+
+impl<K, C: Credential> fmt::Debug for PerKeyLayer<K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerKeyLayer")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts the credential of its key on each request before it goes to the inner service; made by
+/// [`PerKeyLayer`].
+///
+/// A request without a key, or with one that is not known, fails with an [`Error`] in the box.
+pub struct PerKeyAuth<S, K, C: Credential> {
+    inner: S,
+    keys: Arc<Keys<K, C>>,
+    key_of: Arc<KeyOf<K>>,
+    policy: Arc<Policy>,
+}
+
+impl<S, K, C: Credential> PerKeyAuth<S, K, C> {
+    /// The way to the credentials from outside of requests.
+    #[must_use]
+    pub fn handle(&self) -> PerKeyHandle<K, C> {
+        PerKeyHandle {
+            keys: Arc::clone(&self.keys),
+        }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service. Retries of requests that are under way may still use the one before.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, K, C, B, R> Service<Request<B>> for PerKeyAuth<S, K, C>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    C: Credential,
+    B: CloneBody,
+    R: Body,
+{
+    type Response = Response<R>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, C, B, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match self.policy.admit(request.uri(), request.extensions()) {
+            Ok(None) => {}
+            Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
+            Err(error) => return ResponseFuture::failed(error),
+        }
+        let view = RequestView {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        };
+        let cache = match (self.key_of)(&view) {
+            Some(key) => self.keys.find(&key),
+            None if self.policy.carries_its_own::<C>(None, &mut request) => {
+                let why = NotAttached::AlreadyPresent;
+                return ResponseFuture::passing(self.inner.call(request), why);
+            }
+            None => Err(Error::new(Kind::NoKey)),
+        };
+        let flow = match cache {
+            Ok(cache) => Flow {
+                cache,
+                policy: Arc::clone(&self.policy),
+            },
+            Err(error) => return ResponseFuture::failed(error),
+        };
+        if let Err(error) = flow.check_own(request.extensions()) {
+            return ResponseFuture::failed(error);
+        }
+        let missing = match flow.cache.acquire() {
+            Acquired::Ready(snapshot) => {
+                let kept = Kept::new(self.inner.clone(), flow, snapshot);
+                return send(&mut self.inner, Arc::new(kept), request);
+            }
+            Acquired::Wait(wait) => Missing::Wait(wait),
+            Acquired::Failed(error) => Missing::Failed(error),
+        };
+        send_later(&mut self.inner, &flow, missing, request)
+    }
+}
+
+impl<S: Clone, K, C: Credential> Clone for PerKeyAuth<S, K, C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            keys: Arc::clone(&self.keys),
+            key_of: Arc::clone(&self.key_of),
+            policy: Arc::clone(&self.policy),
+        }
+    }
+}
+
+impl<S: fmt::Debug, K, C: Credential> fmt::Debug for PerKeyAuth<S, K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerKeyAuth")
+            .field("inner", &self.inner)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The way to the credentials of many users from outside of requests.
+pub struct PerKeyHandle<K, C: Credential> {
+    keys: Arc<Keys<K, C>>,
+}
+
+impl<K, C> PerKeyHandle<K, C>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    C: Credential,
+{
+    /// The handle of one key: for its credential, its status, its log-out.
+    ///
+    /// # Errors
+    /// There is no provider for the key, or no room for it.
+    pub fn for_key(&self, key: &K) -> Result<Handle<C>, Error> {
+        self.keys.find(key).map(Handle::new)
+    }
+}
+
+impl<K, C: Credential> Clone for PerKeyHandle<K, C> {
+    fn clone(&self) -> Self {
+        Self {
+            keys: Arc::clone(&self.keys),
+        }
+    }
+}
+
+impl<K, C: Credential> fmt::Debug for PerKeyHandle<K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerKeyHandle").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,212 @@
+//! Many users behind one client.
+
+#[path = "../requests/memory.rs"]
+#[allow(dead_code, reason = "the tests of single requests use more of it")]
+mod memory;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use tokio::{task::JoinSet, time::sleep};
+use tower::Layer;
+use tower_auth::{
+    AuthLayer, Error, Issued, NotAttached, Origins, PerKeyLayer, Provider, credential::Bearer,
+    provider_fn,
+};
+
+use memory::{Api, Valid, bearer, get, send, status};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct User(u32);
+
+type Calls = Arc<Mutex<HashMap<User, usize>>>;
+
+/// Issues `u7-1`, `u7-2` and so on for user 7, and counts.
+fn users() -> (PerKeyLayer<User, Bearer>, Calls) {
+    let calls = Calls::default();
+    let counter = Arc::clone(&calls);
+    let provider = move |user: &User| -> Option<tower_auth::BoxProvider<Bearer>> {
+        let (user, counter) = (*user, Arc::clone(&counter));
+        let provider = provider_fn(move |_| {
+            let number = {
+                let mut calls = counter.lock().unwrap();
+                let number = calls.entry(user).or_default();
+                *number += 1;
+                *number
+            };
+            async move {
+                sleep(Duration::from_millis(10)).await;
+                Ok(Issued::new(bearer(&format!("u{}-{number}", user.0))))
+            }
+        });
+        (user.0 < 1_000_000).then(|| provider.boxed())
+    };
+    let origins = Origins::only("https://api.example.com").unwrap();
+    (AuthLayer::per_key(provider, origins), calls)
+}
+
+fn request(user: u32) -> Request<Full<Bytes>> {
+    let mut request = get();
+    request.extensions_mut().insert(User(user));
+    request
+}
+
+fn own_error(error: tower_auth::BoxError) -> Error {
+    *error.downcast().unwrap()
+}
+
+/// P36.
+#[tokio::test(start_paused = true)]
+async fn two_users_never_share_a_credential_or_a_flight() {
+    let api = Api::accepting(&Valid::of(&["u1-1", "u2-1"]));
+    let (layer, calls) = users();
+    let service = layer.layer(api.clone());
+    let mut requests = JoinSet::new();
+    for number in 0..100 {
+        let service = service.clone();
+        requests.spawn(async move { send(&service, request(number % 2 + 1)).await });
+    }
+    for response in requests.join_all().await {
+        assert_eq!(response.unwrap().status(), 200);
+    }
+    for seen in api.seen() {
+        let user: User = *seen.extensions.get().unwrap();
+        assert_eq!(seen.token().unwrap(), format!("u{}-1", user.0));
+    }
+    assert_eq!(
+        *calls.lock().unwrap(),
+        HashMap::from([(User(1), 1), (User(2), 1)])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_renews_the_credential_of_its_user_only() {
+    let valid = Valid::of(&["u1-1", "u2-1"]);
+    let api = Api::accepting(&valid);
+    let (layer, calls) = users();
+    let service = layer.layer(api.clone());
+    for user in [1, 2] {
+        assert_eq!(send(&service, request(user)).await.unwrap().status(), 200);
+    }
+    valid.set(&["u1-2", "u2-1"]);
+    for user in [1, 2] {
+        assert_eq!(send(&service, request(user)).await.unwrap().status(), 200);
+    }
+    assert_eq!(
+        *calls.lock().unwrap(),
+        HashMap::from([(User(1), 2), (User(2), 1)])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_a_key_or_with_an_unknown_one_is_an_error_that_says_so() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let (layer, _) = users();
+    let service = layer.layer(api.clone());
+    let error = own_error(send(&service, get()).await.unwrap_err());
+    assert_eq!(
+        error.to_string(),
+        "the request does not say whose credential it needs: put the key into its extensions, or \
+         tell the layer with PerKeyLayer::key_from where it is"
+    );
+    let error = own_error(send(&service, request(1_000_000)).await.unwrap_err());
+    assert!(error.is_unknown_key());
+    assert!(api.seen().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_carry_no_credential_of_ours_need_no_key() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let (layer, calls) = users();
+    let service = layer.layer(api.clone());
+    let elsewhere = Request::get("https://other.example.com/")
+        .body(Full::default())
+        .unwrap();
+    let response = send(&service, elsewhere).await.unwrap();
+    assert_eq!(response.extensions().get(), Some(&NotAttached::OtherOrigin));
+    let mut own = get();
+    own.headers_mut()
+        .insert("authorization", "Bearer mine".parse().unwrap());
+    let response = send(&service, own).await.unwrap();
+    assert_eq!(
+        response.extensions().get(),
+        Some(&NotAttached::AlreadyPresent)
+    );
+    assert!(calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_key_can_be_anywhere_on_the_head_of_a_request() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let (layer, _) = users();
+    let layer = layer.key_from(|head| {
+        let user = head.headers.get("x-user")?.to_str().ok()?;
+        user.parse().ok().map(User)
+    });
+    let mut by_header = get();
+    by_header
+        .headers_mut()
+        .insert("x-user", "7".parse().unwrap());
+    send(&layer.layer(api.clone()), by_header).await.unwrap();
+    assert_eq!(api.tokens_seen(), ["u7-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_user_logs_out_and_the_others_go_on() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let (layer, _) = users();
+    let service = layer.layer(api.clone());
+    let handle = service.handle();
+    for user in [1, 2] {
+        send(&service, request(user)).await.unwrap();
+    }
+    handle.for_key(&User(1)).unwrap().forget().await.unwrap();
+    let error = own_error(send(&service, request(1)).await.unwrap_err());
+    assert!(error.is_logged_out());
+    assert_eq!(send(&service, request(2)).await.unwrap().status(), 200);
+    assert_eq!(
+        handle.for_key(&User(1)).unwrap().status().to_string(),
+        "logged out"
+    );
+    assert!(handle.for_key(&User(2)).unwrap().status().is_fresh());
+}
+
+/// One token request a key, whatever the number of keys and callers.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_users_with_sixteen_callers_each_ask_once_each() {
+    const USERS: u32 = 100_000;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let layer = AuthLayer::per_key(
+        move |_: &User| {
+            let counter = Arc::clone(&counter);
+            Some(provider_fn(move |_| {
+                counter.fetch_add(1, SeqCst);
+                async { Ok(Issued::new(bearer("token"))) }
+            }))
+        },
+        Origins::only("https://api.example.com").unwrap(),
+    )
+    .max_keys(USERS as usize);
+    let handle = layer.handle();
+    for first in (0..USERS).step_by(1000) {
+        let mut callers = JoinSet::new();
+        for caller in 0..16_000 {
+            let handle = handle.for_key(&User(first + caller % 1000)).unwrap();
+            callers.spawn(async move { handle.credential().await.map(drop) });
+        }
+        for outcome in callers.join_all().await {
+            outcome.unwrap();
+        }
+    }
+    assert_eq!(asked.load(SeqCst), USERS as usize);
+}
