@@ -101,6 +101,7 @@ impl Bearer {
 }
 
 impl Credential for Bearer {
+    #[inline]
     fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
         request.insert_header(&self.header, self.value.clone());
         Ok(())

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header::Entry, uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, uri::PathAndQuery};
 use percent_encoding::percent_decode_str;
 
 use crate::{encoding::percent_encode, error::BoxError};
@@ -63,22 +61,26 @@ impl<'a> Outgoing<'a> {
 
     /// Sets the header that carries the credential, exactly once, marked sensitive. Gives `false`
     /// and changes nothing if the request carries that header already and the layer keeps those.
+    #[inline]
     pub fn insert_header(&mut self, name: &HeaderName, mut value: HeaderValue) -> bool {
         value.set_sensitive(true);
-        match self.head.headers_mut().entry(name) {
-            Entry::Vacant(place) => {
-                place.insert(value);
-                true
+        let headers = self.head.headers_mut();
+        // To insert, and to put back what was there, is half the work of looking first; but it
+        // would lose all values but one of a header that has several.
+        let has_several = headers.len() != headers.keys_len();
+        let is_taken = if has_several && self.keep_existing && headers.contains_key(name) {
+            true
+        } else {
+            match headers.insert(name, value) {
+                Some(existing) if self.keep_existing => {
+                    headers.insert(name, existing);
+                    true
+                }
+                _ => false,
             }
-            Entry::Occupied(mut place) if !self.keep_existing => {
-                place.insert(value);
-                true
-            }
-            Entry::Occupied(_) => {
-                self.taken = true;
-                false
-            }
-        }
+        };
+        self.taken |= is_taken;
+        !is_taken
     }
 
     /// Adds a parameter that carries the credential to the query, exactly once; name and value are

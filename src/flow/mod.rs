@@ -82,7 +82,7 @@ impl<C: Credential> Flow<C> {
     ///
     /// # Errors
     /// It is not known where the request goes, or it waits for itself.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit(
         &self,
         uri: &Uri,
@@ -106,7 +106,7 @@ impl<C: Credential> Flow<C> {
     ///
     /// # Errors
     /// The credential does not fit the request.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn attach(
         &self,
         credential: &C,

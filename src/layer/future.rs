@@ -69,7 +69,7 @@ where
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn sending(
         future: S::Future,
         kept: Arc<Kept<S, C>>,

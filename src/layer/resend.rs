@@ -80,7 +80,7 @@ pin_project! {
 }
 
 impl<S, C, B> Sent<S, C, B> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn first(kept: Arc<Kept<S, C>>, copy: Option<Request<B>>) -> Self {
         Self {
             kept,

@@ -21,7 +21,7 @@ pub(super) enum Missing<C> {
 }
 
 /// Sends a request with the credential that is kept, through the service that was polled ready.
-#[inline]
+#[inline(always)]
 pub(super) fn send<S, C, B, R>(
     inner: &mut S,
     kept: Arc<Kept<S, C>>,

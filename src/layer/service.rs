@@ -28,7 +28,7 @@ use crate::{
 /// Puts a credential on each request before it goes to the inner service; made by [`AuthLayer`].
 ///
 /// Requests and responses keep their types. The inner service's errors pass through, boxed; errors
-/// of this layer are an [`Error`] in the box.
+/// of this layer are an [`Error`](crate::Error) in the box.
 pub struct Auth<S, P: Provider> {
     inner: S,
     shared: Arc<Shared<S, P::Credential>>,

@@ -40,7 +40,7 @@ macro_rules! setters {
             self
         }
 
-        /// When the next attempt is made after a failed one. Default: [`Backoff::default`].
+        /// When the next attempt is made after a failed one. Default: [`Backoff::default`](crate::Backoff).
         #[must_use]
         pub fn backoff(self, backoff: $crate::Backoff) -> Self {
             self.$shared.configure(|settings| settings.backoff = backoff);

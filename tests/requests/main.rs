@@ -3,5 +3,6 @@
 
 mod attach;
 mod memory;
+mod order;
 mod readiness;
 mod retry;

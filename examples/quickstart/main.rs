@@ -1,0 +1,195 @@
+//! One client, a thousand concurrent calls at a time, and tokens that are missing, revoked or
+//! about to expire: `cargo run --example quickstart`.
+//!
+//! It starts an API server and a token server on loopback (see `servers.rs`) and shows what both
+//! saw of it.
+
+mod servers;
+
+use std::{process::ExitCode, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_auth::{AuthLayer, BoxError, Origins, oauth2::ClientCredentials};
+
+use servers::Servers;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode, BoxError> {
+    let servers = Servers::start().await?;
+    let [api, tokens] = [servers.api_url(), servers.token_url()];
+
+    // This is all that a program needs: where tokens come from, and where they may go.
+    let provider = ClientCredentials::builder(tokens)
+        .client_id("quickstart")
+        .client_secret("not a secret")
+        .http(Client::builder(TokioExecutor::new()).build_http())
+        .build()?;
+    let layer = AuthLayer::new(provider, Origins::only(&api)?);
+    let client = ServiceBuilder::new()
+        .layer(layer)
+        .service(Client::builder(TokioExecutor::new()).build_http());
+
+    let mut report = Report::new(&servers);
+
+    let calls = storm(&client, &api).await;
+    report.line("1,000 calls, no token yet", calls);
+
+    // From here on tokens live for two seconds.
+    servers.issue_for(Duration::from_secs(2));
+    servers.revoke();
+    let calls = storm(&client, &api).await;
+    report.line("1,000 calls, the token was revoked", calls);
+
+    for second in 1..=8 {
+        let calls = steady(&client, &api, Duration::from_secs(1)).await;
+        report.line(&format!("steady calls, second {second}"), calls);
+    }
+    Ok(report.close())
+}
+
+/// What callers saw.
+#[derive(Clone, Copy, Default)]
+struct Calls {
+    made: usize,
+    failed: usize,
+    unauthorized: usize,
+}
+
+impl Calls {
+    fn count(&mut self, outcome: Result<StatusCode, BoxError>) {
+        self.made += 1;
+        match outcome {
+            Ok(StatusCode::OK) => {}
+            Ok(StatusCode::UNAUTHORIZED) => self.unauthorized += 1,
+            Ok(_) | Err(_) => self.failed += 1,
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.made += other.made;
+        self.failed += other.failed;
+        self.unauthorized += other.unauthorized;
+    }
+}
+
+/// A thousand calls at once.
+async fn storm<S, R>(client: &S, api: &str) -> Calls
+where
+    S: Service<Request<Full<Bytes>>, Response = http::Response<R>, Error = BoxError>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    R: Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for _ in 0..1000 {
+        tasks.spawn(call(client.clone(), format!("{api}/things")));
+    }
+    let mut calls = Calls::default();
+    for outcome in tasks.join_all().await {
+        calls.count(outcome);
+    }
+    calls
+}
+
+/// Ten callers, each with a call every ten milliseconds.
+async fn steady<S, R>(client: &S, api: &str, time: Duration) -> Calls
+where
+    S: Service<Request<Full<Bytes>>, Response = http::Response<R>, Error = BoxError>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    R: Send + 'static,
+{
+    let end = Instant::now() + time;
+    let mut tasks = JoinSet::new();
+    for _ in 0..10 {
+        let (client, url) = (client.clone(), format!("{api}/things"));
+        tasks.spawn(async move {
+            let mut calls = Calls::default();
+            while Instant::now() < end {
+                calls.count(call(client.clone(), url.clone()).await);
+                sleep(Duration::from_millis(10)).await;
+            }
+            calls
+        });
+    }
+    let mut calls = Calls::default();
+    for of_one in tasks.join_all().await {
+        calls.add(of_one);
+    }
+    calls
+}
+
+async fn call<S, R>(client: S, url: String) -> Result<StatusCode, BoxError>
+where
+    S: Service<Request<Full<Bytes>>, Response = http::Response<R>, Error = BoxError>,
+{
+    let request = Request::get(url).body(Full::default())?;
+    Ok(client.oneshot(request).await?.status())
+}
+
+/// The table, and what it sums up to.
+struct Report<'a> {
+    servers: &'a Servers,
+    calls: Calls,
+}
+
+impl<'a> Report<'a> {
+    fn new(servers: &'a Servers) -> Self {
+        println!("so far:                                 seen by the servers    seen by callers");
+        println!(
+            "                                     requests   401  tokens  retries  401  failed"
+        );
+        Self {
+            servers,
+            calls: Calls::default(),
+        }
+    }
+
+    fn line(&mut self, what: &str, calls: Calls) {
+        self.calls.add(calls);
+        let seen = self.servers.seen();
+        println!(
+            "{what:<36} {:>8} {:>5} {:>7} {:>8} {:>4} {:>7}",
+            seen.requests,
+            seen.unauthorized,
+            seen.token_requests,
+            seen.requests - self.calls.made,
+            self.calls.unauthorized,
+            self.calls.failed,
+        );
+    }
+
+    fn close(self) -> ExitCode {
+        let (seen, calls) = (self.servers.seen(), self.calls);
+        println!(
+            "{{\"requests\":{},\"failed\":{},\"unauthorized_seen\":{},\"token_requests\":{},\
+             \"retries\":{},\"expiries\":{}}}",
+            seen.requests,
+            calls.failed,
+            calls.unauthorized,
+            seen.token_requests,
+            seen.requests - calls.made,
+            seen.expiries,
+        );
+        let well = calls.failed + calls.unauthorized == 0
+            && seen.expiries > 0
+            && seen.token_requests == seen.expiries + 2;
+        if well {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}

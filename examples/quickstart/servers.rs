@@ -1,0 +1,166 @@
+//! The other side: an API that accepts one token, and the token endpoint that issues it.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tower_auth::BoxError;
+
+pub(crate) struct Servers {
+    api: SocketAddr,
+    tokens: SocketAddr,
+    state: Arc<Mutex<State>>,
+    /// Stops both servers when dropped.
+    _tasks: JoinSet<()>,
+}
+
+/// What the servers have counted.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Seen {
+    pub(crate) requests: usize,
+    pub(crate) unauthorized: usize,
+    pub(crate) token_requests: usize,
+    /// Tokens that were asked for while the one before was still good.
+    pub(crate) expiries: usize,
+}
+
+struct State {
+    seen: Seen,
+    issued: usize,
+    lifetime: Duration,
+    /// The token that counts, until when it does.
+    valid: Option<(String, Instant)>,
+}
+
+impl Servers {
+    pub(crate) async fn start() -> Result<Self, BoxError> {
+        let state = Arc::new(Mutex::new(State {
+            seen: Seen::default(),
+            issued: 0,
+            lifetime: Duration::from_secs(3600),
+            valid: None,
+        }));
+        let mut tasks = JoinSet::new();
+        let api = serve(&mut tasks, Arc::clone(&state), answer_api).await?;
+        let tokens = serve(&mut tasks, Arc::clone(&state), answer_tokens).await?;
+        Ok(Self {
+            api,
+            tokens,
+            state,
+            _tasks: tasks,
+        })
+    }
+
+    pub(crate) fn api_url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
+    pub(crate) fn token_url(&self) -> String {
+        format!("http://{}/oauth/token", self.tokens)
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        lock(&self.state).seen
+    }
+
+    /// How long the next tokens last.
+    pub(crate) fn issue_for(&self, lifetime: Duration) {
+        lock(&self.state).lifetime = lifetime;
+    }
+
+    /// From now on the API rejects the token that is out.
+    pub(crate) fn revoke(&self) {
+        lock(&self.state).valid = None;
+    }
+}
+
+async fn answer_api(
+    request: Request<Incoming>,
+    state: Arc<Mutex<State>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    // As long as a real server would take, so that calls are under way together.
+    sleep(Duration::from_millis(2)).await;
+    let mut state = lock(&state);
+    state.seen.requests += 1;
+    let sent = request.headers().get("authorization");
+    let is_valid = state.valid.as_ref().is_some_and(|(token, until)| {
+        Instant::now() < *until && sent.is_some_and(|sent| *sent == format!("Bearer {token}"))
+    });
+    if is_valid {
+        return Ok(Response::new(Full::from("a thing")));
+    }
+    state.seen.unauthorized += 1;
+    let mut response = Response::new(Full::from("who are you?"));
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    let challenge = http::HeaderValue::from_static("Bearer error=\"invalid_token\"");
+    response.headers_mut().insert("www-authenticate", challenge);
+    Ok(response)
+}
+
+async fn answer_tokens(
+    _: Request<Incoming>,
+    state: Arc<Mutex<State>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    sleep(Duration::from_millis(50)).await;
+    let mut state = lock(&state);
+    state.seen.token_requests += 1;
+    if state.valid.is_some() {
+        state.seen.expiries += 1;
+    }
+    state.issued += 1;
+    let token = format!("token-{}", state.issued);
+    let lifetime = state.lifetime;
+    state.valid = Some((token.clone(), Instant::now() + lifetime));
+    let seconds = lifetime.as_secs();
+    let body =
+        format!(r#"{{"token_type":"Bearer","access_token":"{token}","expires_in":{seconds}}}"#);
+    Ok(Response::new(Full::from(body)))
+}
+
+/// Answers on a port that the system gives.
+async fn serve<F, Fut>(
+    tasks: &mut JoinSet<()>,
+    state: Arc<Mutex<State>>,
+    answer: F,
+) -> Result<SocketAddr, BoxError>
+where
+    F: Fn(Request<Incoming>, Arc<Mutex<State>>) -> Fut + Copy + Send + 'static,
+    Fut: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let state = Arc::clone(&state);
+            connections.spawn(async move {
+                let service = service_fn(move |request| answer(request, Arc::clone(&state)));
+                let server = auto::Builder::new(TokioExecutor::new());
+                // A client that goes away is no concern of this server.
+                let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    Ok(address)
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
