@@ -87,10 +87,13 @@
 pub mod body;
 mod cache;
 pub mod challenge;
+#[cfg(feature = "reqwest")]
+pub mod client;
 pub mod credential;
 mod encoding;
 mod error;
 mod flow;
+pub mod grpc;
 mod layer;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;

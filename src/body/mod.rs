@@ -43,10 +43,12 @@
 
 mod clone;
 mod drain;
+mod map;
 mod replay;
 
 pub(crate) use self::drain::Drain;
 pub use self::{
     clone::CloneBody,
+    map::{MapBody, MapBodyLayer},
     replay::{Replay, ReplayBody, ReplayError, ReplayLayer},
 };

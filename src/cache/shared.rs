@@ -134,14 +134,18 @@ impl<C: Credential> Cache<C> {
         self.version.load(Ordering::Acquire) == snapshot.version && snapshot.is_undoubted()
     }
 
+    /// The credential in use, if it can be used without further question.
+    pub(crate) fn fresh(&self) -> Option<Arc<Snapshot<C>>> {
+        let current = self.current.load();
+        current.as_ref().filter(|it| it.is_undoubted()).cloned()
+    }
+
     /// The credential in use, or what a caller has to wait for. Starts a refresh if one is due.
     pub(crate) fn acquire(self: &Arc<Self>) -> Acquired<C> {
-        if let Some(current) = &*self.current.load()
-            && current.is_undoubted()
-        {
-            return Acquired::Ready(Arc::clone(current));
+        match self.fresh() {
+            Some(current) => Acquired::Ready(current),
+            None => self.locked(|state| self.acquire_slowly(state)),
         }
-        self.locked(|state| self.acquire_slowly(state))
     }
 
     /// The last credential known, usable or not.

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 pub use self::outcome::{NotAttached, NotRetried, SkipAuth};
 pub(crate) use self::policy::Policy;
 use crate::{
-    cache::{Cache, Refused, Rejected, Snapshot, Wait},
-    challenge::{self, Challenge},
+    cache::{Acquired, Cache, Refused, Rejected, Snapshot, Wait},
+    challenge::{self, Challenge, Complaint},
     credential::{Credential, Outgoing, RequestHead},
     error::{Error, Kind},
     provider::TokenRequest,
@@ -47,24 +47,28 @@ pub(crate) enum Verdict {
     },
 }
 
-/// What follows from a rejection.
+/// What follows from a response.
 pub(crate) enum Next<C> {
-    /// The caller gets the server's answer.
-    Return(NotRetried),
+    /// The caller gets the server's answer, and why the request was not sent again, if it was
+    /// rejected.
+    Return(Option<NotRetried>),
+    /// Send the request again with the same credential, which knows more now.
+    Answer,
     /// Wait, then ask [`Flow::renewed`].
     Wait(Wait<C>),
     /// Send the request again with this.
     Retry(Arc<Snapshot<C>>),
 }
 
-/// Whether a request can be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Replay {
-    Possible,
-    /// The body is gone.
-    Impossible,
-    /// It was sent again already.
-    Spent,
+/// What was done for a request so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    /// It was sent again after a rejection.
+    pub(crate) retried: bool,
+    /// It was sent again because this credential answered a challenge.
+    pub(crate) answered: bool,
+    /// There is a copy to send.
+    pub(crate) replayable: bool,
 }
 
 impl Verdict {
@@ -119,11 +123,20 @@ impl<C: Credential> Flow<C> {
         Ok(outgoing.is_taken().then_some(NotAttached::AlreadyPresent))
     }
 
-    /// Whether a request needs no credential because it has one, asked before waiting for one.
-    pub(crate) fn carries_its_own(&self, head: &mut dyn RequestHead) -> bool {
+    /// The credential for a request, or what it has to wait for.
+    ///
+    /// # Errors
+    /// The request has one of its own, so nothing is asked for on its behalf.
+    pub(crate) fn acquire(&self, head: &mut dyn RequestHead) -> Result<Acquired<C>, NotAttached> {
+        if let Some(fresh) = self.cache.fresh() {
+            return Ok(Acquired::Ready(fresh));
+        }
         let last = self.cache.last();
         let last = last.as_ref().map(|last| &last.credential);
-        self.policy.carries_its_own(last, head)
+        if self.policy.carries_its_own(last, head) {
+            return Err(NotAttached::AlreadyPresent);
+        }
+        Ok(self.cache.acquire())
     }
 
     /// Whether a request with this credential may be sent again, so that a copy is worth its cost.
@@ -158,42 +171,57 @@ impl<C: Credential> Flow<C> {
         }
     }
 
-    /// What follows from the rejection of a request that carried this credential.
-    pub(crate) fn rejected(
+    /// What follows from a response to a request that carried this credential.
+    pub(crate) fn follow(
+        &self,
+        snapshot: &Snapshot<C>,
+        verdict: Verdict,
+        headers: &HeaderMap,
+        attempt: Attempt,
+    ) -> Next<C> {
+        if verdict.is_challenged() && attempt.replayable && !attempt.answered {
+            return Next::Answer;
+        }
+        if !verdict.is_rejected() {
+            return Next::Return(None);
+        }
+        match self.rejected(snapshot, headers, attempt) {
+            Ok(next) => next,
+            Err(why) => Next::Return(Some(why)),
+        }
+    }
+
+    fn rejected(
         &self,
         snapshot: &Snapshot<C>,
         headers: &HeaderMap,
-        replay: Replay,
-    ) -> Next<C> {
+        attempt: Attempt,
+    ) -> Result<Next<C>, NotRetried> {
         if snapshot.permanent {
-            return Next::Return(NotRetried::Permanent);
+            return Err(NotRetried::Permanent);
         }
         let challenges = Challenge::from_headers(headers);
         match challenge::complaint(&challenges) {
-            Some(challenge::Complaint::InsufficientScope) => {
-                return Next::Return(NotRetried::InsufficientScope);
-            }
-            Some(challenge::Complaint::InvalidRequest) => {
-                return Next::Return(NotRetried::InvalidRequest);
-            }
-            _ => {}
+            Some(Complaint::InsufficientScope) => return Err(NotRetried::InsufficientScope),
+            Some(Complaint::InvalidRequest) => return Err(NotRetried::InvalidRequest),
+            Some(Complaint::InvalidToken) | None => {}
         }
-        if replay == Replay::Spent {
+        if attempt.retried {
             self.cache.note_rejection(snapshot.generation);
-            return Next::Return(NotRetried::RejectedAgain);
+            return Err(NotRetried::RejectedAgain);
         }
         let rejected = self.cache.reject(snapshot.generation, challenges);
         // The refresh is under way for those who come next, whatever becomes of this request.
         if !self.policy.retry {
-            return Next::Return(NotRetried::Disabled);
+            return Err(NotRetried::Disabled);
         }
-        if replay == Replay::Impossible {
-            return Next::Return(NotRetried::BodyNotReplayable);
+        if !attempt.replayable {
+            return Err(NotRetried::BodyNotReplayable);
         }
         match rejected {
-            Rejected::Newer(newer) => Next::Retry(newer),
-            Rejected::Wait(wait) => Next::Wait(wait),
-            Rejected::Refused(refused) => Next::Return(refused.into()),
+            Rejected::Newer(newer) => Ok(Next::Retry(newer)),
+            Rejected::Wait(wait) => Ok(Next::Wait(wait)),
+            Rejected::Refused(refused) => Err(refused.into()),
         }
     }
 

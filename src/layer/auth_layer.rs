@@ -57,17 +57,20 @@ impl<P: Provider> AuthLayer<P> {
     }
 
     setters!(cache);
+
+    pub(crate) fn flow(&self) -> Flow<P::Credential> {
+        Flow {
+            cache: Arc::clone(&self.cache),
+            policy: Arc::new(self.policy.clone()),
+        }
+    }
 }
 
 impl<S, P: Provider> Layer<S> for AuthLayer<P> {
     type Service = Auth<S, P>;
 
     fn layer(&self, inner: S) -> Auth<S, P> {
-        let flow = Flow {
-            cache: Arc::clone(&self.cache),
-            policy: Arc::new(self.policy.clone()),
-        };
-        Auth::new(inner, flow)
+        Auth::new(inner, self.flow())
     }
 }
 

@@ -17,12 +17,12 @@ use super::{
     auth_layer::AuthLayer,
     future::ResponseFuture,
     kept::Kept,
-    send::{Missing, send, send_later},
+    send::{acquire, send, send_later},
     setters::setters,
 };
 use crate::{
     body::CloneBody,
-    cache::{Acquired, Handle, Keys},
+    cache::{Handle, Keys},
     credential::Credential,
     error::{BoxError, Error, Kind},
     flow::{Flow, NotAttached, Policy},
@@ -280,15 +280,13 @@ where
         if let Err(error) = flow.check_own(request.extensions()) {
             return ResponseFuture::failed(error);
         }
-        let missing = match flow.cache.acquire() {
-            Acquired::Ready(snapshot) => {
+        match acquire(&flow, &mut request) {
+            Ok(snapshot) => {
                 let kept = Kept::new(self.inner.clone(), flow, snapshot);
-                return send(&mut self.inner, Arc::new(kept), request);
+                send(&mut self.inner, Arc::new(kept), request)
             }
-            Acquired::Wait(wait) => Missing::Wait(wait),
-            Acquired::Failed(error) => Missing::Failed(error),
-        };
-        send_later(&mut self.inner, &flow, missing, request)
+            Err(missing) => send_later(&mut self.inner, &flow, missing, request),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     cache::{Snapshot, Wait},
     credential::Credential,
     error::{BoxError, Error},
-    flow::{Flow, Next, NotAttached, NotRetried, Replay, Verdict},
+    flow::{Attempt, Flow, Next, NotAttached, NotRetried, Verdict},
 };
 
 /// A request that was sent with a credential.
@@ -140,64 +140,42 @@ impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
             answered,
         } = self;
         let copy = copy.filter(|copy| copy.body().can_replay());
-        let copy = match copy {
-            Some(request) if verdict.is_challenged() && !answered => {
-                let again = Again {
-                    kept,
-                    renewed,
-                    request,
-                    answered: true,
-                };
-                return Step::again(response, again);
-            }
-            copy => copy,
-        };
-        if !verdict.is_rejected() {
-            return Step::Return(response);
-        }
         let snapshot = renewed.as_ref().unwrap_or(&kept.snapshot);
-        let replay = match (&renewed, &copy) {
-            (Some(_), _) => Replay::Spent,
-            (None, Some(_)) => Replay::Possible,
-            (None, None) => Replay::Impossible,
+        let attempt = Attempt {
+            retried: renewed.is_some(),
+            answered,
+            replayable: copy.is_some(),
         };
-        match (
-            kept.flow.rejected(snapshot, response.headers(), replay),
-            copy,
-        ) {
-            (Next::Retry(newer), Some(request)) => {
-                let again = Again {
-                    kept,
-                    renewed: Some(newer),
-                    request,
-                    answered: false,
-                };
-                Step::again(response, again)
+        let next = kept
+            .flow
+            .follow(snapshot, verdict, response.headers(), attempt);
+        let (next, request) = match (next, copy) {
+            (Next::Return(Some(why)), _) => {
+                response.extensions_mut().insert(why);
+                return Step::Return(response);
             }
-            (Next::Wait(wait), Some(request)) => {
-                let again = Again {
-                    kept,
-                    renewed: None,
-                    request,
-                    answered: false,
-                };
+            // Nothing else is asked of a request that cannot be replayed.
+            (Next::Return(None), _) | (_, None) => return Step::Return(response),
+            (next, Some(request)) => (next, request),
+        };
+        let mut again = Again {
+            kept,
+            renewed,
+            request,
+            answered: false,
+        };
+        match next {
+            Next::Wait(wait) => {
                 let wait = Box::pin(wait.outcome());
-                Step::Go(Cold::Renewing {
+                return Step::Go(Cold::Renewing {
                     wait,
                     rejected: Some((response, again)),
-                })
+                });
             }
-            (Next::Return(why), _) => {
-                response.extensions_mut().insert(why);
-                Step::Return(response)
-            }
-            (_, None) => {
-                response
-                    .extensions_mut()
-                    .insert(NotRetried::BodyNotReplayable);
-                Step::Return(response)
-            }
+            Next::Retry(newer) => again.renewed = Some(newer),
+            Next::Answer | Next::Return(_) => again.answered = true,
         }
+        Step::again(response, again)
     }
 }
 

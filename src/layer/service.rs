@@ -14,15 +14,11 @@ use super::{
     auth_layer::AuthLayer,
     future::ResponseFuture,
     kept::{Kept, Shared},
-    send::{Missing, send, send_later},
+    send::{Missing, acquire, send, send_later},
 };
 use crate::{
-    body::CloneBody,
-    cache::{Acquired, Handle},
-    error::BoxError,
-    flow::Flow,
-    origin::Origins,
-    provider::Provider,
+    body::CloneBody, cache::Handle, credential::RequestHead, error::BoxError, flow::Flow,
+    origin::Origins, provider::Provider,
 };
 
 /// Puts a credential on each request before it goes to the inner service; made by [`AuthLayer`].
@@ -82,15 +78,15 @@ impl<S, P: Provider> Auth<S, P> {
 
 impl<S: Clone, P: Provider> Auth<S, P> {
     #[inline]
-    fn lease(&mut self) -> Lease<S, P::Credential> {
+    fn lease(&mut self, head: &mut dyn RequestHead) -> Lease<S, P::Credential> {
         match &self.own {
             Some(own) if own.flow.cache.is_fresh(&own.snapshot) => Ok(Arc::clone(own)),
-            _ => self.lease_slowly(),
+            _ => self.lease_slowly(head),
         }
     }
 
     #[inline(never)]
-    fn lease_slowly(&mut self) -> Lease<S, P::Credential> {
+    fn lease_slowly(&mut self, head: &mut dyn RequestHead) -> Lease<S, P::Credential> {
         let flow = &self.shared.flow;
         let first = !mem::replace(&mut self.called, true);
         let kept = if first {
@@ -103,11 +99,7 @@ impl<S: Clone, P: Provider> Auth<S, P> {
         {
             return Ok(Arc::clone(kept));
         }
-        let snapshot = match flow.cache.acquire() {
-            Acquired::Ready(snapshot) => snapshot,
-            Acquired::Wait(wait) => return Err(Missing::Wait(wait)),
-            Acquired::Failed(error) => return Err(Missing::Failed(error)),
-        };
+        let snapshot = acquire(flow, head)?;
         match kept {
             Some(kept) if Arc::ptr_eq(&kept.snapshot, &snapshot) => return Ok(kept),
             _ => {}
@@ -139,13 +131,13 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.shared.flow.admit(request.uri(), request.extensions()) {
             Ok(None) => {}
             Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
             Err(error) => return ResponseFuture::failed(error),
         }
-        match self.lease() {
+        match self.lease(&mut request) {
             Ok(kept) => send(&mut self.inner, kept, request),
             Err(missing) => send_later(&mut self.inner, &self.shared.flow, missing, request),
         }

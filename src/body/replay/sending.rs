@@ -1,9 +1,10 @@
 //! The sendings of one body, and what they share.
 
 use std::{
+    mem,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker, ready},
@@ -26,6 +27,9 @@ pub(super) struct Sending<B> {
     turn: AtomicU64,
     /// Whether it was polled, and had its turn then.
     started: bool,
+    /// What it reads alone, because nothing is kept any more. The lock is never waited for; it is
+    /// there because a body need not be `Sync`.
+    own: Option<Mutex<Source<B>>>,
 }
 
 /// What the sendings of one body share.
@@ -77,6 +81,7 @@ impl<B: Body> Sending<B> {
             }),
             turn: AtomicU64::new(0),
             started: false,
+            own: None,
         }
     }
 
@@ -95,6 +100,7 @@ impl<B: Body> Sending<B> {
             shared: Arc::clone(&self.shared),
             turn: AtomicU64::new(state.next_turn()),
             started: false,
+            own: None,
         })
     }
 
@@ -152,6 +158,10 @@ impl<B: Body> Sending<B> {
     where
         B::Error: Into<BoxError>,
     {
+        if let Some(own) = &mut self.own {
+            let own = own.get_mut().unwrap_or_else(PoisonError::into_inner);
+            return own.poll_frame(cx);
+        }
         if !self.started
             && let Err(error) = self.start()
         {
@@ -160,6 +170,15 @@ impl<B: Body> Sending<B> {
         let mut state = self.shared.lock();
         if *self.turn.get_mut() != state.turn {
             return Poll::Ready(Some(Err(ReplayError::from(Kind::TakenOver).into())));
+        }
+        if !state.buffer.is_complete() && state.buffer.is_yielded() {
+            // Nobody can take over any more, so nobody else needs the body.
+            state.waker = None;
+            let source = mem::replace(&mut state.source, Source::Failed);
+            drop(state);
+            let own = self.own.insert(Mutex::new(source));
+            let own = own.get_mut().unwrap_or_else(PoisonError::into_inner);
+            return own.poll_frame(cx);
         }
         if self.shared.unstarted.load(Relaxed) > 0 {
             // At every poll, not only when the body is pending: the task may go on to wait for
@@ -177,14 +196,13 @@ impl<B: Body> Sending<B> {
         if !self.started {
             return false;
         }
+        if let Some(own) = &self.own {
+            return lock(own).is_end_stream();
+        }
         let state = self.shared.lock();
         self.turn.load(Relaxed) == state.turn
             && state.buffer.is_yielded()
-            && match &state.source {
-                Source::Open(body) => body.is_end_stream(),
-                Source::Ended => true,
-                Source::Failed => false,
-            }
+            && state.source.is_end_stream()
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
@@ -192,15 +210,14 @@ impl<B: Body> Sending<B> {
         if !self.started {
             return SizeHint::clone(&self.shared.original);
         }
+        if let Some(own) = &self.own {
+            return lock(own).size_hint();
+        }
         let state = self.shared.lock();
         if self.turn.load(Relaxed) != state.turn {
             return SizeHint::default();
         }
-        let rest = match &state.source {
-            Source::Open(body) => body.size_hint(),
-            Source::Ended => SizeHint::with_exact(0),
-            Source::Failed => SizeHint::default(),
-        };
+        let rest = state.source.size_hint();
         let ahead = state.buffer.ahead();
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(ahead));
@@ -273,30 +290,62 @@ impl<B> State<B> {
         if let Some(frame) = self.buffer.next() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        let body = match &mut self.source {
-            Source::Open(body) => body,
-            Source::Ended => return Poll::Ready(None),
-            Source::Failed => {
+        let polled = ready!(self.source.poll_frame(cx));
+        match &polled {
+            Some(Ok(frame)) => self.buffer.push(frame),
+            Some(Err(_)) => self.buffer.forget(),
+            None => {}
+        }
+        Poll::Ready(polled)
+    }
+}
+
+impl<B: Body> Source<B> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+    where
+        B::Error: Into<BoxError>,
+    {
+        let body = match self {
+            Self::Open(body) => body,
+            Self::Ended => return Poll::Ready(None),
+            Self::Failed => {
                 return Poll::Ready(Some(Err(ReplayError::from(Kind::Gone).into())));
             }
         };
         Poll::Ready(match ready!(body.as_mut().poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                let frame = frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
-                self.buffer.push(&frame);
-                Some(Ok(frame))
-            }
+            Some(Ok(frame)) => Some(Ok(
+                frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
+            )),
             Some(Err(error)) => {
-                self.source = Source::Failed;
-                self.buffer.forget();
+                *self = Self::Failed;
                 Some(Err(error.into()))
             }
             None => {
-                self.source = Source::Ended;
+                *self = Self::Ended;
                 None
             }
         })
     }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Open(body) => body.is_end_stream(),
+            Self::Ended => true,
+            Self::Failed => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Open(body) => body.size_hint(),
+            Self::Ended => SizeHint::with_exact(0),
+            Self::Failed => SizeHint::default(),
+        }
+    }
+}
+
+fn lock<B>(own: &Mutex<Source<B>>) -> MutexGuard<'_, Source<B>> {
+    own.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wake(displaced: Option<Waker>) {

@@ -1,0 +1,172 @@
+//! What `ReplayBody` costs a stream: `cargo bench --bench replay`.
+//!
+//! 1 GiB is streamed in frames of 64 KiB, bare, through a `ReplayBody` that it outgrows, and
+//! through one that keeps it all; a copy for the retry is held meanwhile, as the layer does. The
+//! frames share one piece of memory, so the making of data is not measured, and the memory shown is
+//! what kept frames cost beside their data. It is done twice: with nobody who takes the data, for
+//! the cost of a frame, and into a socket on loopback, for what that is of a real stream. Futures
+//! are polled by hand. Rounds of the variants alternate, and medians count. Short run:
+//! `BENCH_QUICK=1`.
+
+mod memory;
+
+use std::{
+    convert::Infallible,
+    hint::black_box,
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream},
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tower_auth::{CloneBody, ReplayBody};
+
+const FRAME: usize = 64 * 1024;
+const CAP: usize = 64 * 1024;
+
+/// Yields the same frame so many times.
+struct Frames {
+    frame: Bytes,
+    left: usize,
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        self.left -= 1;
+        Poll::Ready(Some(Ok(Frame::data(self.frame.clone()))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Unknown, as a stream's: an announced size beyond the cap would not even be tried.
+        SizeHint::default()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    Bare,
+    OverTheCap,
+    UnderTheCap,
+}
+
+const VARIANTS: [(Variant, &str); 3] = [
+    (Variant::Bare, "bare"),
+    (Variant::OverTheCap, "ReplayBody, over its cap"),
+    (Variant::UnderTheCap, "ReplayBody, under its cap"),
+];
+
+fn main() {
+    let quick = std::env::var_os("BENCH_QUICK").is_some();
+    let (frames, rounds) = if quick { (1024, 3) } else { (16 * 1024, 15) };
+    let megabytes = frames * FRAME / 1024 / 1024;
+
+    println!("{megabytes} MiB, nobody takes the data");
+    table(frames, rounds, None);
+    println!("\n{megabytes} MiB into a socket on loopback");
+    match socket() {
+        Ok(socket) => table(frames, rounds, Some(&socket)),
+        Err(error) => println!("n/a: {error}"),
+    }
+    println!("\nevery frame that came out was the memory that went in: no byte was copied");
+}
+
+/// Measures all variants, and prints a line for each.
+fn table(frames: usize, rounds: usize, socket: Option<&TcpStream>) {
+    let frame = Bytes::from(vec![7; FRAME]);
+    let mut times = vec![Vec::new(); VARIANTS.len()];
+    let mut peaks = vec![0; VARIANTS.len()];
+    for _ in 0..rounds {
+        for (index, (variant, _)) in VARIANTS.iter().enumerate() {
+            let body = Frames {
+                frame: frame.clone(),
+                left: frames,
+            };
+            let before = memory::start();
+            times[index].push(stream(*variant, body, &frame, socket).as_secs_f64());
+            peaks[index] = memory::peak() - before;
+        }
+    }
+    println!(
+        "{:<26} {:>10} {:>8} {:>14} {:>18}",
+        "", "ms", "/ bare", "ns per frame", "extra KiB"
+    );
+    let mut bare = None;
+    for (index, (_, name)) in VARIANTS.iter().enumerate() {
+        let time = median(&mut times[index]);
+        let bare = *bare.get_or_insert(time);
+        println!(
+            "{name:<26} {:>10.2} {:>8.3} {:>14.1} {:>18.1}",
+            time * 1e3,
+            time / bare,
+            time * 1e9 / frames as f64,
+            peaks[index] as f64 / 1024.0
+        );
+    }
+}
+
+/// A connection whose other end reads all, and throws it away.
+fn socket() -> io::Result<TcpStream> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let stream = TcpStream::connect(listener.local_addr()?)?;
+    let (mut reader, _) = listener.accept()?;
+    thread::spawn(move || {
+        let mut buffer = vec![0; FRAME];
+        while reader.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    });
+    Ok(stream)
+}
+
+/// Streams a body to its end.
+#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
+fn stream(variant: Variant, body: Frames, frame: &Bytes, socket: Option<&TcpStream>) -> Duration {
+    let start = Instant::now();
+    match variant {
+        Variant::Bare => drain(body, frame, socket),
+        Variant::OverTheCap => {
+            drain_with_copy(ReplayBody::with_cap(body, CAP), frame, socket);
+        }
+        Variant::UnderTheCap => {
+            drain_with_copy(ReplayBody::with_cap(body, usize::MAX), frame, socket);
+        }
+    }
+    start.elapsed()
+}
+
+fn drain_with_copy(body: ReplayBody<Frames>, frame: &Bytes, socket: Option<&TcpStream>) {
+    let copy = body.try_clone_body();
+    drain(body, frame, socket);
+    drop(black_box(copy));
+}
+
+/// Takes a body as a client does.
+fn drain<B: Body<Data = Bytes>>(body: B, original: &Bytes, socket: Option<&TcpStream>) {
+    let mut body = std::pin::pin!(body);
+    let mut context = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut context) {
+        if let Ok(data) = frame.into_data() {
+            assert_eq!(data.as_ptr(), original.as_ptr(), "the data was copied");
+            if let Some(mut socket) = socket {
+                socket.write_all(&data).expect("the reader reads");
+            }
+            black_box(data);
+        }
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,49 @@
+//! The layer for `reqwest_middleware`, with reqwest-retry stacked in the right order:
+//! `cargo run --example reqwest_middleware --features reqwest-middleware`.
+
+#[path = "quickstart/servers.rs"]
+#[allow(dead_code, reason = "the quickstart uses more of it")]
+mod servers;
+
+use reqwest_middleware::ClientBuilder;
+use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
+use tower_auth::{
+    AuthLayer, BoxError, Origins, SkipAuth,
+    client::{same_origin_redirects, token_client},
+    oauth2::ClientCredentials,
+};
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let servers = servers::Servers::start().await?;
+    let provider = ClientCredentials::builder(servers.token_url())
+        .client_id("my-service")
+        .client_secret("not a secret")
+        .http(token_client(reqwest::Client::builder())?)
+        .build()?;
+    let layer = AuthLayer::new(provider, Origins::only(servers.api_url())?);
+
+    let client = reqwest::Client::builder()
+        .redirect(same_origin_redirects())
+        .build()?;
+    let client = ClientBuilder::new(client)
+        // The retry goes first, so that it is outside: each try asks for the token of then.
+        .with(RetryTransientMiddleware::new_with_policy(
+            ExponentialBackoff::builder().build_with_max_retries(3),
+        ))
+        .with(layer.middleware())
+        .build();
+
+    let url = format!("{}/things", servers.api_url());
+    let response = client.get(&url).send().await?;
+    println!("with a token: {}", response.status());
+
+    servers.revoke();
+    let response = client.post(&url).body("a new thing").send().await?;
+    println!("after the token was revoked: {}", response.status());
+
+    let response = client.get(&url).with_extension(SkipAuth).send().await?;
+    println!("marked to be skipped: {}", response.status());
+    println!("token requests: {}", servers.seen().token_requests);
+    Ok(())
+}

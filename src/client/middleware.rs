@@ -1,0 +1,245 @@
+//! The middleware for reqwest-middleware.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use http::{Extensions, HeaderMap, Method, Uri};
+use reqwest::{Request, Response};
+use reqwest_middleware::{Error as MiddlewareError, Middleware, Next, Result};
+
+use crate::{
+    body::Drain,
+    cache::{Acquired, Handle, Snapshot},
+    credential::{Credential, RequestHead},
+    error::Error,
+    flow::{Attempt, Flow, Next as Then, NotAttached, NotRetried, Verdict},
+    layer::AuthLayer,
+    provider::Provider,
+};
+
+/// Does for reqwest-middleware what [`AuthLayer`] does for tower; made by
+/// [`AuthLayer::middleware`].
+///
+/// A request is marked with [`SkipAuth`](crate::SkipAuth) by reqwest-middleware's
+/// `with_extension`. A request whose body is a stream is sent once. Errors of this middleware are
+/// an [`Error`] in the `Middleware` variant, found by downcasting.
+///
+/// Put it inside of a retry middleware, so that each try goes out with the credential of then:
+///
+/// ```
+/// use reqwest_middleware::ClientBuilder;
+/// use tower_auth::{AuthLayer, Origins, client::same_origin_redirects, credential::Bearer};
+///
+/// # fn main() -> Result<(), tower_auth::BoxError> {
+/// let layer = AuthLayer::new(Bearer::new("token")?, Origins::only("https://api.example.com")?);
+/// let client = reqwest::Client::builder().redirect(same_origin_redirects()).build()?;
+/// let client = ClientBuilder::new(client)
+///     // .with(RetryTransientMiddleware::new_with_policy(..)) goes here, before
+///     .with(layer.middleware())
+///     .build();
+/// # let _ = client; Ok(()) }
+/// ```
+pub struct AuthMiddleware<P: Provider> {
+    flow: Flow<P::Credential>,
+}
+
+impl<P: Provider> AuthLayer<P> {
+    /// The same for reqwest-middleware. It shares the credential with this layer's services.
+    #[must_use]
+    pub fn middleware(&self) -> AuthMiddleware<P> {
+        AuthMiddleware { flow: self.flow() }
+    }
+}
+
+impl<P: Provider> AuthMiddleware<P> {
+    /// The way to the credential from outside of requests.
+    #[must_use]
+    pub fn handle(&self) -> Handle<P::Credential> {
+        Handle::new(Arc::clone(&self.flow.cache))
+    }
+
+    /// The credential for a request, or why it is sent without one.
+    async fn credential(
+        &self,
+        head: &mut Head<'_>,
+        extensions: &Extensions,
+    ) -> std::result::Result<std::result::Result<Arc<Snapshot<P::Credential>>, NotAttached>, Error>
+    {
+        if let Some(why) = self.flow.admit(&head.uri, extensions)? {
+            return Ok(Err(why));
+        }
+        match self.flow.acquire(head) {
+            Ok(Acquired::Ready(snapshot)) => Ok(Ok(snapshot)),
+            Ok(Acquired::Wait(wait)) => wait.outcome().await.map(Ok),
+            Ok(Acquired::Failed(error)) => Err(error),
+            Err(why) => Ok(Err(why)),
+        }
+    }
+
+    /// Sends a request with this credential, and again as the flow says.
+    async fn drive(
+        &self,
+        mut request: Request,
+        mut snapshot: Arc<Snapshot<P::Credential>>,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        let flow = &self.flow;
+        let (mut retried, mut answered) = (false, false);
+        loop {
+            let wanted = if retried {
+                P::Credential::ANSWERS
+            } else {
+                flow.wants_copy(&snapshot)
+            };
+            let copy = if wanted { request.try_clone() } else { None };
+            if let Some(why) = attach(flow, &snapshot.credential, &mut request)? {
+                return pass(request, extensions, next, why).await;
+            }
+            let mut response = next.clone().run(request, extensions).await?;
+            let verdict = flow.judge(&snapshot, response.status(), response.headers());
+            if verdict == Verdict::Accepted {
+                return Ok(response);
+            }
+            let attempt = Attempt {
+                retried,
+                answered,
+                replayable: copy.is_some(),
+            };
+            let then = flow.follow(&snapshot, verdict, response.headers(), attempt);
+            let newer = match then {
+                Then::Return(None) => return Ok(response),
+                Then::Return(Some(why)) => Err(why),
+                Then::Answer => Ok(None),
+                Then::Retry(newer) => Ok(Some(newer)),
+                Then::Wait(wait) => flow.renewed(&snapshot, wait.outcome().await).map(Some),
+            };
+            match (newer, copy) {
+                (Ok(newer), Some(copy)) => {
+                    request = copy;
+                    answered = newer.is_none();
+                    if let Some(newer) = newer {
+                        snapshot = newer;
+                        retried = true;
+                    }
+                }
+                (Err(why), _) => {
+                    response.extensions_mut().insert(why);
+                    return Ok(response);
+                }
+                (Ok(_), None) => {
+                    response
+                        .extensions_mut()
+                        .insert(NotRetried::BodyNotReplayable);
+                    return Ok(response);
+                }
+            }
+            let body = http::Response::<reqwest::Body>::from(response).into_body();
+            let limit = flow.policy.drain;
+            if let Some(drain) = Drain::new(body, limit.bytes, limit.time) {
+                drain.await;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<P: Provider> Middleware for AuthMiddleware<P> {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        let credential = {
+            let mut head = Head::of(&mut request)?;
+            self.credential(&mut head, extensions).await
+        };
+        match credential.map_err(MiddlewareError::middleware)? {
+            Ok(snapshot) => self.drive(request, snapshot, extensions, next).await,
+            Err(why) => pass(request, extensions, next, why).await,
+        }
+    }
+}
+
+impl<P: Provider> Clone for AuthMiddleware<P> {
+    fn clone(&self) -> Self {
+        Self {
+            flow: self.flow.clone(),
+        }
+    }
+}
+
+impl<P: Provider> fmt::Debug for AuthMiddleware<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthMiddleware")
+            .field("policy", &self.flow.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends a request as it came.
+async fn pass(
+    request: Request,
+    extensions: &mut Extensions,
+    next: Next<'_>,
+    why: NotAttached,
+) -> Result<Response> {
+    let mut response = next.run(request, extensions).await?;
+    response.extensions_mut().insert(why);
+    Ok(response)
+}
+
+/// Puts the credential on a request.
+fn attach<C: Credential>(
+    flow: &Flow<C>,
+    credential: &C,
+    request: &mut Request,
+) -> Result<Option<NotAttached>> {
+    let mut head = Head::of(request)?;
+    let before = head.uri.clone();
+    let kept = flow
+        .attach(credential, &mut head)
+        .map_err(MiddlewareError::middleware)?;
+    if head.uri != before {
+        let url = reqwest::Url::parse(&head.uri.to_string());
+        *request.url_mut() = url.map_err(MiddlewareError::middleware)?;
+    }
+    Ok(kept)
+}
+
+/// The head of a reqwest request. Its URL is kept as a URI meanwhile.
+struct Head<'a> {
+    request: &'a mut Request,
+    uri: Uri,
+}
+
+impl<'a> Head<'a> {
+    fn of(request: &'a mut Request) -> Result<Self> {
+        let uri = request.url().as_str().parse();
+        let uri = uri.map_err(MiddlewareError::middleware::<http::uri::InvalidUri>)?;
+        Ok(Self { request, uri })
+    }
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &Method {
+        self.request.method()
+    }
+
+    fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    fn uri_mut(&mut self) -> &mut Uri {
+        &mut self.uri
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.request.headers_mut()
+    }
+}
