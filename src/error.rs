@@ -97,6 +97,16 @@ impl Error {
         matches!(self.kind, Kind::Provider(_))
     }
 
+    /// The provider's error, where there is one: what it was made from
+    /// ([`ProviderError::get_ref`]) says more, such as `oauth2::LoginRequired`.
+    #[must_use]
+    pub fn provider_error(&self) -> Option<&ProviderError> {
+        match &self.kind {
+            Kind::Provider(error) | Kind::Forget(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether the provider did not answer within the refresh timeout.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

@@ -100,6 +100,7 @@ pub mod oauth2;
 mod origin;
 pub mod provider;
 mod secret;
+pub mod store;
 
 #[cfg(feature = "per-key")]
 pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestView};

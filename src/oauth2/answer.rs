@@ -9,7 +9,7 @@ use super::{
     error::{Problem, Refusal},
     server_text::ServerText,
 };
-use crate::credential::Bearer;
+use crate::{credential::Bearer, secret::Secret};
 
 /// Ten years: a lifetime beyond it is as good as it, and can be counted with safely.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -26,6 +26,8 @@ pub(super) struct TokenAnswer {
     pub(super) expires_in: Option<Duration>,
     /// As granted, if the server said so.
     pub(super) scope: Option<String>,
+    /// `None` also for an empty one.
+    pub(super) refresh_token: Option<Secret>,
 }
 
 impl TokenAnswer {
@@ -72,6 +74,9 @@ impl TokenAnswer {
             token,
             expires_in: fields.get("expires_in").and_then(lifetime),
             scope: text("scope").map(str::to_owned),
+            refresh_token: text("refresh_token")
+                .filter(|token| !token.is_empty())
+                .map(Secret::new),
         })
     }
 }

@@ -9,6 +9,12 @@ use crate::{
 
 /// One way of authentication, and never two at once (RFC 6749 2.3).
 pub(super) enum ClientAuth {
+    /// The endpoint has no clients.
+    None,
+    /// A public client says who it is, and proves nothing (RFC 6749 3.2.1).
+    Public {
+        id: String,
+    },
     Basic {
         header: HeaderValue,
         secrets: Vec<Secret>,
@@ -32,16 +38,21 @@ pub(super) enum ClientAuthMode {
 }
 
 impl ClientAuth {
+    /// A client with a secret, or a public one.
     pub(super) fn new(
         mode: ClientAuthMode,
         id: &str,
-        secret: &Secret,
+        secret: Option<&Secret>,
     ) -> Result<Self, ConfigError> {
-        for (field, text) in [("client_id", id), ("client_secret", secret.expose())] {
-            if text.is_empty() {
-                return Err(ConfigError::new(field, "is empty"));
-            }
-        }
+        let refuse_empty = |field, text: &str| match text {
+            "" => Err(ConfigError::new(field, "is empty")),
+            _ => Ok(()),
+        };
+        refuse_empty("client_id", id)?;
+        let Some(secret) = secret else {
+            return Ok(Self::Public { id: id.to_owned() });
+        };
+        refuse_empty("client_secret", secret.expose())?;
         match mode {
             ClientAuthMode::Basic => {
                 let encoded = Secret::new(percent_encode(secret.expose()).to_string());
@@ -66,6 +77,8 @@ impl ClientAuth {
     /// Puts the client's id and secret on a request.
     pub(super) fn apply(&self, headers: &mut HeaderMap, form: &mut Form) {
         match self {
+            Self::None => {}
+            Self::Public { id } => form.push("client_id", id),
             Self::Basic { header, .. } => {
                 headers.insert(AUTHORIZATION, header.clone());
             }
@@ -76,9 +89,14 @@ impl ClientAuth {
         }
     }
 
+    pub(super) fn has_secret(&self) -> bool {
+        matches!(self, Self::Basic { .. } | Self::Body { .. })
+    }
+
     /// What no message may show, in all the forms in which it is sent.
     pub(super) fn secrets(&self) -> &[Secret] {
         match self {
+            Self::None | Self::Public { .. } => &[],
             Self::Basic { secrets, .. } => secrets,
             Self::Body { secret, .. } => std::slice::from_ref(secret),
         }

@@ -2,59 +2,102 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri,
     header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+    response::Parts,
 };
 use http_body_util::{BodyExt, Full, LengthLimitError};
-use tokio::time::timeout_at;
+use tokio::time::timeout;
 
 use super::{
     answer::{TokenAnswer, unreadable},
     client_auth::ClientAuth,
-    error::{Problem, TokenError},
+    error::{Endpoint, Problem, TokenError},
     form::Form,
     http::{AnswerBody, HttpService},
     server_text::ServerText,
 };
 use crate::{error::ConfigError, provider::RefreshContext, secret::Secret};
 
+/// How long the body of an answer may take that must not be lost.
+const MOST_OF_BODY: Duration = Duration::from_secs(30);
+
 pub(super) struct TokenEndpoint {
+    kind: Endpoint,
     uri: Uri,
-    auth: ClientAuth,
-    http: HttpService,
+    auth: Arc<ClientAuth>,
+    http: Arc<HttpService>,
 }
 
 impl TokenEndpoint {
-    pub(super) fn new(uri: Uri, auth: ClientAuth, http: HttpService) -> Self {
-        Self { uri, auth, http }
+    pub(super) fn new(
+        kind: Endpoint,
+        uri: Uri,
+        auth: Arc<ClientAuth>,
+        http: Arc<HttpService>,
+    ) -> Self {
+        Self {
+            kind,
+            uri,
+            auth,
+            http,
+        }
     }
 
-    /// Sends the form and reads the answer, all of it before the deadline: for grants that lose
-    /// nothing when an answer is cut off.
+    /// Sends the form and reads the answer: for grants that lose nothing when they are cut off.
     pub(super) async fn exchange<C>(
         &self,
         form: &Form,
         context: &RefreshContext<C>,
     ) -> Result<TokenAnswer, TokenError> {
-        let exchange = async {
-            let answer = self.send(form, context).await?;
-            self.read(answer, form).await
-        };
-        timeout_at(context.deadline(), exchange)
-            .await
-            .unwrap_or_else(|_| Err(TokenError::new(Problem::Timeout)))
+        let (head, body) = self.send(form, |marks| context.mark(marks)).await?;
+        let body = self.read(&head, body).await?;
+        self.parse(&head, &body, form)
     }
 
-    /// Sends the form, and waits for the head of the answer.
-    async fn send<C>(
+    /// Sends the form and reads the answer: for grants that spend something. A success is not cut
+    /// off by the deadline any more.
+    pub(super) async fn exchange_once<C>(
         &self,
         form: &Form,
         context: &RefreshContext<C>,
-    ) -> Result<Response<AnswerBody>, TokenError> {
+    ) -> Result<TokenAnswer, TokenError> {
+        let (head, body) = self.send(form, |marks| context.mark(marks)).await?;
+        if !head.status.is_success() {
+            let body = self.read(&head, body).await?;
+            return self.parse(&head, &body, form);
+        }
+        context.commit();
+        let Ok(body) = timeout(MOST_OF_BODY, self.read(&head, body)).await else {
+            let problem = Problem::Network("its body did not end within 30 s".into());
+            return Err(self.error(problem, &head));
+        };
+        self.parse(&head, &body?, form)
+    }
+
+    /// Sends the form to an endpoint that gives nothing back but its status, whatever the body is
+    /// (RFC 7009 2.2).
+    pub(super) async fn tell(&self, form: &Form) -> Result<(), TokenError> {
+        let (head, body) = self.send(form, |_| {}).await?;
+        if head.status.is_success() {
+            return Ok(());
+        }
+        let body = self.read(&head, body).await?;
+        self.parse(&head, &body, form).map(drop)
+    }
+
+    /// Sends the form, and waits for the head of the answer.
+    async fn send(
+        &self,
+        form: &Form,
+        mark: impl FnOnce(&mut Extensions),
+    ) -> Result<(Parts, AnswerBody), TokenError> {
         let mut form = form.clone();
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(
@@ -68,37 +111,38 @@ impl TokenEndpoint {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;
-        context.mark(request.extensions_mut());
+        mark(request.extensions_mut());
         let answer = self.http.send(request).await;
-        answer.map_err(|error| TokenError::new(Problem::Network(error)))
+        answer
+            .map(Response::into_parts)
+            .map_err(|error| TokenError::new(self.kind, Problem::Network(error)))
     }
 
-    /// Reads the answer to a form.
-    async fn read(
-        &self,
-        answer: Response<AnswerBody>,
-        form: &Form,
-    ) -> Result<TokenAnswer, TokenError> {
-        let (head, body) = answer.into_parts();
-        let result = if head.status.is_redirection() {
-            Err(Problem::Redirect)
+    /// Reads the body of an answer.
+    async fn read(&self, head: &Parts, body: AnswerBody) -> Result<Bytes, TokenError> {
+        let problem = if head.status.is_redirection() {
+            Problem::Redirect
         } else {
             match body.collect().await {
-                Ok(body) => {
-                    let shown = ServerText::without(self.secrets(form));
-                    let body = body.to_bytes();
-                    TokenAnswer::parse(head.status, &head.headers, &body, shown)
-                }
+                Ok(body) => return Ok(body.to_bytes()),
                 Err(error) if error.is::<LengthLimitError>() => {
-                    Err(unreadable(head.status, "its body is larger than 1 MiB"))
+                    unreadable(head.status, "its body is larger than 1 MiB")
                 }
-                Err(error) if head.status.is_success() => Err(Problem::Network(error)),
-                Err(_) => Err(unreadable(head.status, "its body broke off")),
+                Err(error) if head.status.is_success() => Problem::Network(error),
+                Err(_) => unreadable(head.status, "its body broke off"),
             }
         };
-        result.map_err(|problem| {
-            TokenError::new(problem).answered(head.status, retry_after(&head.headers))
-        })
+        Err(self.error(problem, head))
+    }
+
+    fn parse(&self, head: &Parts, body: &[u8], form: &Form) -> Result<TokenAnswer, TokenError> {
+        let shown = ServerText::without(self.secrets(form));
+        TokenAnswer::parse(head.status, &head.headers, body, shown)
+            .map_err(|problem| self.error(problem, head))
+    }
+
+    fn error(&self, problem: Problem, head: &Parts) -> TokenError {
+        TokenError::new(self.kind, problem).answered(head.status, retry_after(&head.headers))
     }
 
     fn secrets(&self, form: &Form) -> Vec<Secret> {

@@ -22,6 +22,7 @@ use crate::error::{BoxError, ProviderError};
 /// ```
 #[derive(Debug)]
 pub struct TokenError {
+    endpoint: Endpoint,
     problem: Problem,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
@@ -29,8 +30,6 @@ pub struct TokenError {
 
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// No complete answer before the deadline.
-    Timeout,
     /// The HTTP service failed, or the answer broke off.
     Network(BoxError),
     /// A redirect.
@@ -39,6 +38,19 @@ pub(super) enum Problem {
     Refused(Refusal),
     /// A success that brings no token that could be used.
     Unusable(Cow<'static, str>),
+}
+
+/// Which endpoint it was, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// The standard one, for all grants; whether the client has a secret.
+    Token {
+        secret: bool,
+    },
+    Revocation,
+    /// Those of [`PasswordLogin`](super::PasswordLogin).
+    Password,
+    Refresh,
 }
 
 /// The fields of an error answer (RFC 6749 5.2).
@@ -52,8 +64,9 @@ pub(super) struct Refusal {
 }
 
 impl TokenError {
-    pub(super) fn new(problem: Problem) -> Self {
+    pub(super) fn new(endpoint: Endpoint, problem: Problem) -> Self {
         Self {
+            endpoint,
             problem,
             status: None,
             retry_after: None,
@@ -92,10 +105,11 @@ impl TokenError {
         self.refusal()?.uri.as_deref()
     }
 
-    /// Whether there was no complete answer before the refresh timeout.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        matches!(self.problem, Problem::Timeout)
+    /// Whether the server has understood the request and refused it, so that nothing has changed
+    /// there. Of all other failures it is not known what the server did.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.problem, Problem::Refused(_))
+            && self.status.is_some_and(|status| status.is_client_error())
     }
 
     fn refusal(&self) -> Option<&Refusal> {
@@ -106,9 +120,9 @@ impl TokenError {
     }
 
     /// Whether the same request may work at another time.
-    fn is_transient(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match (&self.problem, self.status) {
-            (Problem::Timeout | Problem::Network(_), _) => true,
+            (Problem::Network(_), _) => true,
             (_, Some(status)) => status.is_server_error() || is_passing(status),
             (_, None) => false,
         }
@@ -117,11 +131,25 @@ impl TokenError {
     /// What to do about it, where that is known.
     fn advice(&self) -> Option<&'static str> {
         let status = self.status.unwrap_or_default();
+        let secret = match self.endpoint {
+            Endpoint::Token { secret } => secret,
+            Endpoint::Revocation => return None,
+            Endpoint::Password | Endpoint::Refresh => {
+                return matches!(
+                    status,
+                    StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+                )
+                .then_some("check the base URL");
+            }
+        };
         match (self.code(), status) {
-            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) => Some(
+            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) if secret => Some(
                 "check client_id and client_secret, and whether the server wants raw_basic() or \
                  secret_in_body()",
             ),
+            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) => {
+                Some("check client_id, and whether the server wants a client_secret")
+            }
             (Some("invalid_request"), _) => Some("check the parameters"),
             (Some("invalid_scope"), _) => Some("check the scopes"),
             (Some("invalid_target"), _) => Some("check the resource"),
@@ -144,7 +172,7 @@ fn is_passing(status: StatusCode) -> bool {
 }
 
 impl From<TokenError> for ProviderError {
-    /// Transient are the network, the timeout, 5xx, 408, 425 and 429; all else is permanent.
+    /// Transient are the network, 5xx, 408, 425 and 429; all else is permanent.
     fn from(error: TokenError) -> Self {
         let retry_after = error.retry_after;
         let error = if error.is_transient() {
@@ -161,10 +189,9 @@ impl From<TokenError> for ProviderError {
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the token endpoint ")?;
+        write!(f, "the {} endpoint ", self.endpoint)?;
         let status = self.status.unwrap_or_default();
         match &self.problem {
-            Problem::Timeout => f.write_str("did not answer within the refresh timeout"),
             Problem::Network(error) => write!(f, "gave no complete answer: {error}"),
             Problem::Redirect => write!(
                 f,
@@ -197,6 +224,17 @@ impl fmt::Display for TokenError {
                 }
             }
         }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token { .. } => "token",
+            Self::Revocation => "revocation",
+            Self::Password => "password",
+            Self::Refresh => "refresh",
+        })
     }
 }
 

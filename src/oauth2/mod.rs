@@ -31,24 +31,36 @@
 //!
 //! # When a server refuses the client
 //! By default the client's id and secret are percent-encoded and sent in HTTP Basic (RFC 6749
-//! 2.3.1). Servers differ: try [`raw_basic()`](ClientCredentialsBuilder::raw_basic) if one of the
+//! 2.3.1). Servers differ: try [`raw_basic()`](Builder::raw_basic) if one of the
 //! two has characters other than ASCII letters, digits and `-._~`, or
-//! [`secret_in_body()`](ClientCredentialsBuilder::secret_in_body). [`TokenError`] says what the
+//! [`secret_in_body()`](Builder::secret_in_body). [`TokenError`] says what the
 //! server answered.
 
 mod answer;
+mod builder;
 mod client_auth;
 mod client_credentials;
 mod endpoint;
 mod error;
 mod form;
 mod http;
+mod login_required;
+mod password;
+mod password_grant;
+mod password_login;
+mod refresh_token;
 mod server_text;
+mod session;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::{
-    client_credentials::{ClientCredentials, ClientCredentialsBuilder},
+    builder::{Builder, StandardGrant},
+    client_credentials::ClientCredentials,
     error::TokenError,
+    login_required::LoginRequired,
+    password_grant::PasswordGrant,
+    password_login::PasswordLogin,
+    refresh_token::RefreshToken,
 };

@@ -23,7 +23,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Error, Issued, Origins,
     credential::Bearer,
-    oauth2::{ClientCredentials, ClientCredentialsBuilder},
+    oauth2::{Builder, ClientCredentials},
 };
 use tower_http::follow_redirect::FollowRedirectLayer;
 
@@ -35,7 +35,7 @@ fn http() -> Http {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
-fn provider(server: &Server) -> ClientCredentialsBuilder {
+fn provider(server: &Server) -> Builder<ClientCredentials> {
     ClientCredentials::builder(format!("{}/oauth/token", server.url()))
         .client_id("my client")
         .client_secret("p@ss:w/ rd+%")

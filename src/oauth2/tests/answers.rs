@@ -22,7 +22,7 @@ async fn error_of(status: u16, body: &str) -> ProviderError {
 }
 
 /// S3, and R3: unknown fields are ignored.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_token_is_issued_with_its_lifetime() {
     for status in [200, 201, 203] {
         let body = r#"{"token_type":"Bearer","expires_in":3600,"access_token":"ey.J.=",
@@ -34,7 +34,7 @@ async fn a_token_is_issued_with_its_lifetime() {
 }
 
 /// P9, R5.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn expires_in_is_understood_in_all_its_forms() {
     let seconds = |seconds| Lifetime::In(Duration::from_secs_f64(seconds));
     let ten_years = Lifetime::In(Duration::from_secs(3650 * DAY));

@@ -2,17 +2,17 @@ use super::*;
 use crate::error::ConfigError;
 
 /// Builds with a service that nothing is sent to.
-fn build(client: ClientCredentialsBuilder) -> Result<ClientCredentials, ConfigError> {
+fn build(client: Builder<ClientCredentials>) -> Result<ClientCredentials, ConfigError> {
     let service =
         service_fn(|_| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
     client.http(service).build()
 }
 
-fn refused(client: ClientCredentialsBuilder) -> ConfigError {
+fn refused(client: Builder<ClientCredentials>) -> ConfigError {
     build(client).expect_err("refused")
 }
 
-fn at(url: &str) -> ClientCredentialsBuilder {
+fn at(url: &str) -> Builder<ClientCredentials> {
     ClientCredentials::builder(url)
         .client_id("id")
         .client_secret("hidden")

@@ -17,6 +17,7 @@ use tower::service_fn;
 
 use super::*;
 use crate::{
+    AuthLayer, Origins,
     credential::Bearer,
     error::ProviderError,
     provider::{FlightControl, Issued, Provider, Reason, RefreshContext},
@@ -27,13 +28,17 @@ const TOKEN: &str = r#"{"access_token":"abc","token_type":"Bearer"}"#;
 
 /// What the layer tells a provider, with the default refresh timeout.
 fn context() -> RefreshContext<Bearer> {
+    context_because(Reason::First)
+}
+
+fn context_because(reason: Reason) -> RefreshContext<Bearer> {
     let deadline = Instant::now() + Duration::from_secs(10);
     let control = Arc::new(FlightControl::new(7, deadline));
-    RefreshContext::new(Reason::First, None, Vec::new(), control)
+    RefreshContext::new(reason, None, Vec::new(), control)
 }
 
 /// A builder that lacks only the HTTP service.
-fn client() -> ClientCredentialsBuilder {
+fn client() -> Builder<ClientCredentials> {
     ClientCredentials::builder(URL)
         .client_id("id")
         .client_secret("hidden")
@@ -41,7 +46,7 @@ fn client() -> ClientCredentialsBuilder {
 
 /// One token request to an endpoint that gives this answer.
 async fn issue(
-    client: ClientCredentialsBuilder,
+    client: Builder<ClientCredentials>,
     answer: Response<impl Into<Bytes> + Clone + Send + 'static>,
 ) -> Result<Issued<Bearer>, ProviderError> {
     let service = service_fn(move |_| {
@@ -53,7 +58,7 @@ async fn issue(
 }
 
 /// The request that a client sends.
-async fn request_of(client: ClientCredentialsBuilder) -> (Parts, String) {
+async fn request_of(client: Builder<ClientCredentials>) -> (Parts, String) {
     let seen = Arc::new(Mutex::new(None));
     let service = service_fn({
         let seen = Arc::clone(&seen);

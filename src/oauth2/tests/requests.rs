@@ -110,9 +110,9 @@ async fn each_request_goes_through_a_clone_that_was_made_ready() {
         }
     }
     let provider = client().http(Picky { ready: true }).build().unwrap();
-    for _ in 0..2 {
-        provider.issue(context()).await.unwrap();
-    }
+    provider.issue(context()).await.unwrap();
+    let again = context_because(Reason::Invalidated);
+    provider.issue(again).await.unwrap();
 }
 
 /// R39.
@@ -169,20 +169,12 @@ async fn a_network_error_is_transient_and_keeps_its_cause() {
     assert_eq!(token_error(&error).status(), None);
 }
 
+/// The layer ends the wait, and says that it was one.
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_hangs_is_cut_off_at_the_deadline() {
-    let service =
+async fn an_endpoint_that_hangs_or_stalls_is_cut_off_at_the_deadline() {
+    let hanging =
         service_fn(|_| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>());
-    let provider = client().http(service).build().unwrap();
-    let start = Instant::now();
-    let error = provider.issue(context()).await.unwrap_err();
-    assert_eq!(start.elapsed().as_secs(), 10);
-    assert!(error.is_transient() && token_error(&error).is_timeout());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_answer_that_stalls_is_cut_off_at_the_deadline() {
-    let service = service_fn(|_| async {
+    let stalling = service_fn(|_| async {
         let frames = futures::stream::once(async {
             Ok::<_, Infallible>(http_body::Frame::data(Bytes::from("{")))
         });
@@ -190,9 +182,14 @@ async fn an_answer_that_stalls_is_cut_off_at_the_deadline() {
         let body = http_body_util::StreamBody::new(frames);
         Ok::<_, Infallible>(Response::new(body))
     });
-    let provider = client().http(service).build().unwrap();
-    let error = provider.issue(context()).await.unwrap_err();
-    assert!(error.is_transient() && token_error(&error).is_timeout());
+    for provider in [client().http(hanging), client().http(stalling)] {
+        let origins = Origins::only("https://api.example.com").unwrap();
+        let handle = AuthLayer::new(provider.build().unwrap(), origins).handle();
+        let start = Instant::now();
+        let error = handle.credential().await.unwrap_err();
+        assert_eq!(start.elapsed().as_secs(), 10);
+        assert!(error.is_timeout(), "{error}");
+    }
 }
 
 /// Retry-After goes along with every error status.

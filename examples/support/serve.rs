@@ -1,0 +1,44 @@
+//! A server on loopback, for the examples.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+/// Answers requests, whose bodies are read as text, until the program ends.
+pub(crate) async fn serve<F, Fut>(answer: F) -> std::io::Result<SocketAddr>
+where
+    F: Fn(Request<String>) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Response<String>> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answer = answer.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.map(|body| body.to_bytes());
+                    let body = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
+                    let response = answer(Request::from_parts(head, body)).await;
+                    Ok::<_, Infallible>(response.map(|body| Full::new(Bytes::from(body))))
+                }
+            });
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    Ok(address)
+}
+
+/// An answer.
+pub(crate) fn answer(status: u16, body: impl Into<String>) -> Response<String> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status.try_into().unwrap_or_default();
+    response
+}

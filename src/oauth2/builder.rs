@@ -1,0 +1,338 @@
+//! The settings that providers of this module have in common.
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderName, Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::{
+    client_auth::{ClientAuth, ClientAuthMode},
+    endpoint::{TokenEndpoint, parse_endpoint},
+    error::Endpoint,
+    form::Form,
+    http::HttpService,
+    password::Password,
+    session::Parts,
+};
+use crate::{
+    credential::parse_name,
+    error::{BoxError, ConfigError},
+    secret::Secret,
+    store::{SharedStore, StoreKey, TokenSet, TokenStore, share},
+};
+
+/// Makes a provider `P` of this module. What is required is said at the provider's `builder`.
+#[must_use = "call build()"]
+pub struct Builder<P> {
+    /// The token endpoint, or for [`PasswordLogin`](super::PasswordLogin) what all its URLs
+    /// start with.
+    url: String,
+    plain_http: bool,
+    client_id: Option<String>,
+    client_secret: Option<Secret>,
+    auth: ClientAuthMode,
+    scopes: Vec<String>,
+    resources: Vec<String>,
+    params: Vec<(String, Secret)>,
+    revoke_url: Option<String>,
+    header: Option<Result<HeaderName, ConfigError>>,
+    http: Option<HttpService>,
+    store: Option<(SharedStore, StoreKey)>,
+    pub(super) seed: Option<TokenSet>,
+    pub(super) password: Option<Password>,
+    provider: PhantomData<fn() -> P>,
+}
+
+/// The providers that speak to a standard token endpoint (RFC 6749 3.2), where clients have ids
+/// and tokens have scopes.
+pub trait StandardGrant {}
+
+/// What a provider is made of.
+pub(super) struct Settings {
+    pub(super) endpoint: TokenEndpoint,
+    pub(super) parts: Parts,
+    pub(super) scopes: Vec<String>,
+    resources: Vec<String>,
+    params: Vec<(String, Secret)>,
+}
+
+impl<P> Builder<P> {
+    pub(super) fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            plain_http: false,
+            client_id: None,
+            client_secret: None,
+            auth: ClientAuthMode::default(),
+            scopes: Vec::new(),
+            resources: Vec::new(),
+            params: Vec::new(),
+            revoke_url: None,
+            header: None,
+            http: None,
+            store: None,
+            seed: None,
+            password: None,
+            provider: PhantomData,
+        }
+    }
+
+    /// The service that token requests are sent with. Required.
+    ///
+    /// Each request goes through a clone of its own, so the service may be `Sync` or not, and its
+    /// own layers (a timeout) serve the token requests too. It must not follow redirects, because
+    /// it would take the secrets along, not repeat requests that spend a refresh token, and not be
+    /// wrapped in the [`AuthLayer`](crate::AuthLayer) that this provider is for. Give it a
+    /// connection pool of its own if the API is on the same host: over HTTP/2 the API's unread
+    /// answers can keep the token's from coming through.
+    pub fn http<S, R>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        R: Body + Send + 'static,
+        R::Error: Into<BoxError>,
+    {
+        self.http = Some(HttpService::new(service));
+        self
+    }
+
+    /// Where tokens outlive the process and are shared with other processes, and under which key.
+    /// Default: they are the provider's alone, and end with it.
+    ///
+    /// Whoever uses the same key shares the tokens, so it must cover all they depend on: see
+    /// [`StoreKey`]. What a failing store means says the [store's module](crate::store).
+    pub fn store(mut self, store: impl TokenStore, key: StoreKey) -> Self {
+        self.store = Some((share(store), key));
+        self
+    }
+
+    /// The header that the tokens go into, with the word `Bearer`. Default: `Authorization`.
+    pub fn header_name(mut self, name: impl TryInto<HeaderName>) -> Self {
+        self.header = Some(parse_name("header_name", name));
+        self
+    }
+
+    /// The address of an endpoint, and the provider's own part, for a server without clients.
+    pub(super) fn finish_with(
+        mut self,
+        urls: [(Endpoint, &'static str); 2],
+    ) -> Result<([TokenEndpoint; 2], Parts), ConfigError> {
+        let base = parse_endpoint("base_url", &self.url, false)?;
+        if base.query().is_some() {
+            return Err(ConfigError::new("base_url", "has a query"));
+        }
+        let http = Arc::new(required("http", self.http.take())?);
+        let auth = Arc::new(ClientAuth::None);
+        let [one, two] = urls.map(|(kind, path)| {
+            let url = format!("{}{path}", self.url.trim_end_matches('/'));
+            let uri = parse_endpoint("base_url", &url, false)?;
+            let (auth, http) = (Arc::clone(&auth), Arc::clone(&http));
+            Ok(TokenEndpoint::new(kind, uri, auth, http))
+        });
+        Ok(([one?, two?], self.parts(None)?))
+    }
+
+    fn parts(self, revocation: Option<TokenEndpoint>) -> Result<Parts, ConfigError> {
+        Ok(Parts {
+            header: self.header.transpose()?,
+            store: self.store,
+            seed: self.seed,
+            revocation,
+        })
+    }
+}
+
+impl<P: StandardGrant> Builder<P> {
+    /// The client's id.
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.client_id = Some(id.into());
+        self
+    }
+
+    /// The client's secret.
+    pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
+        self.client_secret = Some(Secret::new(secret));
+        self
+    }
+
+    /// Asks for scopes (RFC 6749 3.3), besides those of earlier calls. Default: none, so that the
+    /// server decides. Ask for no more than you need.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item: Into<String>>) -> Self {
+        self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Names a resource that the token is for, as an absolute URI (RFC 8707), besides those of
+    /// earlier calls. Default: none.
+    pub fn resource(mut self, uri: impl Into<String>) -> Self {
+        self.resources.push(uri.into());
+        self
+    }
+
+    /// Sends one more parameter, such as the `audience` that some servers want. Its value is
+    /// treated as a secret. Default: none.
+    pub fn param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.params.push((name.into(), Secret::new(value)));
+        self
+    }
+
+    /// Sends the client's id and secret in HTTP Basic as they are. Default: percent-encoded first,
+    /// as RFC 6749 2.3.1 wants it; many servers expect them raw. There is no difference for ids
+    /// and secrets of ASCII letters, digits and `-._~`.
+    ///
+    /// It takes the place of [`secret_in_body`](Self::secret_in_body).
+    pub fn raw_basic(mut self) -> Self {
+        self.auth = ClientAuthMode::RawBasic;
+        self
+    }
+
+    /// Sends the client's id and secret as parameters of the body. Default: in HTTP Basic, which
+    /// RFC 6749 2.3.1 recommends. A client without a secret sends its id in the body anyway.
+    ///
+    /// It takes the place of [`raw_basic`](Self::raw_basic).
+    pub fn secret_in_body(mut self) -> Self {
+        self.auth = ClientAuthMode::Body;
+        self
+    }
+
+    /// Revokes the tokens here at log-out, [`Handle::forget`](crate::Handle::forget): first the
+    /// refresh token, then the access token (RFC 7009). Default: they are only forgotten, and end
+    /// when they expire.
+    pub fn revoke_url(mut self, url: impl Into<String>) -> Self {
+        self.revoke_url = Some(url.into());
+        self
+    }
+
+    /// Allows endpoints on plain http beyond this machine. Everyone on the way can read the
+    /// client's secret and the tokens. Default: refused.
+    pub fn danger_plain_http(mut self) -> Self {
+        self.plain_http = true;
+        self
+    }
+
+    pub(super) fn require_client_secret(&self) -> Result<(), ConfigError> {
+        required("client_id", self.client_id.as_ref())?;
+        required("client_secret", self.client_secret.as_ref()).map(drop)
+    }
+
+    /// Checks all settings. The parameters named are the grant's own.
+    pub(super) fn finish(mut self, own_params: &[&str]) -> Result<Settings, ConfigError> {
+        let uri = parse_endpoint("token_url", &self.url, self.plain_http)?;
+        let auth = Arc::new(match (&self.client_id, &self.client_secret) {
+            (None, None) => ClientAuth::None,
+            (id, secret) => {
+                let id = required("client_id", id.as_ref())?;
+                ClientAuth::new(self.auth, id, secret.as_ref())?
+            }
+        });
+        let http = Arc::new(required("http", self.http.take())?);
+        let kind = Endpoint::Token {
+            secret: auth.has_secret(),
+        };
+        for resource in &self.resources {
+            check_resource(resource)?;
+        }
+        check_names(&self.params, own_params)?;
+        let revocation = match &self.revoke_url {
+            None => None,
+            Some(url) => {
+                let uri = parse_endpoint("revoke_url", url, self.plain_http)?;
+                let (auth, http) = (Arc::clone(&auth), Arc::clone(&http));
+                Some(TokenEndpoint::new(Endpoint::Revocation, uri, auth, http))
+            }
+        };
+        Ok(Settings {
+            endpoint: TokenEndpoint::new(kind, uri, auth, http),
+            scopes: std::mem::take(&mut self.scopes),
+            resources: std::mem::take(&mut self.resources),
+            params: std::mem::take(&mut self.params),
+            parts: self.parts(revocation)?,
+        })
+    }
+}
+
+impl Settings {
+    /// The parameters of a grant, apart from its own.
+    pub(super) fn form(&self, grant_type: &str, scope: Option<&str>) -> Form {
+        let mut form = Form::default();
+        form.push("grant_type", grant_type);
+        if let Some(scope) = scope {
+            form.push("scope", scope);
+        }
+        for resource in &self.resources {
+            form.push("resource", resource);
+        }
+        for (name, value) in &self.params {
+            form.push_secret(name, value);
+        }
+        form
+    }
+
+    /// What is asked for, which a server may leave unsaid in its answer.
+    pub(super) fn scope(&self) -> Option<String> {
+        (!self.scopes.is_empty()).then(|| self.scopes.join(" "))
+    }
+}
+
+impl<P> fmt::Debug for Builder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("auth", &self.auth)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn required<T>(call: &'static str, value: Option<T>) -> Result<T, ConfigError> {
+    value.ok_or_else(|| ConfigError::new(call, format!("is missing: call {call}(..)")))
+}
+
+/// RFC 8707 2: an absolute URI without a fragment. `http::Uri` can't tell, it knows no URNs.
+fn check_resource(uri: &str) -> Result<(), ConfigError> {
+    let has_scheme = uri.split_once(':').is_some_and(|(scheme, rest)| {
+        scheme.starts_with(|char: char| char.is_ascii_alphabetic()) && !rest.is_empty()
+    });
+    if has_scheme
+        && uri
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        "resource",
+        "is not an absolute URI without a fragment, such as https://api.example.com/",
+    ))
+}
+
+/// No parameter goes out twice (RFC 6749 3.2), apart from `resource`.
+fn check_names(params: &[(String, Secret)], own: &[&str]) -> Result<(), ConfigError> {
+    let mut taken = vec![
+        "grant_type",
+        "client_id",
+        "client_secret",
+        "scope",
+        "resource",
+    ];
+    taken.extend(own);
+    for (name, _) in params {
+        if name.is_empty() {
+            return Err(ConfigError::new("param", "has no name"));
+        }
+        if taken.contains(&name.as_str()) {
+            return Err(ConfigError::new(
+                "param",
+                format!(
+                    "`{}` is set already, or has a setting of its own",
+                    name.escape_debug()
+                ),
+            ));
+        }
+        taken.push(name);
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! What every store must do, as tests that each of them runs.
+
+use std::time::Duration;
+
+use super::{
+    Fence, Intent, LockAttempt, Revision, Save, StoreKey, Stored, TokenSet, TokenStore, Written,
+};
+
+/// How long locks last that are waited for.
+const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(60);
+
+/// Runs all of it, each part on keys of its own. `new` opens the same store once more, as another
+/// process does, or a new one.
+pub(crate) async fn run<S: TokenStore>(new: impl Fn() -> S) {
+    what_was_never_written_is_empty(&new()).await;
+    all_of_a_token_set_comes_back(&new()).await;
+    a_save_replaces_only_the_revision_it_names(&new()).await;
+    a_save_after_a_delete_is_refused(&new()).await;
+    revisions_grow_over_deletes(&new()).await;
+    one_at_a_time_holds_the_lock(&new()).await;
+    a_lock_that_ran_out_goes_to_the_next_and_its_holder_writes_no_more(&new()).await;
+    a_lock_that_ran_out_and_that_nobody_took_still_writes(&new()).await;
+    only_the_holder_releases(&new()).await;
+    a_lock_can_be_renewed(&new()).await;
+    an_intent_stays_until_the_next_save(&new()).await;
+    an_intent_is_for_the_revision_that_is_stored(&new()).await;
+    keys_have_nothing_to_do_with_each_other(&new()).await;
+    concurrent_attempts_get_one_lock(&new()).await;
+}
+
+async fn what_was_never_written_is_empty<S: TokenStore>(store: &S) {
+    let key = key();
+    let Stored {
+        revision,
+        tokens,
+        intent,
+    } = load(store, &key).await;
+    assert_eq!((revision, tokens, intent), (Revision(0), None, None));
+    store.unlock(&key, Fence(3)).await.unwrap();
+    assert_eq!(
+        save(store, &key, Fence(1), (0, 1), "a").await,
+        Written::Refused
+    );
+}
+
+async fn all_of_a_token_set_comes_back<S: TokenStore>(store: &S) {
+    let tomorrow = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+    let all = TokenSet::new("a/b=|\"'\\{}")
+        .with_refresh_token("ü\n\0")
+        .with_expires_at(tomorrow)
+        .with_lifetime(Duration::from_secs(3600))
+        .with_scope("a b");
+    let key = key();
+    let fence = lock(store, &key, LONG).await;
+    for (number, tokens) in [
+        all.clone(),
+        TokenSet::new("a"),
+        TokenSet::from_refresh_token("r"),
+        all.without_refresh_token(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let change = Save {
+            fence,
+            replaces: Revision(number as u64),
+            revision: Revision(number as u64 + 1),
+            tokens,
+        };
+        assert_eq!(store.save(&key, change).await.unwrap(), Written::Done);
+        assert_eq!(load(store, &key).await.tokens.as_ref(), Some(tokens));
+    }
+}
+
+async fn a_save_replaces_only_the_revision_it_names<S: TokenStore>(store: &S) {
+    let key = key();
+    let fence = lock(store, &key, LONG).await;
+    assert_eq!(
+        save(store, &key, fence, (0, 1), "first").await,
+        Written::Done
+    );
+    for replaces in [0, 2] {
+        let written = save(store, &key, fence, (replaces, 9), "other").await;
+        assert_eq!(written, Written::Refused);
+    }
+    let stored = load(store, &key).await;
+    assert_eq!(stored.revision, Revision(1));
+    assert_eq!(stored.tokens, Some(TokenSet::new("first")));
+    assert_eq!(
+        save(store, &key, fence, (1, 7), "second").await,
+        Written::Done
+    );
+    assert_eq!(load(store, &key).await.revision, Revision(7));
+}
+
+/// P12: log-out in one process wins over a refresh under way in another.
+async fn a_save_after_a_delete_is_refused<S: TokenStore>(store: &S) {
+    let key = key();
+    let fence = lock(store, &key, LONG).await;
+    assert_eq!(save(store, &key, fence, (0, 1), "a").await, Written::Done);
+    assert_eq!(store.delete(&key).await.unwrap(), Revision(2));
+    assert_eq!(
+        save(store, &key, fence, (1, 2), "b").await,
+        Written::Refused
+    );
+    assert_eq!(load(store, &key).await.tokens, None);
+    assert!(!is_free(store, &key).await, "a delete leaves the lock");
+}
+
+async fn revisions_grow_over_deletes<S: TokenStore>(store: &S) {
+    let key = key();
+    assert_eq!(store.delete(&key).await.unwrap(), Revision(1));
+    assert_eq!(store.delete(&key).await.unwrap(), Revision(2));
+    assert_eq!(load(store, &key).await.revision, Revision(2));
+    let fence = lock(store, &key, LONG).await;
+    assert_eq!(save(store, &key, fence, (2, 3), "a").await, Written::Done);
+    assert_eq!(store.delete(&key).await.unwrap(), Revision(4));
+}
+
+async fn one_at_a_time_holds_the_lock<S: TokenStore>(store: &S) {
+    let key = key();
+    let first = lock(store, &key, LONG).await;
+    let LockAttempt::HeldFor(left) = try_lock(store, &key, LONG).await else {
+        panic!("locked twice");
+    };
+    assert!(left <= LONG && left > LONG / 2, "{left:?}");
+    store.unlock(&key, first).await.unwrap();
+    assert!(lock(store, &key, LONG).await > first);
+}
+
+/// P42.
+async fn a_lock_that_ran_out_goes_to_the_next_and_its_holder_writes_no_more<S: TokenStore>(
+    store: &S,
+) {
+    let key = key();
+    let dead = lock(store, &key, SHORT).await;
+    let other = "late";
+    tokio::time::sleep(SHORT * 2).await;
+    let next = lock(store, &key, LONG).await;
+    assert!(next > dead);
+
+    assert_eq!(
+        save(store, &key, dead, (0, 1), other).await,
+        Written::Refused
+    );
+    let intent = Some(intent(0));
+    assert_eq!(
+        store.set_intent(&key, dead, intent).await.unwrap(),
+        Written::Refused
+    );
+    assert_eq!(
+        store.renew(&key, dead, LONG).await.unwrap(),
+        Written::Refused
+    );
+    store.unlock(&key, dead).await.unwrap();
+    assert!(!is_free(store, &key).await, "the lock is another's");
+    assert_eq!(load(store, &key).await.intent, None);
+    assert_eq!(save(store, &key, next, (0, 1), "new").await, Written::Done);
+}
+
+async fn a_lock_that_ran_out_and_that_nobody_took_still_writes<S: TokenStore>(store: &S) {
+    let key = key();
+    let fence = lock(store, &key, SHORT).await;
+    tokio::time::sleep(SHORT * 2).await;
+    assert_eq!(save(store, &key, fence, (0, 1), "a").await, Written::Done);
+}
+
+async fn only_the_holder_releases<S: TokenStore>(store: &S) {
+    let key = key();
+    let fence = lock(store, &key, LONG).await;
+    for other in [0, fence.0 + 1] {
+        store.unlock(&key, Fence(other)).await.unwrap();
+        assert!(!is_free(store, &key).await);
+    }
+    store.unlock(&key, fence).await.unwrap();
+    store.unlock(&key, fence).await.unwrap();
+    assert!(is_free(store, &key).await);
+}
+
+async fn a_lock_can_be_renewed<S: TokenStore>(store: &S) {
+    let key = key();
+    let fence = lock(store, &key, SHORT).await;
+    assert_eq!(store.renew(&key, fence, LONG).await.unwrap(), Written::Done);
+    tokio::time::sleep(SHORT * 2).await;
+    assert!(!is_free(store, &key).await);
+
+    store.unlock(&key, fence).await.unwrap();
+    assert_eq!(store.renew(&key, fence, LONG).await.unwrap(), Written::Done);
+    assert!(!is_free(store, &key).await, "renewing takes it again");
+}
+
+/// P43: what a killed process leaves behind.
+async fn an_intent_stays_until_the_next_save<S: TokenStore>(store: &S) {
+    let key = key();
+    let fence = lock(store, &key, SHORT).await;
+    let written = store.set_intent(&key, fence, Some(intent(0))).await;
+    assert_eq!(written.unwrap(), Written::Done);
+    tokio::time::sleep(SHORT * 2).await;
+
+    let fence = lock(store, &key, LONG).await;
+    assert_eq!(load(store, &key).await.intent, Some(intent(0)));
+    assert_eq!(save(store, &key, fence, (0, 1), "a").await, Written::Done);
+    assert_eq!(load(store, &key).await.intent, None);
+
+    let written = store.set_intent(&key, fence, Some(intent(1))).await;
+    assert_eq!(written.unwrap(), Written::Done);
+    let written = store.set_intent(&key, fence, None).await;
+    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(load(store, &key).await.intent, None);
+
+    let written = store.set_intent(&key, fence, Some(intent(1))).await;
+    assert_eq!(written.unwrap(), Written::Done);
+    store.delete(&key).await.unwrap();
+    assert_eq!(load(store, &key).await.intent, None);
+}
+
+async fn an_intent_is_for_the_revision_that_is_stored<S: TokenStore>(store: &S) {
+    let key = key();
+    let fence = lock(store, &key, LONG).await;
+    store.delete(&key).await.unwrap();
+    let written = store.set_intent(&key, fence, Some(intent(0))).await;
+    assert_eq!(written.unwrap(), Written::Refused);
+    assert_eq!(load(store, &key).await.intent, None);
+}
+
+/// P36.
+async fn keys_have_nothing_to_do_with_each_other<S: TokenStore>(store: &S) {
+    let (one, other) = (key(), key());
+    let fence = lock(store, &one, LONG).await;
+    assert!(is_free(store, &other).await);
+    assert_eq!(save(store, &one, fence, (0, 1), "a").await, Written::Done);
+    assert_eq!(load(store, &other).await.tokens, None);
+    store.delete(&other).await.unwrap();
+    assert!(load(store, &one).await.tokens.is_some());
+}
+
+async fn concurrent_attempts_get_one_lock<S: TokenStore>(store: &S) {
+    let key = key();
+    let attempts = (0..20).map(|_| try_lock(store, &key, LONG));
+    let attempts = futures::future::join_all(attempts).await;
+    let got = |attempt: &&LockAttempt| matches!(attempt, LockAttempt::Acquired(_));
+    assert_eq!(attempts.iter().filter(got).count(), 1);
+}
+
+/// A key that nobody else has.
+fn key() -> StoreKey {
+    StoreKey::issuer("https://test").subject(&format!("{:032x}", fastrand::u128(..)))
+}
+
+fn intent(revision: u64) -> Intent {
+    Intent {
+        revision: Revision(revision),
+        holder: "test".to_owned(),
+    }
+}
+
+async fn load<S: TokenStore>(store: &S, key: &StoreKey) -> Stored {
+    store.load(key).await.unwrap()
+}
+
+async fn save<S: TokenStore>(
+    store: &S,
+    key: &StoreKey,
+    fence: Fence,
+    (replaces, revision): (u64, u64),
+    token: &str,
+) -> Written {
+    let change = Save {
+        fence,
+        replaces: Revision(replaces),
+        revision: Revision(revision),
+        tokens: &TokenSet::new(token),
+    };
+    store.save(key, change).await.unwrap()
+}
+
+async fn try_lock<S: TokenStore>(store: &S, key: &StoreKey, lasts: Duration) -> LockAttempt {
+    store.try_lock(key, "test", lasts).await.unwrap()
+}
+
+async fn lock<S: TokenStore>(store: &S, key: &StoreKey, lasts: Duration) -> Fence {
+    match try_lock(store, key, lasts).await {
+        LockAttempt::Acquired(fence) => fence,
+        LockAttempt::HeldFor(left) => panic!("locked for {left:?}"),
+    }
+}
+
+/// Whether the lock can be had; if so, it is had and released.
+async fn is_free<S: TokenStore>(store: &S, key: &StoreKey) -> bool {
+    match try_lock(store, key, LONG).await {
+        LockAttempt::Acquired(fence) => {
+            store.unlock(key, fence).await.unwrap();
+            true
+        }
+        LockAttempt::HeldFor(_) => false,
+    }
+}

@@ -1,0 +1,177 @@
+//! A store in memory.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::{Future, ready},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenStore, Written,
+};
+
+/// A store in memory, for the providers of one process that share tokens, and for tests. Clones
+/// share what is in it. It never fails, and what is in it ends with the process.
+///
+/// ```
+/// use tower_auth::store::{MemoryStore, StoreKey, TokenStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_auth::store::StoreError> {
+/// let store = MemoryStore::new();
+/// let stored = store.load(&StoreKey::issuer("https://login.example.com")).await?;
+/// assert!(stored.tokens.is_none());
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    entries: Arc<Mutex<HashMap<StoreKey, Entry>>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    stored: Stored,
+    /// The number of the last lock.
+    fence: Fence,
+    locked_until: Option<Instant>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with<T>(&self, key: &StoreKey, step: impl FnOnce(&mut Entry) -> T) -> T {
+        // No step panics half way.
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        step(entries.entry(key.clone()).or_default())
+    }
+}
+
+impl Entry {
+    /// A write under a lock.
+    fn write(&mut self, fence: Fence, allowed: bool, step: impl FnOnce(&mut Self)) -> Written {
+        if self.fence != fence || !allowed {
+            return Written::Refused;
+        }
+        step(self);
+        Written::Done
+    }
+}
+
+impl TokenStore for MemoryStore {
+    fn name(&self) -> &str {
+        "in memory"
+    }
+
+    fn load(&self, key: &StoreKey) -> impl Future<Output = Result<Stored, StoreError>> + Send {
+        ready(Ok(self.with(key, |entry| entry.stored.clone())))
+    }
+
+    fn save(
+        &self,
+        key: &StoreKey,
+        save: Save<'_>,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        ready(Ok(self.with(key, |entry| {
+            let is_expected = entry.stored.revision == save.replaces;
+            entry.write(save.fence, is_expected, |entry| {
+                entry.stored = Stored {
+                    revision: save.revision,
+                    tokens: Some(save.tokens.clone()),
+                    intent: None,
+                };
+            })
+        })))
+    }
+
+    fn delete(&self, key: &StoreKey) -> impl Future<Output = Result<Revision, StoreError>> + Send {
+        ready(Ok(self.with(key, |entry| {
+            entry.stored = Stored {
+                revision: Revision(entry.stored.revision.0 + 1),
+                ..Stored::default()
+            };
+            entry.stored.revision
+        })))
+    }
+
+    fn try_lock(
+        &self,
+        key: &StoreKey,
+        _holder: &str,
+        lasts: Duration,
+    ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send {
+        ready(Ok(self.with(key, |entry| {
+            let now = Instant::now();
+            match entry.locked_until {
+                Some(until) if until > now => LockAttempt::HeldFor(until - now),
+                _ => {
+                    entry.fence.0 += 1;
+                    entry.locked_until = Some(now + lasts);
+                    LockAttempt::Acquired(entry.fence)
+                }
+            }
+        })))
+    }
+
+    fn renew(
+        &self,
+        key: &StoreKey,
+        fence: Fence,
+        lasts: Duration,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        ready(Ok(self.with(key, |entry| {
+            entry.write(fence, true, |entry| {
+                entry.locked_until = Some(Instant::now() + lasts);
+            })
+        })))
+    }
+
+    fn unlock(
+        &self,
+        key: &StoreKey,
+        fence: Fence,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.with(key, |entry| {
+            let _ = entry.write(fence, true, |entry| entry.locked_until = None);
+        });
+        ready(Ok(()))
+    }
+
+    fn set_intent(
+        &self,
+        key: &StoreKey,
+        fence: Fence,
+        intent: Option<Intent>,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        ready(Ok(self.with(key, |entry| {
+            let revision = entry.stored.revision;
+            let is_expected = intent.as_ref().is_none_or(|it| it.revision == revision);
+            entry.write(fence, is_expected, |entry| entry.stored.intent = intent)
+        })))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance;
+
+    /// P42, P12.
+    #[tokio::test(start_paused = true)]
+    async fn it_is_a_store() {
+        conformance::run(MemoryStore::new).await;
+    }
+}

@@ -1,0 +1,187 @@
+//! Token stores: where tokens outlive the process, and where processes agree on who refreshes them.
+//!
+//! A rotating refresh token can be spent once. If two processes hold the same one, the second to
+//! spend it is taken for a thief, and the server revokes everything. So they share a
+//! [`TokenStore`], and refresh under its lock: one asks the server, the others read what it saved.
+//! Access tokens are worth sharing too where a server revokes the previous one.
+//!
+//! [`MemoryStore`] shares tokens between the providers of one process. A provider without a store
+//! needs none of this.
+//!
+//! # What a refresh does with a store
+//! 1. [`load`](TokenStore::load). Tokens of a newer revision than the process knows are adopted;
+//!    the server is not asked.
+//! 2. [`try_lock`](TokenStore::try_lock). While another process holds the lock: wait a little, at
+//!    random, and start again. With the lock: load again, adopt again.
+//! 3. [`set_intent`](TokenStore::set_intent): *this revision's refresh token is about to be spent*.
+//! 4. Ask the server, if the lock lasts at least 5 s longer than the refresh may take.
+//! 5. [`save`](TokenStore::save), and only then use the tokens; [`unlock`](TokenStore::unlock).
+//!
+//! A process that dies between 3 and 5 leaves its intent behind. Whoever finds it tries the old
+//! refresh token once. If the server refuses it, the outcome was lost, and only a new log-in
+//! helps: that is an error of its own,
+//! [`LoginRequired::is_outcome_lost`](crate::oauth2::LoginRequired::is_outcome_lost).
+//!
+//! # When the store fails
+//! | when | what happens |
+//! |---|---|
+//! | at the start, or before the server is asked | the refresh fails with the [`StoreError`], a transient failure: a token that is still valid serves on, the server is not asked, nothing is overwritten, and the next attempt follows after the backoff |
+//! | at the save, after the server has answered | the process goes on with the new tokens, keeps the lock, and tries the save again, every 1 to 30 s and before its next refresh; meanwhile the provider's `unsaved()` gives the error |
+//! | at log-out | the tokens are forgotten in the process and revoked all the same; `Handle::forget` gives the error; the store is emptied before the next refresh |
+//!
+//! Every operation has 5 s; a store that takes longer has failed.
+
+#[cfg(feature = "oauth2")]
+mod boxed;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod error;
+mod key;
+mod memory;
+mod tokens;
+mod types;
+
+use std::{future::Future, time::Duration};
+
+#[cfg(feature = "oauth2")]
+pub(crate) use self::boxed::{SharedStore, share};
+pub use self::{
+    error::StoreError,
+    key::StoreKey,
+    memory::MemoryStore,
+    tokens::TokenSet,
+    types::{Fence, Intent, LockAttempt, Revision, Save, Stored, Written},
+};
+
+/// Where tokens outlive the process, and where processes agree on who refreshes them.
+///
+/// The [module's text](self) says when the methods are called, and what follows when they fail.
+///
+/// # Writing one
+/// A store keeps one entry for each [`StoreKey`]:
+///
+/// | of the entry | at first | |
+/// |---|---|---|
+/// | revision | 0 | grows with each save and each delete, for ever |
+/// | tokens | none | a [`TokenSet`], secret: keep it from other users' eyes |
+/// | intent | none | an [`Intent`] |
+/// | fence | 0 | the number of the last lock; grows with each lock, for ever |
+/// | locked until | not | by the store's clock, never by that of a client |
+///
+/// Each method is one atomic step on one entry: a transaction, a script, a statement. An entry that
+/// was never written is the same as one with the values of the second column. An entry is never
+/// removed as a whole: its numbers must not start again, or a process that was away would take an
+/// old entry for a new one.
+///
+/// All that must be decided is whether a write is *refused* ([`Written::Refused`]), which is no
+/// failure of the store. A **stale** fence is one that is not the number of the last lock: somebody
+/// has locked since. What a stale fence comes with is always refused. A lock that has merely run
+/// out is not stale yet: as long as nobody else took it, its holder can save what it has.
+///
+/// With Postgres the whole of it is one table and seven statements:
+///
+/// ```sql
+/// create table tokens (
+///     key text primary key, revision bigint not null default 0,
+///     access_token text, expires_at timestamptz, lifetime interval, refresh_token text, scope text,
+///     intent_revision bigint, intent_holder text,
+///     fence bigint not null default 0, locked_until timestamptz);
+///
+/// -- try_lock: no row comes back if it is held; then read locked_until - now()
+/// insert into tokens (key, fence, locked_until) values ($1, 1, now() + $2)
+///     on conflict (key) do update set fence = tokens.fence + 1, locked_until = now() + $2
+///     where tokens.locked_until is null or tokens.locked_until <= now() returning fence;
+/// -- save: refused if it changes no row
+/// update tokens set revision = $4, access_token = .., intent_revision = null, intent_holder = null
+///     where key = $1 and fence = $2 and revision = $3;
+/// -- delete
+/// insert into tokens (key, revision) values ($1, 1)
+///     on conflict (key) do update set revision = tokens.revision + 1, access_token = null, ..
+///     returning revision;
+/// ```
+///
+/// Errors hold what the database said, and no token. Cancelling a call (dropping its future) must
+/// not leave half a step behind.
+pub trait TokenStore: Send + Sync + 'static {
+    /// What errors call this store, such as `redis at 10.0.0.1:6379`. No secrets.
+    fn name(&self) -> &str;
+
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// The store could not be reached, or what it holds could not be understood. An entry that is
+    /// not there is no error.
+    fn load(&self, key: &StoreKey) -> impl Future<Output = Result<Stored, StoreError>> + Send;
+
+    /// Replaces the tokens and the revision, and clears the intent.
+    ///
+    /// Refused if the fence is stale, or if the entry's revision is not [`Save::replaces`]
+    /// (somebody saved or deleted since it was loaded).
+    ///
+    /// # Errors
+    /// The store failed. Whether the tokens were saved may be unknown then: the same save comes
+    /// again.
+    fn save(
+        &self,
+        key: &StoreKey,
+        save: Save<'_>,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send;
+
+    /// Log-out: removes the tokens and the intent, and increases the revision, so that a save by
+    /// whoever loaded before is refused. Needs no lock, and leaves it alone. Gives the new
+    /// revision.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn delete(&self, key: &StoreKey) -> impl Future<Output = Result<Revision, StoreError>> + Send;
+
+    /// Takes the lock for so long, unless it is held: then says for how long it is at most.
+    ///
+    /// A lock that was taken has a number that is greater than all before it, at least 1. The
+    /// holder's name is for people who look into the store; it need not be kept.
+    ///
+    /// # Errors
+    /// The store failed. It may have given the lock all the same; that one runs out.
+    fn try_lock(
+        &self,
+        key: &StoreKey,
+        holder: &str,
+        lasts: Duration,
+    ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send;
+
+    /// Has the lock last so long from now on. Refused if the fence is stale.
+    ///
+    /// A lock that was released or has run out, and that nobody took, is taken again by this.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn renew(
+        &self,
+        key: &StoreKey,
+        fence: Fence,
+        lasts: Duration,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send;
+
+    /// Releases the lock. Does nothing if the fence is stale: the lock is somebody else's.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn unlock(
+        &self,
+        key: &StoreKey,
+        fence: Fence,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes or clears the intent.
+    ///
+    /// Refused if the fence is stale, or if the intent names a revision that is not the entry's.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn set_intent(
+        &self,
+        key: &StoreKey,
+        fence: Fence,
+        intent: Option<Intent>,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send;
+}

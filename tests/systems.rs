@@ -1,0 +1,45 @@
+//! The systems that this crate was made for, over real HTTP: each example checks what it shows.
+
+// Each example has a module of its own for its server.
+#![allow(clippy::duplicate_mod)]
+
+#[path = "../examples/s1_personal_token.rs"]
+mod s1_personal_token;
+#[path = "../examples/s2_basic.rs"]
+mod s2_basic;
+#[path = "../examples/s3_client_credentials.rs"]
+mod s3_client_credentials;
+#[path = "../examples/s4_password_refresh.rs"]
+mod s4_password_refresh;
+#[path = "../examples/s5_personal_token.rs"]
+mod s5_personal_token;
+
+/// S1, R19: a personal token, whose 401 is final.
+#[test]
+fn s1_personal_token() {
+    s1_personal_token::main().unwrap();
+}
+
+/// S2, R19: HTTP Basic, whose 401 is final.
+#[test]
+fn s2_basic() {
+    s2_basic::main().unwrap();
+}
+
+/// S3.
+#[test]
+fn s3_client_credentials() {
+    s3_client_credentials::main().unwrap();
+}
+
+/// S4, P38, P40.
+#[test]
+fn s4_password_refresh() {
+    s4_password_refresh::main().unwrap();
+}
+
+/// S5.
+#[test]
+fn s5_personal_token() {
+    s5_personal_token::main().unwrap();
+}

@@ -1,0 +1,135 @@
+//! What people read when it does not work: what happened, what to do, and no secret.
+
+use tower_auth::{Error, Provider, credential::Bearer};
+
+use crate::{
+    clients::{client_credentials, password_login, seeded},
+    server::{Instead, Server, auth_error, call},
+};
+
+async fn error_of<P: Provider<Credential = Bearer>>(server: &Server, provider: P) -> Error {
+    let (api, _) = server.layer(provider);
+    let error = auth_error(call(&api).await.unwrap_err());
+    let shown = format!("{error} {error:?}");
+    for secret in ["hidden", "p4ss", "aWQ", "bWFjaGluZ", "r0", "leak"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    error
+}
+
+const HTML: &str = "<html><body>leak</body></html>";
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_secret() {
+    let server = Server::new();
+    server.instead([Instead::Answer(
+        401,
+        "application/json",
+        r#"{"error":"invalid_client","error_description":"Client authentication failed"}"#,
+    )]);
+    let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
+    assert_eq!(
+        error.to_string(),
+        "no credential: the token endpoint refused the request: 401 invalid_client (Client \
+         authentication failed): check client_id and client_secret, and whether the server wants \
+         raw_basic() or secret_in_body()"
+    );
+
+    server.instead([Instead::Answer(403, "", "")]);
+    let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
+    assert_eq!(
+        error.to_string(),
+        "no credential: the token endpoint refused the request: 403 Forbidden (its body is empty)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_refresh_token() {
+    let server = Server::new();
+    server.instead([Instead::Answer(
+        400,
+        "application/json",
+        r#"{"error":"invalid_grant","error_description":"Token has been revoked"}"#,
+    )]);
+    let error = error_of(&server, seeded(&server).build().unwrap()).await;
+    assert_eq!(
+        error.to_string(),
+        "no credential: log in again: the refresh token is not accepted any more; the token \
+         endpoint refused the request: 400 invalid_grant (Token has been revoked)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_password() {
+    let server = Server::new();
+    server.instead([Instead::Answer(
+        401,
+        "application/json",
+        r#"{"error":"invalid_credentials","error_description":"got p4ss"}"#,
+    )]);
+    let error = error_of(&server, password_login(&server).build().unwrap()).await;
+    assert_eq!(
+        error.to_string(),
+        "no credential: log in again: the user name or the password is refused, and not sent \
+         again until set_credentials(..) gives others; the password endpoint refused the request: \
+         401 invalid_credentials"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_down() {
+    let server = Server::new();
+    for (failure, text) in [
+        (
+            Instead::Break,
+            "no credential: the token endpoint gave no complete answer: connection reset",
+        ),
+        (
+            Instead::Answer(503, "text/html", HTML),
+            "no credential: the token endpoint failed: 503 Service Unavailable (its body is no \
+             JSON object; content type: text/html)",
+        ),
+        (
+            Instead::Hang,
+            "no credential: the provider did not answer within the refresh timeout",
+        ),
+    ] {
+        server.instead([failure.clone()]);
+        let error = error_of(&server, seeded(&server).build().unwrap()).await;
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.is_timeout(), matches!(failure, Instead::Hang));
+        assert!(error.retry_after().is_some(), "it is tried again");
+    }
+    server.instead([Instead::Break]);
+    let error = error_of(&server, password_login(&server).build().unwrap()).await;
+    assert_eq!(
+        error.to_string(),
+        "no credential: the password endpoint gave no complete answer: connection reset"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn html_instead_of_json() {
+    let server = Server::new();
+    server.instead([Instead::Answer(200, "text/html; charset=utf-8", HTML)]);
+    let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
+    assert_eq!(
+        error.to_string(),
+        "no credential: the token endpoint answered 200 OK, but its body is no JSON object; \
+         content type: text/html"
+    );
+    server.instead([Instead::Answer(404, "text/html", HTML)]);
+    let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
+    assert_eq!(
+        error.to_string(),
+        "no credential: the token endpoint refused the request: 404 Not Found (its body is no \
+         JSON object; content type: text/html): check the token URL"
+    );
+    server.instead([Instead::Answer(404, "text/html", HTML)]);
+    let error = error_of(&server, password_login(&server).build().unwrap()).await;
+    assert_eq!(
+        error.to_string(),
+        "no credential: the password endpoint refused the request: 404 Not Found (its body is no \
+         JSON object; content type: text/html): check the base URL"
+    );
+}

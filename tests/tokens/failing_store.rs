@@ -1,0 +1,212 @@
+//! P44: what a failing store means, at each point where it can fail.
+
+use std::{error::Error, time::Duration};
+
+use tower_auth::store::{LockAttempt, Revision, Save, TokenSet, TokenStore, Written};
+
+use crate::{
+    clients::{key, refresh_token, seeded, store_error},
+    faulty::{ALL, Faulty, Load, Lock, Operation, Saving},
+    server::{Server, auth_error, call, call_all, pass},
+};
+
+const NOTHING: [&str; 0] = [];
+
+/// P44: a clear error that names it, and the server is not asked.
+#[tokio::test(start_paused = true)]
+async fn at_the_start_it_is_an_error_and_passes() {
+    for operation in [Load, Lock, Operation::Intent] {
+        let (server, store) = (Server::new(), Faulty::default());
+        let provider = seeded(&server).store(store.clone(), key());
+        let (api, _) = server.layer(provider.build().unwrap());
+        store.fail([operation]);
+        let error = auth_error(call(&api).await.unwrap_err());
+        assert_eq!(store_error(&error).get_ref().to_string(), "disk full");
+        let doing = match operation {
+            Load => "to load the tokens",
+            Lock => "to give the lock",
+            _ => "to record that the refresh token is being spent",
+        };
+        assert_eq!(
+            error.to_string(),
+            format!("no credential: the token store (faulty) failed {doing}: disk full")
+        );
+        assert!(error.retry_after().is_some() && error.source().is_none());
+        assert_eq!(server.trace().len(), 0, "nothing is spent");
+
+        store.fail([]);
+        pass(1).await;
+        assert_eq!(call_all(&api, 10).await, 0);
+        assert_eq!(server.trace(), ["refresh r0 200"]);
+    }
+}
+
+/// P44: the process keeps its valid token, and nothing is overwritten.
+#[tokio::test(start_paused = true)]
+async fn while_refreshing_the_valid_token_serves_on() {
+    let (server, store) = (Server::new(), Faulty::default());
+    let provider = seeded(&server).store(store.clone(), key());
+    let (api, handle) = server.layer(provider.build().unwrap());
+    call(&api).await.unwrap();
+    store.fail(ALL);
+    pass(3400).await;
+    assert_eq!(call_all(&api, 100).await, 0);
+    pass(60).await;
+    assert_eq!(call_all(&api, 100).await, 0);
+    let status = handle.status().to_string();
+    assert!(
+        status.contains("the token store (faulty) failed to load the tokens: disk full"),
+        "{status}"
+    );
+    let stored = store.inner().load(&key()).await.unwrap();
+    assert_eq!((stored.revision, stored.intent), (Revision(1), None));
+
+    pass(200).await;
+    assert_eq!(call_all(&api, 10).await, 10, "it has expired");
+    store.fail([]);
+    pass(30).await;
+    assert_eq!(call_all(&api, 10).await, 0);
+    assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
+}
+
+/// P44: a store that hangs has failed after 5 s.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_fails() {
+    let (server, store) = (Server::new(), Faulty::default());
+    let provider = seeded(&server).store(store.clone(), key());
+    let (api, _) = server.layer(provider.build().unwrap());
+    store.hang([Load]);
+    let error = auth_error(call(&api).await.unwrap_err());
+    assert_eq!(
+        error.to_string(),
+        "no credential: the token store (faulty) failed to load the tokens: no answer within 5 s"
+    );
+}
+
+/// Rule 8, P44: after the server has rotated, the process goes on with the new token, keeps the
+/// lock, says so, and saves it as soon as it can.
+#[tokio::test(start_paused = true)]
+async fn at_the_save_the_new_token_is_used_and_saved_later() {
+    for operations in [vec![Saving], ALL.to_vec()] {
+        let (server, store) = (Server::new(), Faulty::default());
+        let provider = || seeded(&server).store(store.clone(), key()).build().unwrap();
+        let one = provider();
+        let (api, handle) = server.layer(one.clone());
+        let (other, handle_of_other) = server.layer(provider());
+        call(&api).await.unwrap();
+        call(&other).await.unwrap();
+        assert!(one.unsaved().is_none());
+
+        // The store fails between the request and its answer.
+        server.state().takes = Duration::from_millis(500);
+        handle.invalidate();
+        let calls = call_all(&api, 100);
+        let failure = async {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            store.fail(operations);
+        };
+        assert_eq!(tokio::join!(calls, failure).0, 0);
+        assert_eq!(server.take_trace(), ["refresh r0 200", "refresh r1 200"]);
+        server.state().takes = Duration::ZERO;
+        assert_eq!(
+            one.unsaved().unwrap().to_string(),
+            "the token store (faulty) failed to save the tokens: disk full"
+        );
+        // Nobody else spends the old refresh token meanwhile.
+        handle_of_other.invalidate();
+        let error = auth_error(call(&other).await.unwrap_err());
+        assert!(store_error(&error).to_string().contains("(faulty) failed"));
+
+        pass(300).await;
+        assert!(
+            one.unsaved().is_some(),
+            "it is tried again, and fails again"
+        );
+        assert_eq!(call_all(&api, 100).await, 0);
+
+        store.fail([]);
+        pass(45).await;
+        assert!(one.unsaved().is_none());
+        assert_eq!(call_all(&other, 100).await, 0);
+        assert_eq!(
+            server.take_trace(),
+            NOTHING,
+            "the other has it from the store"
+        );
+        handle.invalidate();
+        assert_eq!(call_all(&api, 100).await, 0);
+        assert_eq!(server.take_trace(), ["refresh r2 200"]);
+    }
+}
+
+/// The same, when the next refresh comes before the store is well: without a record of what is
+/// spent nothing is spent.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_saved_is_saved_before_the_next_refresh() {
+    let (server, store) = (Server::new(), Faulty::default());
+    let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
+    let (api, _) = server.layer(provider.clone());
+    store.fail([Saving]);
+    call(&api).await.unwrap();
+    pass(3600).await;
+    let error = auth_error(call(&api).await.unwrap_err());
+    assert!(
+        store_error(&error)
+            .to_string()
+            .contains("to save the tokens")
+    );
+    assert_eq!(server.trace(), ["refresh r0 200"]);
+
+    store.fail([]);
+    pass(31).await;
+    assert_eq!(call_all(&api, 100).await, 0);
+    assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
+    assert!(provider.unsaved().is_none());
+    let stored = store.inner().load(&key()).await.unwrap();
+    assert_eq!(stored.revision, Revision(2));
+}
+
+/// P7: the attempts to save end with the provider.
+#[tokio::test(start_paused = true)]
+async fn nobody_saves_for_a_provider_that_is_gone() {
+    let (server, store) = (Server::new(), Faulty::default());
+    let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
+    let (api, handle) = server.layer(provider.clone());
+    store.fail([Saving]);
+    call(&api).await.unwrap();
+    drop((api, handle, provider));
+    pass(100).await;
+    store.fail([]);
+    pass(100).await;
+    let stored = store.inner().load(&key()).await.unwrap();
+    assert_eq!(stored.revision, Revision(0));
+    let tasks = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    assert_eq!(tasks, 0);
+}
+
+/// P44: tokens in the store that can't be used are no tokens.
+#[tokio::test(start_paused = true)]
+async fn a_corrupt_access_token_is_refreshed() {
+    let (server, store) = (Server::new(), Faulty::default());
+    let LockAttempt::Acquired(fence) = store
+        .try_lock(&key(), "test", Duration::from_secs(1))
+        .await
+        .unwrap()
+    else {
+        panic!("it is free");
+    };
+    let tokens = TokenSet::new("not a token").with_refresh_token("r0");
+    let save = Save {
+        fence,
+        replaces: Revision(0),
+        revision: Revision(1),
+        tokens: &tokens,
+    };
+    assert_eq!(store.save(&key(), save).await.unwrap(), Written::Done);
+    let provider = refresh_token(&server).store(store.clone(), key());
+    let (api, _) = server.layer(provider.build().unwrap());
+    assert_eq!(call_all(&api, 10).await, 0);
+    assert_eq!(server.trace(), ["refresh r0 200"]);
+}

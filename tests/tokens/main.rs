@@ -1,0 +1,14 @@
+//! Providers that live on refresh tokens, passwords and stores, through the layer: a token server
+//! in memory that writes down what it is asked, and paused time.
+
+mod clients;
+mod errors;
+mod failing_store;
+mod faulty;
+mod log_out;
+mod password_grant;
+mod password_login;
+mod refresh_token;
+mod server;
+mod shared_store;
+mod statics;

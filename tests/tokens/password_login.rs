@@ -1,0 +1,257 @@
+//! S4: what its server sees, request by request.
+
+use http::StatusCode;
+use tower_auth::{
+    oauth2::PasswordLogin,
+    store::{MemoryStore, StoreKey, TokenSet},
+};
+
+use crate::{
+    clients::{login, password_login},
+    server::{AUTH, Instead, Server, auth_error, call, call_all, pass},
+};
+
+const NOTHING: [&str; 0] = [];
+
+/// P38, P39, P40: the password is sent exactly when it must be, and no refresh token twice.
+#[tokio::test(start_paused = true)]
+async fn the_trace_of_a_whole_life() {
+    let server = Server::new();
+    let provider = password_login(&server).build().unwrap();
+    let (api, handle) = server.layer(provider.clone());
+
+    // Log-in, by a thousand at once.
+    assert_eq!(call_all(&api, 1000).await, 0);
+    assert_eq!(server.take_trace(), ["password p4ss 200"]);
+
+    // Expiry: the new refresh token replaces the old.
+    pass(3600).await;
+    assert_eq!(call_all(&api, 1000).await, 0);
+    assert_eq!(server.take_trace(), ["refresh r1 200"]);
+
+    // A token that stops working before its time.
+    server.revoke_access();
+    assert_eq!(call_all(&api, 1000).await, 0);
+    assert_eq!(server.take_trace(), ["refresh r2 200"]);
+
+    // An early refresh: nobody waits.
+    pass(3400).await;
+    assert_eq!(call_all(&api, 1000).await, 0);
+    pass(1).await;
+    assert_eq!(server.take_trace(), ["refresh r3 200"]);
+    assert_eq!(server.state().unauthorized, 1000, "the early 401s only");
+
+    // Everything else that a refresh endpoint can do: the password is not sent.
+    for failure in [
+        Instead::Answer(500, "", ""),
+        Instead::Answer(429, "", ""),
+        Instead::Answer(403, "", ""),
+        Instead::Answer(400, "application/json", r#"{"error":"invalid_grant"}"#),
+        Instead::Answer(200, "text/html", "<p>hello"),
+        Instead::Break,
+        Instead::Hang,
+    ] {
+        handle.invalidate();
+        server.instead([failure]);
+        call(&api).await.unwrap_err();
+        pass(10).await;
+        assert_eq!(call_all(&api, 100).await, 0);
+        let trace = server.take_trace();
+        assert_eq!(trace.len(), 2, "{trace:?}");
+        assert!(!trace.concat().contains("password"), "{trace:?}");
+    }
+
+    // A dead refresh token: the password once, in the same call.
+    pass(3600).await;
+    server.revoke_refresh();
+    assert_eq!(call_all(&api, 1000).await, 0);
+    let trace = server.take_trace();
+    assert!(trace[0].starts_with("refresh r") && trace[0].ends_with(" 401"));
+    assert_eq!(trace[1..], ["password p4ss 200"]);
+
+    // A wrong password: once, and then no more.
+    server.state().password = "changed";
+    server.revoke_refresh();
+    server.revoke_access();
+    assert_eq!(call_all(&api, 1000).await, 1000);
+    let trace = server.take_trace();
+    assert!(trace[0].starts_with("refresh r") && trace[0].ends_with(" 401"));
+    assert_eq!(trace[1..], ["password p4ss 401"]);
+    pass(100_000).await;
+    assert_eq!(call_all(&api, 1000).await, 1000);
+    handle.resume();
+    let error = auth_error(call(&api).await.unwrap_err());
+    assert!(login(&error).is_password_refused());
+    assert_eq!(
+        error.to_string(),
+        "no credential: log in again: the user name or the password is refused, and not sent \
+         again until set_credentials(..) gives others; the password endpoint refused the request: \
+         401 Unauthorized (its body is empty)"
+    );
+    assert_eq!(server.take_trace(), NOTHING);
+
+    // The new password.
+    provider.set_credentials("alice", "changed");
+    handle.resume();
+    assert_eq!(call_all(&api, 1000).await, 0);
+    assert_eq!(server.take_trace(), ["password changed 200"]);
+
+    let sent = &server.state().forms;
+    let mut tokens: Vec<_> = sent
+        .iter()
+        .filter_map(|form| form.get("refresh_token"))
+        .collect();
+    let all = tokens.len();
+    tokens.sort_unstable();
+    tokens.dedup();
+    // The failures above were answered in the place of the endpoint, which had spent nothing.
+    assert_eq!(all - tokens.len(), 7);
+}
+
+/// S4: form fields and nothing else, no client authentication.
+#[tokio::test(start_paused = true)]
+async fn the_requests_are_the_ones_that_are_described() {
+    let server = Server::new();
+    let (api, handle) = server.layer(password_login(&server).build().unwrap());
+    call(&api).await.unwrap();
+    handle.invalidate();
+    call(&api).await.unwrap();
+    let state = server.state();
+    let form = |number: usize| {
+        let mut fields: Vec<_> = state.forms[number].clone().into_iter().collect();
+        fields.sort_unstable();
+        fields
+    };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        form(0),
+        [pair("password", "p4ss"), pair("username", "alice")]
+    );
+    assert_eq!(form(1), [pair("refresh_token", "r1")]);
+    for (head, path) in state.heads.iter().zip(["password", "refresh"]) {
+        assert_eq!(head.method, "POST");
+        assert_eq!(head.uri.to_string(), format!("{AUTH}/auth/{path}"));
+        assert!(!head.headers.contains_key("authorization"));
+    }
+}
+
+/// P40: other failures of the log-in endpoint are no verdict on the password.
+#[tokio::test(start_paused = true)]
+async fn only_400_401_and_403_say_that_the_password_is_wrong() {
+    for (status, is_final) in [
+        (400, true),
+        (401, true),
+        (403, true),
+        (404, false),
+        (429, false),
+        (500, false),
+    ] {
+        let server = Server::new();
+        let (api, _) = server.layer(password_login(&server).build().unwrap());
+        server.instead([Instead::Answer(status, "text/html", "<p>")]);
+        let error = auth_error(call(&api).await.unwrap_err());
+        assert_eq!(error.is_login_required(), is_final, "{error}");
+        pass(100).await;
+        assert_eq!(call_all(&api, 10).await, if is_final { 10 } else { 0 });
+        assert_eq!(server.trace().len(), if is_final { 1 } else { 2 });
+    }
+}
+
+/// P40: a log-in that answers for the old password does not condemn the new one.
+#[tokio::test(start_paused = true)]
+async fn a_late_refusal_of_the_old_password_leaves_the_new_one_alone() {
+    let server = Server::new();
+    let provider = PasswordLogin::builder(AUTH)
+        .credentials("alice", "old")
+        .http(server.client())
+        .build()
+        .unwrap();
+    let (api, handle) = server.layer(provider.clone());
+    server.state().takes = std::time::Duration::from_secs(1);
+    let (first, ()) = tokio::join!(call(&api), async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        provider.set_credentials("alice", "p4ss");
+    });
+    first.unwrap_err();
+    handle.resume();
+    assert_eq!(call(&api).await.unwrap(), StatusCode::OK);
+    assert_eq!(server.trace(), ["password old 401", "password p4ss 200"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_credentials_are_used_at_the_next_refresh() {
+    let server = Server::new();
+    let provider = password_login(&server).build().unwrap();
+    let (api, handle) = server.layer(provider.clone());
+    call(&api).await.unwrap();
+    provider.set_credentials("alice", "p4ss");
+    handle.invalidate();
+    assert_eq!(call_all(&api, 100).await, 0);
+    handle.invalidate();
+    assert_eq!(call_all(&api, 100).await, 0);
+    let expected = ["password p4ss 200", "password p4ss 200", "refresh r2 200"];
+    assert_eq!(server.trace(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_in_a_store_spare_the_password_at_a_restart() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let key = || StoreKey::issuer(AUTH).subject("alice");
+    let start = || {
+        let provider = password_login(&server).store(store.clone(), key());
+        server.layer(provider.build().unwrap()).0
+    };
+    call(&start()).await.unwrap();
+    assert_eq!(server.take_trace(), ["password p4ss 200"]);
+    let api = start();
+    assert_eq!(call_all(&api, 100).await, 0);
+    assert_eq!(server.take_trace(), NOTHING);
+    server.revoke_access();
+    assert_eq!(call_all(&api, 100).await, 0);
+    assert_eq!(server.take_trace(), ["refresh r1 200"]);
+    assert_eq!(call_all(&start(), 100).await, 0);
+    assert_eq!(server.take_trace(), NOTHING);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seed_spares_the_first_log_in() {
+    let server = Server::new();
+    let seed = TokenSet::from_refresh_token("r0");
+    let (api, _) = server.layer(password_login(&server).seed(seed).build().unwrap());
+    assert_eq!(call_all(&api, 100).await, 0);
+    assert_eq!(server.take_trace(), ["refresh r0 200"]);
+}
+
+/// P35: the password goes nowhere in the clear.
+#[test]
+fn the_base_url_is_https_or_loopback() {
+    let server = Server::new();
+    let build = |base: &str| {
+        PasswordLogin::builder(base)
+            .credentials("alice", "p4ss")
+            .http(server.client())
+            .build()
+    };
+    for base in [
+        "https://auth.example.com",
+        "https://auth.example.com/api/",
+        "http://127.0.0.1:8080",
+        "http://localhost",
+    ] {
+        build(base).expect(base);
+    }
+    for base in [
+        "http://auth.example.com",
+        "auth.example.com",
+        "https://auth.example.com?x=1",
+        "https://auth.example.com#x",
+        "",
+    ] {
+        assert_eq!(build(base).unwrap_err().field(), "base_url", "{base}");
+    }
+    let error = PasswordLogin::builder(AUTH).http(server.client()).build();
+    assert_eq!(error.unwrap_err().field(), "credentials");
+    let provider = build(AUTH).unwrap();
+    assert!(!format!("{provider:?}").contains("p4ss"));
+}

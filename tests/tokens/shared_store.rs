@@ -1,0 +1,363 @@
+//! Several processes on one store. Each of them is a provider and a layer of its own here.
+
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use tower_auth::{
+    Handle,
+    credential::Bearer,
+    store::{
+        Fence, Intent, LockAttempt, MemoryStore, Revision, Save, TokenSet, TokenStore, Written,
+    },
+};
+
+use crate::{
+    clients::{client_credentials, key, login, refresh_token, seeded, store_error},
+    faulty::Faulty,
+    server::{Instead, Server, auth_error, call, call_all, pass},
+};
+
+const NOTHING: [&str; 0] = [];
+
+/// P41: and the server, which revokes the family on reuse, sees none.
+#[tokio::test(start_paused = true)]
+async fn ten_processes_spend_each_refresh_token_once() {
+    let server = Server::new();
+    server.state().takes = Duration::from_millis(50);
+    let store = MemoryStore::new();
+    let process = || {
+        let provider = seeded(&server).store(store.clone(), key());
+        server.layer(provider.build().unwrap())
+    };
+    let processes: Vec<_> = (0..10).map(|_| process()).collect();
+    for round in 0..20 {
+        let calls = processes.iter().map(|(api, _)| call_all(api, 100));
+        let failed: usize = futures::future::join_all(calls).await.iter().sum();
+        assert_eq!(failed, 0);
+        assert_eq!(server.trace().len(), round + 1);
+        pass(3600).await;
+    }
+}
+
+/// P41, P14: the same for a token that is revoked before its time.
+#[tokio::test(start_paused = true)]
+async fn ten_processes_that_are_rejected_refresh_once() {
+    let server = Server::new();
+    server.state().takes = Duration::from_millis(50);
+    let store = MemoryStore::new();
+    let process = || {
+        let provider = seeded(&server).store(store.clone(), key());
+        server.layer(provider.build().unwrap())
+    };
+    let processes: Vec<_> = (0..10).map(|_| process()).collect();
+    let all = || async {
+        let calls = processes.iter().map(|(api, _)| call_all(api, 100));
+        futures::future::join_all(calls).await.iter().sum::<usize>()
+    };
+    assert_eq!(all().await, 0);
+    server.revoke_access();
+    assert_eq!(all().await, 0);
+    assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
+}
+
+/// Early refreshes are drawn at different times: the first is for all.
+#[tokio::test(start_paused = true)]
+async fn an_early_refresh_is_for_all_processes() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let process = || {
+        let provider = seeded(&server).store(store.clone(), key());
+        server.layer(provider.build().unwrap()).0
+    };
+    let processes: Vec<_> = (0..5).map(|_| process()).collect();
+    for _ in 0..36 {
+        for api in &processes {
+            assert_eq!(call_all(api, 10).await, 0);
+        }
+        pass(100).await;
+    }
+    assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
+    assert_eq!(server.state().unauthorized, 0);
+}
+
+/// P59: a server that revokes a client's previous token.
+#[tokio::test(start_paused = true)]
+async fn processes_with_client_credentials_do_not_revoke_each_others_tokens() {
+    let server = Server::new();
+    server.state().revokes_previous = true;
+    server.state().takes = Duration::from_millis(50);
+    let store = MemoryStore::new();
+    let process = || {
+        let provider = client_credentials(&server).store(store.clone(), key());
+        server.layer(provider.build().unwrap())
+    };
+    let processes: Vec<_> = (0..10).map(|_| process()).collect();
+    for round in 1..=5 {
+        let calls = processes.iter().map(|(api, _)| call_all(api, 100));
+        let failed: usize = futures::future::join_all(calls).await.iter().sum();
+        assert_eq!(failed, 0);
+        assert_eq!(server.trace().len(), round);
+        pass(3600).await;
+    }
+    let mut trace = server.trace().into_iter();
+    assert!(trace.all(|line| line == "client_credentials 200"));
+}
+
+/// P59: what happens without a store, so that the test above means something.
+#[tokio::test(start_paused = true)]
+async fn without_a_store_they_do() {
+    let server = Server::new();
+    server.state().revokes_previous = true;
+    let process = || server.layer(client_credentials(&server).build().unwrap()).0;
+    let (one, other) = (process(), process());
+    call(&one).await.unwrap();
+    call(&other).await.unwrap();
+    assert_eq!(call(&one).await.unwrap(), StatusCode::OK, "after a retry");
+    assert_eq!(server.trace().len(), 3);
+    assert_eq!(server.state().unauthorized, 1);
+}
+
+/// What a process that was killed left in the store.
+async fn locked(store: &MemoryStore, lasts: u64) -> Fence {
+    let lasts = Duration::from_secs(lasts);
+    match store.try_lock(&key(), "process 1 (dead)", lasts).await {
+        Ok(LockAttempt::Acquired(fence)) => fence,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn saved(store: &MemoryStore, (replaces, revision): (u64, u64), tokens: TokenSet) -> Written {
+    let fence = locked(store, 60).await;
+    let save = Save {
+        fence,
+        replaces: Revision(replaces),
+        revision: Revision(revision),
+        tokens: &tokens,
+    };
+    let written = store.save(&key(), save).await.unwrap();
+    store.unlock(&key(), fence).await.unwrap();
+    written
+}
+
+/// P42: its lock runs out, the next one takes over.
+#[tokio::test(start_paused = true)]
+async fn a_killed_holder_is_waited_for_until_its_lock_has_run_out() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let (api, _) = server.layer(seeded(&server).store(store.clone(), key()).build().unwrap());
+    let dead = locked(&store, 5).await;
+    assert_eq!(call_all(&api, 100).await, 0);
+    assert_eq!(server.trace(), ["refresh r0 200"]);
+
+    let late = Save {
+        fence: dead,
+        replaces: Revision(1),
+        revision: Revision(2),
+        tokens: &TokenSet::new("late"),
+    };
+    assert_eq!(
+        store.save(&key(), late).await.unwrap(),
+        Written::Refused,
+        "the dead one's late write"
+    );
+}
+
+/// P42: and if that takes too long, callers hear whom they wait for.
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_outlasts_the_refresh_is_an_error_that_says_so() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let provider = seeded(&server).store(store.clone(), key());
+    let (api, _) = server.layer(provider.build().unwrap());
+    locked(&store, 20).await;
+    let error = auth_error(call(&api).await.unwrap_err());
+    store_error(&error);
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            "no credential: the token store (in memory) failed to give the lock: another process \
+             holds it for 10."
+        ) && text.ends_with(" s more at most: it refreshes the tokens, or has died while it did"),
+        "{text}"
+    );
+    pass(11).await;
+    assert_eq!(call_all(&api, 10).await, 0);
+}
+
+/// P42: whoever was stopped for so long that others may have taken over does not ask the server.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_stopped_finds_that_its_time_is_over() {
+    let (server, store) = (Server::new(), Faulty::default());
+    let provider = seeded(&server).store(store.clone(), key());
+    let (api, _) = server.layer(provider.build().unwrap());
+    store.stop(Duration::from_secs(30));
+    call(&api).await.unwrap_err();
+    pass(10).await;
+    assert_eq!(server.state().token_requests, 0);
+    assert_eq!(call_all(&api, 10).await, 0);
+    assert_eq!(server.trace(), ["refresh r0 200"]);
+}
+
+/// Rule 8, P43: killed after the server had answered, before the save.
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_was_lost_is_tried_once_and_said() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let before = TokenSet::from_refresh_token("r0");
+    assert_eq!(saved(&store, (0, 1), before).await, Written::Done);
+    abandoned(&store, 1).await;
+    // What the dead one did.
+    let (thief, _) = server.layer(seeded(&server).build().unwrap());
+    call(&thief).await.unwrap();
+    server.take_trace();
+
+    let start = || {
+        let provider = refresh_token(&server).store(store.clone(), key());
+        server.layer(provider.build().unwrap())
+    };
+    let (api, _) = start();
+    assert_eq!(call_all(&api, 100).await, 100);
+    let error = auth_error(call(&api).await.unwrap_err());
+    assert!(login(&error).is_outcome_lost());
+    assert_eq!(
+        error.to_string(),
+        "no credential: log in again: the refresh token is not accepted any more, and the outcome \
+         of an earlier refresh with it was lost (by process 1 (dead)); the token endpoint refused \
+         the request: 400 invalid_grant (remembered from the last attempt)"
+    );
+    pass(100_000).await;
+    assert_eq!(call_all(&api, 100).await, 100);
+    assert_eq!(server.take_trace(), ["refresh r0 400"]);
+
+    // Never again by anybody, also after a restart.
+    let (api, _) = start();
+    let error = auth_error(call(&api).await.unwrap_err());
+    assert!(error.is_login_required());
+    assert_eq!(server.take_trace(), NOTHING);
+}
+
+/// Rule 8, P43: killed before the server had its request.
+#[tokio::test(start_paused = true)]
+async fn an_orphaned_intent_that_came_to_nothing_is_forgotten() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let before = TokenSet::from_refresh_token("r0");
+    assert_eq!(saved(&store, (0, 1), before).await, Written::Done);
+    abandoned(&store, 1).await;
+    let provider = refresh_token(&server).store(store.clone(), key());
+    let (api, _) = server.layer(provider.build().unwrap());
+    assert_eq!(call_all(&api, 100).await, 0);
+    let stored = store.load(&key()).await.unwrap();
+    assert_eq!((stored.revision, stored.intent), (Revision(2), None));
+}
+
+/// The intent of a process that is dead, whose lock has run out.
+async fn abandoned(store: &MemoryStore, revision: u64) {
+    let fence = locked(store, 1).await;
+    let intent = Intent {
+        revision: Revision(revision),
+        holder: "process 1 (dead)".to_owned(),
+    };
+    let written = store.set_intent(&key(), fence, Some(intent)).await.unwrap();
+    assert_eq!(written, Written::Done);
+    pass(2).await;
+}
+
+/// Rule 8: an answer that refuses the request says that nothing was spent; other failures do not.
+#[tokio::test(start_paused = true)]
+async fn the_intent_stays_exactly_when_the_outcome_is_unknown() {
+    for (failure, stays) in [
+        (Instead::Answer(429, "", ""), false),
+        (
+            Instead::Answer(400, "application/json", r#"{"error":"x"}"#),
+            false,
+        ),
+        (Instead::Answer(502, "", ""), true),
+        (Instead::Answer(200, "text/html", "<p>"), true),
+        (Instead::Break, true),
+        (Instead::Hang, true),
+    ] {
+        let server = Server::new();
+        let store = MemoryStore::new();
+        let provider = seeded(&server).store(store.clone(), key());
+        let (api, _) = server.layer(provider.build().unwrap());
+        server.instead([failure]);
+        call(&api).await.unwrap_err();
+        let stored = store.load(&key()).await.unwrap();
+        assert_eq!(stored.intent.is_some(), stays, "{:?}", server.trace());
+    }
+}
+
+/// "Newer" is the revision: a machine whose clock is wrong adopts all the same.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_off_does_not_refresh_what_is_fresh() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let provider = seeded(&server).store(store.clone(), key());
+    let (api, handle) = server.layer(provider.build().unwrap());
+    call(&api).await.unwrap();
+    server.take_trace();
+
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let now = SystemTime::now();
+    for (revision, expires_at) in [(2, now - minutes(5)), (3, now + minutes(500))] {
+        let token = format!("other{revision}");
+        server.state().valid.insert(token.clone());
+        let tokens = TokenSet::new(token)
+            .with_refresh_token("r1")
+            .with_lifetime(minutes(10))
+            .with_expires_at(expires_at);
+        let written = saved(&store, (revision - 1, revision), tokens).await;
+        assert_eq!(written, Written::Done);
+        handle.invalidate();
+        assert_eq!(call_all(&api, 10).await, 0);
+        assert_eq!(server.take_trace(), NOTHING, "the clock was asked");
+        let left = left(&handle).await;
+        assert!(left > minutes(9) && left <= minutes(10), "{left:?}");
+    }
+}
+
+async fn left(handle: &Handle<Bearer>) -> Duration {
+    let current = handle.credential().await.unwrap();
+    let until = current.expires_at().expect("its end is known");
+    until.duration_since(SystemTime::now()).unwrap()
+}
+
+/// A rejected token is not adopted again, whatever its revision.
+#[tokio::test(start_paused = true)]
+async fn the_rejected_token_itself_is_not_adopted() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let provider = seeded(&server).store(store.clone(), key());
+    let (api, _) = server.layer(provider.build().unwrap());
+    call(&api).await.unwrap();
+    let same = TokenSet::new("a1").with_refresh_token("r1");
+    assert_eq!(saved(&store, (1, 2), same).await, Written::Done);
+    server.revoke_access();
+    assert_eq!(call_all(&api, 10).await, 0);
+    assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
+}
+
+/// P60: a store that loses acknowledged writes gets them back from whoever knows them.
+#[tokio::test(start_paused = true)]
+async fn a_newer_revision_is_written_back() {
+    let (server, store) = (Server::new(), Faulty::default());
+    let provider = seeded(&server).store(store.clone(), key());
+    let (api, handle) = server.layer(provider.build().unwrap());
+    for _ in 0..3 {
+        handle.invalidate();
+        call(&api).await.unwrap();
+    }
+    let old = MemoryStore::new();
+    let tokens = TokenSet::new("a1").with_refresh_token("r1");
+    assert_eq!(saved(&old, (0, 1), tokens).await, Written::Done);
+    store.replace(old.clone());
+
+    server.take_trace();
+    handle.invalidate();
+    assert_eq!(call_all(&api, 10).await, 0);
+    assert_eq!(server.take_trace(), ["refresh r3 200"], "never r1 again");
+    let stored = old.load(&key()).await.unwrap();
+    assert!(stored.revision > Revision(3));
+    assert_eq!(stored.tokens.unwrap().expose_refresh_token(), Some("r4"));
+}
