@@ -31,7 +31,9 @@
 //! # Where to go from here
 //!
 //! - Where credentials come from: [`credential`] for those that never change, [`oauth2`] for token
-//!   endpoints, [`provider`] for writing your own.
+//!   endpoints, [`provider`] for writing your own; [`store`] for tokens that outlive the process.
+//! - Many users behind one client: `AuthLayer::per_key`.
+//! - Other clients than hyper-util's: the module `client` for reqwest, [`grpc`] for tonic.
 //! - Using the credential outside of requests, logging out, asking how it stands: [`Handle`].
 //! - What can be set: the methods of [`AuthLayer`].
 //!
@@ -58,25 +60,16 @@
 //! that it cannot be cloned, and such requests are sent once. A [`ReplayLayer`] above makes any
 //! other body replayable while it streams: see [`body`].
 //!
-//! # The order of layers
-//!
-//! Outermost first: `Trace > Timeout > Retry > FollowRedirect > Auth > limits > client`.
-//!
-//! - `Timeout` outside bounds the wait for a credential too. The refresh goes on when a caller
-//!   gives up.
-//! - `FollowRedirect` belongs outside, where every hop passes the origin check. A client that
-//!   follows redirects by itself, beneath this layer, decides by itself which headers it copies.
-//! - `ConcurrencyLimit`, `Buffer` and `RateLimit` inside: a request that waits for a credential
-//!   gives back its place. Providers can share such a limit with the requests that wait for them.
-//! - Give providers a client *without* this layer. A token request that would wait for itself
-//!   fails with an error that says so.
+#![doc = include_str!("order_of_layers.md")]
 //!
 //! # Features
 //!
 //! | feature | default | what it brings |
 //! |---|---|---|
 //! | `hyper` | yes | `hyper::body::Incoming` as a request body |
-//! | `oauth2` | yes | OAuth 2.0 token endpoints |
+//! | `oauth2` | yes | OAuth 2.0: client credentials, refresh tokens, password logins |
+//! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `client` |
+//! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `client::AuthMiddleware` |
 //! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |
 //!
 //! [tower]: https://docs.rs/tower

@@ -3,6 +3,9 @@
 // Each example has a module of its own for its server.
 #![allow(clippy::duplicate_mod)]
 
+#[cfg(feature = "per-key")]
+#[path = "../examples/s1_many_users.rs"]
+mod s1_many_users;
 #[path = "../examples/s1_personal_token.rs"]
 mod s1_personal_token;
 #[path = "../examples/s2_basic.rs"]
@@ -18,6 +21,13 @@ mod s5_personal_token;
 #[test]
 fn s1_personal_token() {
     s1_personal_token::main().unwrap();
+}
+
+/// S1, P36: many users behind one client.
+#[cfg(feature = "per-key")]
+#[test]
+fn s1_many_users() {
+    s1_many_users::main().unwrap();
 }
 
 /// S2, R19: HTTP Basic, whose 401 is final.

@@ -21,6 +21,24 @@ use http_body_util::{Either, Empty, Full};
 ///    it says no, the answer stands;
 /// 3. [`take_over`](Self::take_over) on the clone once the retry is certain to be sent, and before
 ///    the answer is consumed: the first sending may still go on, and make a retry impossible.
+///
+/// A stream does not say it, so this is a compile error that names the ways out:
+///
+/// ```compile_fail,E0277
+/// use bytes::Bytes;
+/// use futures::stream;
+/// use http_body::Frame;
+/// use http_body_util::StreamBody;
+/// use tower::{Layer, Service};
+/// use tower_auth::{AuthLayer, Origins, credential::Bearer};
+///
+/// # let client = tower::service_fn(|_| async {
+/// #     Ok::<_, tower_auth::BoxError>(http::Response::new(String::new()))
+/// # });
+/// let layer = AuthLayer::new(Bearer::new("token").unwrap(), Origins::danger_any_https());
+/// let frames = stream::iter([Ok::<_, std::io::Error>(Frame::data(Bytes::from("data")))]);
+/// layer.layer(client).call(http::Request::new(StreamBody::new(frames)));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether it can be cloned, which a retry after a rejection needs",
     label = "this request body is not `CloneBody`",

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use http::{Extensions, HeaderMap, Method, Uri};
+use http::{Extensions, HeaderMap, Method, Uri, uri::InvalidUri};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error as MiddlewareError, Middleware, Next, Result};
 
@@ -151,9 +151,10 @@ impl<P: Provider> Middleware for AuthMiddleware<P> {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        let credential = {
-            let mut head = Head::of(&mut request)?;
-            self.credential(&mut head, extensions).await
+        let credential = match Head::of(&mut request) {
+            Ok(mut head) => self.credential(&mut head, extensions).await,
+            // It is not known where that would go. reqwest will have its say about it.
+            Err(_) => Ok(Err(NotAttached::OtherOrigin)),
         };
         match credential.map_err(MiddlewareError::middleware)? {
             Ok(snapshot) => self.drive(request, snapshot, extensions, next).await,
@@ -196,7 +197,7 @@ fn attach<C: Credential>(
     credential: &C,
     request: &mut Request,
 ) -> Result<Option<NotAttached>> {
-    let mut head = Head::of(request)?;
+    let mut head = Head::of(request).map_err(MiddlewareError::middleware)?;
     let before = head.uri.clone();
     let kept = flow
         .attach(credential, &mut head)
@@ -215,9 +216,8 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    fn of(request: &'a mut Request) -> Result<Self> {
-        let uri = request.url().as_str().parse();
-        let uri = uri.map_err(MiddlewareError::middleware::<http::uri::InvalidUri>)?;
+    fn of(request: &'a mut Request) -> std::result::Result<Self, InvalidUri> {
+        let uri = request.url().as_str().parse()?;
         Ok(Self { request, uri })
     }
 }

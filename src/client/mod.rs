@@ -26,23 +26,39 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # Redirects happen beneath the layer
+//! # Redirects
 //!
-//! A `reqwest::Client` follows up to ten redirects by itself, to any host. On the way to another
-//! host, port or scheme it drops `Authorization`, `Cookie` and a few more headers, and *keeps all
-//! others*: an API key in a header of its own (`x-api-key`) goes to wherever the server points, and
-//! so does a token in a header that was renamed. The layer above sees nothing of it. Build the
-//! client with [`same_origin_redirects`], or with no redirects at all and tower-http's
-//! `FollowRedirect` on top of the layer, where each hop is checked.
+//! reqwest follows redirects by itself, beneath every layer and every middleware, so nothing here
+//! sees the hops or can stop them. By default it follows up to 10 of them to any host, with the
+//! headers of the first request. What it takes off, when a hop leads to another host, port or
+//! scheme than the hop before, is `Authorization`, `Cookie`, `Cookie2`, `Proxy-Authorization` and
+//! `WWW-Authenticate`. That leaves three ways for a credential to end up with strangers:
+//!
+//! - **A header of any other name** is sent to every hop: an
+//!   [API key](crate::credential::ApiKey::header) in `X-Api-Key`, say, or a token with a
+//!   [header name](crate::credential::Bearer::header_name) of its own.
+//! - **`Authorization` comes back**: only a hop that changes the host loses it, the next hop within
+//!   that other host has it again (reqwest 0.13.5).
+//! - **A key in the query** is part of the `Referer` that a hop carries, unless it leads from https
+//!   to http.
+//!
+//! So build the client with [`same_origin_redirects`]: redirects within an API keep working, and a
+//! redirect to elsewhere comes back as the answer. In a tower stack there is a second way: no
+//! redirects in reqwest ([`Policy::none`](reqwest::redirect::Policy::none)) and tower-http's
+//! `FollowRedirect` above the layer, where each hop passes the origin check.
+#![cfg_attr(
+    feature = "reqwest-middleware",
+    doc = "For [`AuthMiddleware`] there is no such second way: redirects are never above it."
+)]
 
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
 mod redirect;
-mod reqwest;
+mod service;
 
 #[cfg(feature = "reqwest-middleware")]
 pub use self::middleware::AuthMiddleware;
 pub use self::{
     redirect::{same_origin_redirects, token_client},
-    reqwest::{ReqwestFuture, ReqwestService},
+    service::{ReqwestFuture, ReqwestService},
 };

@@ -2,14 +2,12 @@
 
 use reqwest::redirect::Policy;
 
-use super::reqwest::ReqwestService;
+use super::service::ReqwestService;
 
-/// How many redirects reqwest follows by default too.
-const MOST: usize = 10;
-
-/// A redirect policy for API clients: redirects within an origin are followed, ten at most, and
-/// one that leads to another origin (another scheme, host or port) is handed to the caller as the
-/// response that it is. So no header of a request reaches a host that it was not meant for.
+/// A redirect policy for API clients: redirects within an origin are followed, as many as reqwest
+/// follows by default, and one that leads to another origin (another scheme, host or port) is handed to the caller as the
+/// response that it is. So no header of a request reaches a host that it was not meant for: what is
+/// wrong with the default is said [here](super#redirects).
 ///
 /// ```
 /// # fn main() -> Result<(), reqwest::Error> {
@@ -21,16 +19,12 @@ const MOST: usize = 10;
 #[must_use]
 pub fn same_origin_redirects() -> Policy {
     Policy::custom(|attempt| {
-        let is_same = attempt
-            .previous()
-            .last()
-            .is_some_and(|from| from.origin() == attempt.url().origin());
-        if !is_same {
-            attempt.stop()
-        } else if attempt.previous().len() > MOST {
-            attempt.error("too many redirects")
+        let next = attempt.url().origin();
+        // Every hop so far stayed within the origin of the first.
+        if attempt.previous().iter().all(|url| url.origin() == next) {
+            Policy::default().redirect(attempt)
         } else {
-            attempt.follow()
+            attempt.stop()
         }
     })
 }

@@ -105,6 +105,10 @@ impl<P> Builder<P> {
     ///
     /// Whoever uses the same key shares the tokens, so it must cover all they depend on: see
     /// [`StoreKey`]. What a failing store means says the [store's module](crate::store).
+    ///
+    /// A process that is killed while it refreshes leaves a lock behind, which ends 8 s after the
+    /// layer's [`refresh_timeout`](crate::AuthLayer::refresh_timeout) would have. Until then others
+    /// wait, and fail if they have no valid token.
     pub fn store(mut self, store: impl TokenStore, key: StoreKey) -> Self {
         self.store = Some((share(store), key));
         self
@@ -116,8 +120,8 @@ impl<P> Builder<P> {
         self
     }
 
-    /// The address of an endpoint, and the provider's own part, for a server without clients.
-    pub(super) fn finish_with(
+    /// Checks all settings, for a server without clients whose endpoints are below one URL.
+    pub(super) fn finish_below(
         mut self,
         urls: [(Endpoint, &'static str); 2],
     ) -> Result<([TokenEndpoint; 2], Parts), ConfigError> {

@@ -1,7 +1,16 @@
 //! OAuth 2.0: providers that get bearer tokens from a token endpoint.
 //!
-//! [`ClientCredentials`] is for machines that act for themselves. If a token is at hand that never
-//! changes, [`Bearer`](crate::credential::Bearer) is all you need.
+//! | you have | use |
+//! |---|---|
+//! | a machine that acts for itself | [`ClientCredentials`] |
+//! | the refresh token of a user who has logged in | [`RefreshToken`] |
+//! | a user's password, for a server with `/auth/password` and `/auth/refresh` | [`PasswordLogin`] |
+//! | a user's password, for a server that offers nothing better | [`PasswordGrant`] (discouraged) |
+//! | a token that never changes | [`Bearer`](crate::credential::Bearer) |
+//!
+//! Refresh tokens are often good for one use, and a second use by anybody makes the server revoke
+//! them all. Within a program all callers share one refresh; give the provider a
+//! [store](crate::store) if it may be restarted or runs more than once.
 //!
 //! The token requests go through a service of the user's: any HTTP client for tower, with whatever
 //! timeout and retry layers it has. Nothing else is needed: the layer sees to it that there is one

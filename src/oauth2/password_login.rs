@@ -117,7 +117,7 @@ impl Builder<PasswordLogin> {
     /// shows no secret.
     pub fn build(mut self) -> Result<PasswordLogin, ConfigError> {
         let password = required("credentials", self.password.take())?;
-        let ([log_in, refresh], parts) = self.finish_with([
+        let ([log_in, refresh], parts) = self.finish_below([
             (Endpoint::Password, "/auth/password"),
             (Endpoint::Refresh, "/auth/refresh"),
         ])?;

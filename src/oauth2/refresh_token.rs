@@ -103,6 +103,9 @@ impl StandardGrant for RefreshToken {}
 impl Builder<RefreshToken> {
     /// The tokens to start with, if the store has no refresh token, or has one that the server
     /// refuses. Default: none.
+    ///
+    /// The store knows what they were exchanged for. So a program that is started again may give
+    /// the same ones again, or those of a new log-in.
     pub fn seed(mut self, tokens: TokenSet) -> Self {
         self.seed = Some(tokens);
         self

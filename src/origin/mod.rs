@@ -123,16 +123,30 @@ impl Origins {
     /// # Errors
     /// As [`only`](Self::only); also if it is a pattern.
     pub fn relative_as(origin: impl AsRef<str>) -> Result<Self, ConfigError> {
-        let mut origins = Self::only(&origin)?;
-        if origins.allowed.iter().any(Pattern::has_wildcard) {
+        let origins = Self::only(&origin)?;
+        origins.with_relative(origin.as_ref())
+    }
+
+    fn with_relative(mut self, origin: &str) -> Result<Self, ConfigError> {
+        if self.allowed.iter().any(Pattern::has_wildcard) {
             let problem = format!(
-                "`{}` is a pattern, but requests without a host go to one origin: write it out",
-                origin.as_ref()
+                "`{origin}` is a pattern, but requests without a host go to one origin: write it \
+                 out"
             );
             return Err(ConfigError::new("origin", problem));
         }
-        origins.relative = true;
-        Ok(origins)
+        self.relative = true;
+        Ok(self)
+    }
+
+    /// The same for an origin of plain http, whatever its host, as for a gRPC server within a
+    /// private network. Dangerous: everybody on the way can read the credential.
+    ///
+    /// # Errors
+    /// It is not an origin, or is a pattern.
+    pub fn danger_relative_as_plain_http(origin: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let origins = Self::danger_plain_http([&origin])?;
+        origins.with_relative(origin.as_ref())
     }
 
     /// Every host, over https. Dangerous: a request to any server gives it the credential.

@@ -248,3 +248,12 @@ fn the_quick_comparison_agrees_with_the_whole_one() {
         }
     }
 }
+
+/// P57: a server within a private network, for a client that is bound to it.
+#[test]
+fn plain_http_for_uris_without_a_host_is_named_with_danger() {
+    let internal = Origins::danger_relative_as_plain_http("http://internal:50051").unwrap();
+    assert!(allows(&internal, "/echo.Echo/Say"));
+    assert!(allows(&internal, "http://internal:50051/echo.Echo/Say"));
+    assert!(Origins::danger_relative_as_plain_http("http://*.x.internal").is_err());
+}

@@ -5,8 +5,9 @@
 //! [`TokenStore`], and refresh under its lock: one asks the server, the others read what it saved.
 //! Access tokens are worth sharing too where a server revokes the previous one.
 //!
-//! [`MemoryStore`] shares tokens between the providers of one process. A provider without a store
-//! needs none of this.
+//! [`FileStore`] is for the processes of one machine, [`MemoryStore`] shares tokens between the
+//! providers of one process, and for all else a [`TokenStore`] is quickly written. A provider
+//! without a store needs none of this.
 //!
 //! # What a refresh does with a store
 //! 1. [`load`](TokenStore::load). Tokens of a newer revision than the process knows are adopted;
@@ -36,6 +37,8 @@ mod boxed;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod error;
+#[cfg(feature = "oauth2")]
+mod file;
 mod key;
 mod memory;
 mod tokens;
@@ -45,6 +48,8 @@ use std::{future::Future, time::Duration};
 
 #[cfg(feature = "oauth2")]
 pub(crate) use self::boxed::{SharedStore, share};
+#[cfg(feature = "oauth2")]
+pub use self::file::FileStore;
 pub use self::{
     error::StoreError,
     key::StoreKey,
@@ -78,26 +83,37 @@ pub use self::{
 /// has locked since. What a stale fence comes with is always refused. A lock that has merely run
 /// out is not stale yet: as long as nobody else took it, its holder can save what it has.
 ///
-/// With Postgres the whole of it is one table and seven statements:
+/// With Postgres it is one table, whose rows are made before they are used
+/// (`insert into tokens (key) values ($1) on conflict do nothing`), and a statement for each
+/// method. A write that changes no row was refused.
 ///
 /// ```sql
 /// create table tokens (
-///     key text primary key, revision bigint not null default 0,
-///     access_token text, expires_at timestamptz, lifetime interval, refresh_token text, scope text,
+///     key text primary key,
+///     revision bigint not null default 0,
+///     tokens jsonb,                                -- what the methods of a TokenSet give
 ///     intent_revision bigint, intent_holder text,
-///     fence bigint not null default 0, locked_until timestamptz);
+///     fence bigint not null default 0,
+///     locked_until timestamptz not null default '-infinity');
 ///
-/// -- try_lock: no row comes back if it is held; then read locked_until - now()
-/// insert into tokens (key, fence, locked_until) values ($1, 1, now() + $2)
-///     on conflict (key) do update set fence = tokens.fence + 1, locked_until = now() + $2
-///     where tokens.locked_until is null or tokens.locked_until <= now() returning fence;
-/// -- save: refused if it changes no row
-/// update tokens set revision = $4, access_token = .., intent_revision = null, intent_holder = null
+/// -- load
+/// select revision, tokens, intent_revision, intent_holder from tokens where key = $1;
+/// -- save: fence, replaces, revision, tokens
+/// update tokens set revision = $4, tokens = $5, intent_revision = null, intent_holder = null
 ///     where key = $1 and fence = $2 and revision = $3;
 /// -- delete
-/// insert into tokens (key, revision) values ($1, 1)
-///     on conflict (key) do update set revision = tokens.revision + 1, access_token = null, ..
-///     returning revision;
+/// update tokens set revision = revision + 1, tokens = null, intent_revision = null,
+///     intent_holder = null where key = $1 returning revision;
+/// -- try_lock: lasts; without a row it is held, for `locked_until - clock_timestamp()`
+/// update tokens set fence = fence + 1, locked_until = clock_timestamp() + $2
+///     where key = $1 and locked_until <= clock_timestamp() returning fence;
+/// -- renew: fence, lasts
+/// update tokens set locked_until = clock_timestamp() + $3 where key = $1 and fence = $2;
+/// -- unlock: fence
+/// update tokens set locked_until = '-infinity' where key = $1 and fence = $2;
+/// -- set_intent: fence, the intent's revision and holder
+/// update tokens set intent_revision = $3, intent_holder = $4
+///     where key = $1 and fence = $2 and ($3 is null or revision = $3);
 /// ```
 ///
 /// Errors hold what the database said, and no token. Cancelling a call (dropping its future) must

@@ -269,5 +269,47 @@ async fn a_service_that_is_not_send_works_on_its_thread() {
     let service = only_api(provider).layer(inner);
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
     assert_eq!(count.get(), 2);
-    let _ = Arc::new(());
+}
+
+/// P10: a token request through the layer it is for could only wait for itself.
+#[tokio::test(start_paused = true)]
+async fn a_marked_token_request_through_its_own_layer_is_an_error_that_says_so() {
+    use std::sync::Mutex;
+
+    use tokio::time::Instant;
+
+    type Own = tower::util::BoxCloneSyncService<
+        Request<Full<bytes::Bytes>>,
+        crate::memory::Answer,
+        BoxError,
+    >;
+
+    let slot = Arc::new(Mutex::new(None::<Own>));
+    let own = Arc::clone(&slot);
+    let provider = provider_fn(move |context: tower_auth::RefreshContext<_>| {
+        let own = own.lock().unwrap().clone().unwrap();
+        async move {
+            let mut request = get();
+            context.mark(request.extensions_mut());
+            // Another task, so that only the mark can tell.
+            let answer = tokio::spawn(own.oneshot(request)).await;
+            match answer.map_err(ProviderError::permanent)? {
+                Ok(_) => Ok(Issued::new(bearer("never"))),
+                Err(error) => Err(ProviderError::permanent(error)),
+            }
+        }
+    });
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let service = only_api(provider).layer(api.clone());
+    *slot.lock().unwrap() = Some(Own::new(service.clone()));
+    let start = Instant::now();
+    let error = send(&service, get()).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("give the provider an HTTP client without this layer"),
+        "{error}"
+    );
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert!(api.seen().is_empty());
 }

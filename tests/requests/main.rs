@@ -3,6 +3,5 @@
 
 mod attach;
 mod memory;
-mod order;
 mod readiness;
 mod retry;

@@ -393,6 +393,53 @@ async fn a_body_that_cannot_be_sent_again_is_sent_once_and_the_token_renewed() {
     assert_eq!(api.seen().len(), 2);
 }
 
+/// Rule 6: while the refresh runs, the first sending goes on reading the body, and may read more
+/// than can be replayed.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_gone_by_the_time_of_the_retry_is_not_sent_again() {
+    struct Vanishes(Full<Bytes>);
+
+    impl CloneBody for Vanishes {
+        fn try_clone_body(&self) -> Option<Self> {
+            Some(Self(self.0.clone()))
+        }
+
+        fn take_over(&mut self) -> bool {
+            false
+        }
+    }
+
+    impl http_body::Body for Vanishes {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            std::pin::Pin::new(&mut self.0).poll_frame(cx)
+        }
+    }
+
+    let api = Api::accepting(&Valid::of(&["t2"]));
+    let (provider, _) = numbered(Duration::from_millis(10));
+    let service = only_api(provider).layer(api.clone());
+    let upload = Request::put(URL)
+        .body(Vanishes(Full::from("data")))
+        .unwrap();
+    let response = send(&service, upload).await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert!(matches!(
+        why(&response),
+        Some(NotRetried::BodyNotReplayable)
+    ));
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "answer 401"
+    );
+    assert_eq!(api.seen().len(), 1);
+}
+
 /// A credential that signs with a nonce, which a server gives in a 401 (as DPoP does).
 #[derive(Clone)]
 struct Signs {

@@ -338,6 +338,43 @@ async fn the_rejected_token_itself_is_not_adopted() {
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
 }
 
+/// A program that is started again with the tokens of a new log-in, while the store has dead ones.
+#[tokio::test(start_paused = true)]
+async fn a_seed_is_used_when_the_stored_tokens_are_dead() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let start = |token: &str| {
+        let provider = refresh_token(&server).refresh_token(token);
+        server.layer(provider.store(store.clone(), key()).build().unwrap())
+    };
+    let (first, _) = start("r0");
+    let (idle, idle_handle) = start("r0");
+    call(&first).await.unwrap();
+    call(&idle).await.unwrap();
+    server.revoke_refresh();
+    server.revoke_access();
+    server.state().refresh_tokens.insert("r9".to_owned());
+    server.take_trace();
+
+    let (api, handle) = start("r9");
+    assert_eq!(call_all(&api, 10).await, 0);
+    assert_eq!(server.take_trace(), ["refresh r1 400", "refresh r9 200"]);
+
+    server.revoke_refresh();
+    handle.invalidate();
+    idle_handle.invalidate();
+    let error = auth_error(call(&api).await.unwrap_err());
+    assert!(error.is_login_required());
+    call(&idle).await.unwrap();
+    idle_handle.invalidate();
+    call(&idle).await.unwrap_err();
+    assert_eq!(
+        server.take_trace(),
+        ["refresh r2 400"],
+        "no seed is sent late"
+    );
+}
+
 /// P60: a store that loses acknowledged writes gets them back from whoever knows them.
 #[tokio::test(start_paused = true)]
 async fn a_newer_revision_is_written_back() {

@@ -1,9 +1,11 @@
 //! How tokens are refreshed under a store: the one place where all grants, with a store or without
 //! one, decide whether to ask the server at all, and what to do with its answer.
 
+mod adopt;
 mod lock;
 mod log_out;
 mod saving;
+mod spend;
 
 use std::{
     future::Future,
@@ -18,8 +20,10 @@ use http::HeaderName;
 use tokio::{sync::Mutex, time::Instant};
 
 use self::{
-    lock::{Lock, Pacing},
+    adopt::Turn,
+    lock::Lock,
     saving::Trouble,
+    spend::{Entry, tokens},
 };
 use super::{
     answer::TokenAnswer, endpoint::TokenEndpoint, error::TokenError, login_required::LoginRequired,
@@ -27,10 +31,8 @@ use super::{
 use crate::{
     credential::Bearer,
     error::ProviderError,
-    provider::{Issued, Reason, RefreshContext},
-    store::{
-        Intent, MemoryStore, Revision, SharedStore, StoreError, StoreKey, Stored, TokenSet, share,
-    },
+    provider::{Issued, RefreshContext},
+    store::{MemoryStore, Revision, SharedStore, StoreError, StoreKey, TokenSet, share},
 };
 
 /// One way of getting tokens.
@@ -118,18 +120,6 @@ struct Fresh {
     since: Instant,
 }
 
-/// What has to happen before the server is asked.
-enum Turn {
-    Adopted(Fresh),
-    /// The lock is ours, and this is what it protects.
-    Locked(Stored),
-}
-
-enum Spent {
-    Fresh(Fresh),
-    Dead(LoginRequired),
-}
-
 /// When the server was asked.
 #[derive(Clone, Copy)]
 struct Asked {
@@ -199,137 +189,21 @@ impl<G: Grant> Session<G> {
             Turn::Adopted(fresh) => return Ok(fresh),
             Turn::Locked(stored) => stored,
         };
-        let mut refused = None;
-        let mut revision = stored.revision;
+        let mut entry = Entry::new(&stored);
         if !self.grant.must_log_in() {
-            let orphan = stored.intent.filter(|intent| intent.revision == revision);
-            let refreshable = |tokens: &TokenSet| tokens.expose_refresh_token().is_some();
-
-            if let Some(tokens) = stored.tokens.filter(refreshable) {
-                let spent = self.spend(state, context, revision, &tokens, orphan.clone());
-                match spent.await? {
-                    Spent::Fresh(fresh) => return Ok(fresh),
-                    Spent::Dead(error) => {
-                        refused = Some(error);
-                        // It is never sent again, by nobody. If the store fails, whoever comes
-                        // next has to learn it anew.
-                        let rest = tokens.without_refresh_token();
-                        match self.write(state, revision, rest).await {
-                            Ok(Some(written)) => revision = written,
-                            Ok(None) => return Err(self.overtaken().into()),
-                            Err(_) => {}
-                        }
-                    }
-                }
+            let stored = self.spend_stored(state, context, &mut entry, stored.tokens);
+            if let Some(fresh) = stored.await? {
+                return Ok(fresh);
             }
-            if let Some(seed) = state.seed.clone() {
-                if let Some(fresh) = self.adopt_seed(state, context, revision, &seed).await? {
-                    return Ok(fresh);
-                }
-                if refreshable(&seed) {
-                    let spent = self.spend(state, context, revision, &seed, orphan);
-                    match spent.await? {
-                        Spent::Fresh(fresh) => return Ok(fresh),
-                        Spent::Dead(error) => refused = Some(error),
-                    }
-                }
-                state.seed = None;
+            if let Some(fresh) = self.spend_seed(state, context, &mut entry).await? {
+                return Ok(fresh);
             }
         }
         let asked = self.ask(state, context)?;
-        let answer = self.grant.log_in(refused, context).await?;
+        let answer = self.grant.log_in(entry.refused, context).await?;
         state.rotated = false;
         let tokens = tokens(answer, None, asked);
-        self.keep(state, revision, tokens, asked).await
-    }
-
-    /// Looks for newer tokens until there are some or the lock is ours.
-    async fn adopt_or_lock(
-        &self,
-        state: &mut State,
-        context: &RefreshContext<Bearer>,
-    ) -> Result<Turn, ProviderError> {
-        self.renew(state, context.deadline()).await?;
-        let mut pacing = Pacing::until(context.deadline());
-        loop {
-            let stored = self.store.load(&self.key).await?;
-            if !self.grant.must_log_in() {
-                notice_log_out(state, &stored)?;
-                if let Some(fresh) = adopt(state, &stored, context) {
-                    return Ok(Turn::Adopted(fresh));
-                }
-            }
-            if state.lock.is_some() {
-                let stored = self.restore(state, stored).await?;
-                return Ok(Turn::Locked(stored));
-            }
-            if let Some(left) = self.try_lock(state, context.deadline()).await? {
-                pacing.wait(left).await.map_err(|left| self.busy(left))?;
-            }
-        }
-    }
-
-    /// Uses an access token that the user had at hand, as if another process had fetched it.
-    async fn adopt_seed(
-        self: &Arc<Self>,
-        state: &mut State,
-        context: &RefreshContext<Bearer>,
-        revision: Revision,
-        seed: &TokenSet,
-    ) -> Result<Option<Fresh>, ProviderError> {
-        let stored = Stored {
-            revision,
-            tokens: Some(seed.clone()),
-            intent: None,
-        };
-        let known = state.known.take();
-        let fresh = adopt(state, &stored, context);
-        state.known = known;
-        let Some(fresh) = fresh else {
-            return Ok(None);
-        };
-        let written = self.write(state, revision, seed.clone()).await?;
-        written.ok_or_else(|| self.overtaken())?;
-        state.seed = None;
-        Ok(Some(fresh))
-    }
-
-    /// Spends a refresh token that is stored under this revision, or is about to be.
-    async fn spend(
-        self: &Arc<Self>,
-        state: &mut State,
-        context: &RefreshContext<Bearer>,
-        revision: Revision,
-        held: &TokenSet,
-        orphan: Option<Intent>,
-    ) -> Result<Spent, ProviderError> {
-        self.grant.check(held)?;
-        let intent = Intent {
-            revision,
-            holder: self.holder.clone(),
-        };
-        self.set_intent(state, Some(intent)).await?;
-        let asked = self.ask(state, context)?;
-        match self.grant.refresh(held, context).await {
-            Ok(answer) => {
-                let tokens = tokens(answer, Some(held), asked);
-                state.rotated = tokens.expose_refresh_token() != held.expose_refresh_token();
-                let fresh = self.keep(state, revision, tokens, asked).await?;
-                state.seed = None;
-                Ok(Spent::Fresh(fresh))
-            }
-            Err(error) if self.grant.proves_dead(&error) => {
-                let rotated = std::mem::take(&mut state.rotated);
-                Ok(Spent::Dead(LoginRequired::refused(error, orphan, rotated)))
-            }
-            Err(error) => {
-                // Of other failures it is not known whether the server has spent the token.
-                if error.is_refusal() && orphan.is_none() {
-                    self.set_intent(state, None).await?;
-                }
-                Err(error.into())
-            }
-        }
+        self.keep(state, entry.revision, tokens, asked).await
     }
 
     fn overtaken(&self) -> StoreError {
@@ -357,76 +231,4 @@ impl Asked {
             by_clock: SystemTime::now(),
         }
     }
-}
-
-/// The tokens of an answer, and of those that it replaces what it leaves unsaid (RFC 6749 6).
-fn tokens(answer: TokenAnswer, replaced: Option<&TokenSet>, asked: Asked) -> TokenSet {
-    let mut tokens = TokenSet::new(answer.token.expose());
-    let refresh_token = match &answer.refresh_token {
-        Some(token) => Some(token.expose()),
-        None => replaced.and_then(TokenSet::expose_refresh_token),
-    };
-    if let Some(token) = refresh_token {
-        tokens = tokens.with_refresh_token(token);
-    }
-    if let Some(lifetime) = answer.expires_in {
-        tokens = tokens.with_lifetime(lifetime);
-        if let Some(moment) = asked.by_clock.checked_add(lifetime) {
-            tokens = tokens.with_expires_at(moment);
-        }
-    }
-    let scope = answer.scope.as_deref();
-    match scope.or_else(|| replaced.and_then(TokenSet::scope)) {
-        Some(scope) => tokens.with_scope(scope),
-        None => tokens,
-    }
-}
-
-/// Takes over stored tokens that this process does not know, if they help.
-fn adopt(state: &mut State, stored: &Stored, context: &RefreshContext<Bearer>) -> Option<Fresh> {
-    let tokens = stored.tokens.clone()?;
-    // A token that can't be used is none.
-    let access_token = Bearer::new(tokens.expose_access_token()?).ok()?;
-    let reason = context.reason();
-    let left = tokens.left(SystemTime::now());
-    let is_over = left.is_some_and(|left| left.is_zero());
-    let helps = match &state.known {
-        Some(known) if reason != Reason::First => stored.revision > known.revision,
-        // There is nothing that they could be newer than.
-        _ => !is_over,
-    };
-    let previous = context.previous().map(Bearer::expose);
-    let is_same = previous == Some(access_token.expose());
-    if !helps || (is_same && !matches!(reason, Reason::First | Reason::Early)) {
-        return None;
-    }
-    state.rotated = tokens.expose_refresh_token().is_some()
-        && state.known.as_ref().is_some_and(|known| {
-            let known = known.tokens.as_ref();
-            known.and_then(TokenSet::expose_refresh_token) != tokens.expose_refresh_token()
-        });
-    state.known = Some(Known {
-        revision: stored.revision,
-        tokens: Some(tokens.clone()),
-    });
-    Some(Fresh {
-        // New tokens that seem over come from a machine whose clock differs.
-        left: if is_over { tokens.lifetime() } else { left },
-        tokens,
-        since: Instant::now(),
-    })
-}
-
-/// Another process has logged out since this one looked last.
-fn notice_log_out(state: &mut State, stored: &Stored) -> Result<(), ProviderError> {
-    let Some(known) = &mut state.known else {
-        return Ok(());
-    };
-    if known.tokens.is_none() || stored.tokens.is_some() || stored.revision <= known.revision {
-        return Ok(());
-    }
-    known.revision = stored.revision;
-    known.tokens = None;
-    state.seed = None;
-    Err(ProviderError::login_required(LoginRequired::logged_out()))
 }

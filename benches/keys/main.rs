@@ -1,0 +1,96 @@
+//! What many users cost: `cargo bench --bench keys --features per-key`.
+//!
+//! Heap memory for each user who has a token and is idle, and the time of a request, beside the
+//! same request through a layer with one credential. Short run: `BENCH_QUICK=1`.
+
+#[path = "../replay/memory.rs"]
+#[allow(dead_code, reason = "the peak is of no interest here")]
+mod memory;
+
+use std::{
+    future::ready,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service, service_fn};
+use tower_auth::{
+    AuthLayer, BoxError, Issued, Origins, PerKeyLayer, credential::Bearer, provider_fn,
+};
+
+fn main() -> Result<(), BoxError> {
+    let quick = std::env::var_os("BENCH_QUICK").is_some();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    println!("{:<24} {:>14} {:>10}", "", "bytes per key", "ns");
+    let single = AuthLayer::new(provider(0), origins()?);
+    runtime.block_on(single.handle().credential())?;
+    let time = time(single.layer(service_fn(answer)), 1, quick);
+    println!("{:<24} {:>14} {time:>10.0}", "one credential", "-");
+
+    for keys in if quick {
+        vec![1, 1000]
+    } else {
+        vec![1, 1000, 100_000]
+    } {
+        let before = memory::start();
+        let layer = layer(keys)?;
+        for key in 0..keys {
+            runtime.block_on(layer.handle().for_key(&key)?.credential())?;
+        }
+        let bytes = (memory::start() - before) / keys;
+        let time = self::time(layer.layer(service_fn(answer)), keys, quick);
+        println!("{:<24} {bytes:>14} {time:>10.0}", format!("{keys} keys"));
+    }
+    Ok(())
+}
+
+fn layer(keys: usize) -> Result<PerKeyLayer<usize, Bearer>, BoxError> {
+    Ok(AuthLayer::per_key(|key| Some(provider(*key)), origins()?).max_keys(keys * 2))
+}
+
+fn origins() -> Result<Origins, BoxError> {
+    Ok(Origins::only("https://api.example.com")?)
+}
+
+/// A token of 256 bytes, other for each key.
+fn provider(key: usize) -> impl tower_auth::Provider<Credential = Bearer> {
+    provider_fn(move |_| {
+        let token = Bearer::new(format!("{key:0>256}")).expect("a token");
+        ready(Ok(Issued::new(token).expires_in(Duration::from_secs(3600))))
+    })
+}
+
+async fn answer(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, BoxError> {
+    Ok(Response::new(Full::default()))
+}
+
+/// Nanoseconds per request: the median of several rounds, each over all keys in turn.
+#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
+fn time<S>(mut service: S, keys: usize, quick: bool) -> f64
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>>,
+{
+    let (rounds, requests) = if quick { (3, 1000) } else { (31, 20_000) };
+    let mut context = Context::from_waker(Waker::noop());
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        let start = Instant::now();
+        for number in 0..requests {
+            let mut request = Request::new(Full::default());
+            *request.uri_mut() = http::Uri::from_static("https://api.example.com/things");
+            request.extensions_mut().insert(number * 7919 % keys);
+            assert!(service.poll_ready(&mut context).is_ready());
+            let future = pin!(service.call(request));
+            assert!(matches!(future.poll(&mut context), Poll::Ready(Ok(_))));
+        }
+        times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(requests as u32));
+    }
+    times.sort_by(f64::total_cmp);
+    times.get(rounds / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,98 @@
+//! An application that many people use: each one's requests carry that one's own token.
+//!
+//! `cargo run --example s1_many_users --features per-key`
+
+#[path = "support/serve.rs"]
+mod serve;
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_auth::{AuthLayer, BoxError, Error, Origins, credential::Bearer};
+
+/// What a request says about whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct User(&'static str);
+
+#[tokio::main]
+pub(crate) async fn main() -> Result<(), BoxError> {
+    let api = format!("http://{}", serve::serve(api).await?);
+
+    // The tokens as the log-ins brought them, in whatever the application keeps them in.
+    let saved = HashMap::from([
+        (User("ann"), "token-of-ann"),
+        (User("bob"), "token-of-bob"),
+        (User("eve"), "revoked"),
+    ]);
+    let layer = AuthLayer::per_key(
+        move |user: &User| Bearer::new(*saved.get(user)?).ok(),
+        Origins::only(&api)?,
+    );
+    let client = ServiceBuilder::new()
+        .layer(layer.clone())
+        .service(Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>());
+
+    // All users through one client, and all at once.
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..300 {
+        let user = User(["ann", "bob", "eve"][number % 3]);
+        let call = call(
+            client.clone(),
+            format!("{api}/api/v2/profile"),
+            user.clone(),
+        );
+        calls.spawn(async move { (user, call.await) });
+    }
+    let mut answers = HashMap::new();
+    for (user, status) in calls.join_all().await {
+        *answers.entry((user.0, status?)).or_insert(0) += 1;
+    }
+    for ((user, status), count) in &answers {
+        println!("{user}: {count} times {status}");
+    }
+    assert_eq!(answers[&("ann", StatusCode::OK)], 100);
+    assert_eq!(answers[&("bob", StatusCode::OK)], 100);
+    assert_eq!(answers[&("eve", StatusCode::UNAUTHORIZED)], 100);
+
+    // One logs out, and the others go on.
+    layer.handle().for_key(&User("ann"))?.forget().await?;
+    for name in ["ann", "bob", "nobody"] {
+        let outcome = call(client.clone(), format!("{api}/api/v2/profile"), User(name)).await;
+        match &outcome {
+            Ok(status) => println!("{name}: {status}"),
+            Err(error) => println!("{name}: {error}"),
+        }
+        let error = outcome
+            .as_ref()
+            .err()
+            .and_then(|error| error.downcast_ref::<Error>());
+        assert_eq!(error.is_some_and(Error::is_logged_out), name == "ann");
+        assert_eq!(error.is_some_and(Error::is_unknown_key), name == "nobody");
+    }
+    Ok(())
+}
+
+async fn call<S, R>(client: S, url: String, user: User) -> Result<StatusCode, BoxError>
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<R>, Error = BoxError>,
+{
+    let request = Request::get(url).extension(user).body(Empty::new())?;
+    Ok(client.oneshot(request).await?.status())
+}
+
+/// The server.
+async fn api(request: Request<String>) -> Response<String> {
+    let token = request
+        .headers()
+        .get("authorization")
+        .map(|value| value.as_bytes());
+    match token {
+        Some(b"Bearer token-of-ann") => serve::answer(200, r#"{"name":"Ann"}"#),
+        Some(b"Bearer token-of-bob") => serve::answer(200, r#"{"name":"Bob"}"#),
+        _ => serve::answer(401, r#"{"error":"unauthorized"}"#),
+    }
+}

@@ -1,0 +1,139 @@
+//! `Trace`.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
+use tower_auth::{
+    AuthLayer, Origins,
+    credential::{ApiKey, Basic},
+};
+use tower_http::{
+    classify::{ServerErrorsAsFailures, SharedClassifier},
+    trace::{DefaultMakeSpan, TraceLayer},
+};
+use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter, util::SubscriberInitExt};
+
+use crate::memory::{Api, Valid, get, only_api, scripted, status};
+
+/// Says all it can.
+fn trace() -> TraceLayer<SharedClassifier<ServerErrorsAsFailures>> {
+    TraceLayer::new_for_http().make_span_with(DefaultMakeSpan::new().include_headers(true))
+}
+
+/// What was written to the log while a request was sent through the layers, and its status.
+async fn log_of<L, S, R>(layers: L, api: Api) -> (String, StatusCode)
+where
+    L: Layer<Api, Service = S>,
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+    S::Error: std::fmt::Debug,
+{
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .without_time()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    let response = {
+        let _guard = subscriber.set_default();
+        layers.layer(api).oneshot(get()).await.unwrap()
+    };
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    (log, response.status())
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+fn sendings(log: &str) -> usize {
+    log.matches("started processing request").count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn trace_outside_shows_each_call_once_and_never_a_credential() {
+    let layers = ServiceBuilder::new()
+        .layer(trace())
+        .layer(only_api(scripted(&["s3cret-1", "s3cret-2"])));
+    let api = Api::accepting(&Valid::of(&["s3cret-2"]));
+    let (log, code) = log_of(layers, api).await;
+    assert_eq!((code.as_u16(), sendings(&log)), (200, 1), "{log}");
+    assert!(
+        !log.contains("status=401") && log.contains("status=200"),
+        "{log}"
+    );
+    assert!(!log.contains("authorization"), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
+/// Header values are marked sensitive, which `Trace` respects.
+#[tokio::test(start_paused = true)]
+async fn trace_inside_shows_each_sending_without_the_value_of_its_header() {
+    let layers = ServiceBuilder::new()
+        .layer(only_api(scripted(&["s3cret-1", "s3cret-2"])))
+        .layer(trace());
+    let api = Api::accepting(&Valid::of(&["s3cret-2"]));
+    let (log, code) = log_of(layers, api).await;
+    assert_eq!((code.as_u16(), sendings(&log)), (200, 2), "{log}");
+    assert!(
+        log.contains("status=401") && log.contains("status=200"),
+        "{log}"
+    );
+    assert!(log.contains(r#""authorization": Sensitive"#), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
+
+    let origins = || Origins::only("https://api.example.com").unwrap();
+    let ok = || Api::new(|_| (Duration::ZERO, status(200)));
+    let basic = AuthLayer::new(Basic::new("me", "s3cret").unwrap(), origins());
+    let layers = ServiceBuilder::new().layer(basic).layer(trace());
+    let (log, _) = log_of(layers, ok()).await;
+    assert!(log.contains(r#""authorization": Sensitive"#), "{log}");
+
+    let key = AuthLayer::new(ApiKey::header("x-api-key", "s3cret").unwrap(), origins());
+    let layers = ServiceBuilder::new().layer(key).layer(trace());
+    let (log, _) = log_of(layers, ok()).await;
+    assert!(log.contains(r#""x-api-key": Sensitive"#), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
+/// Footgun: a URI is no secret to `Trace`.
+#[tokio::test(start_paused = true)]
+async fn trace_inside_writes_a_key_in_the_query_to_the_log() {
+    let auth = || {
+        let origins = Origins::only("https://api.example.com").unwrap();
+        AuthLayer::new(ApiKey::query("key", "s3cret").unwrap(), origins)
+    };
+    let api = || Api::new(|_| (Duration::ZERO, status(200)));
+    let inside = ServiceBuilder::new().layer(auth()).layer(trace());
+    let (log, _) = log_of(inside, api()).await;
+    assert!(log.contains("s3cret"), "{log}");
+
+    let outside = ServiceBuilder::new().layer(trace()).layer(auth());
+    let (log, _) = log_of(outside, api()).await;
+    assert!(!log.contains("s3cret"), "{log}");
+}
