@@ -139,7 +139,7 @@ fn complaints_are_read_without_case_and_a_curable_one_wins() {
     assert_eq!(complaint("Bearer realm=x"), None);
 }
 
-/// P19, R33.
+/// Rule 13, P19, R33.
 #[test]
 fn no_field_makes_the_parser_panic() {
     let mut random = Rng::with_seed(19);
