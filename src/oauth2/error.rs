@@ -112,6 +112,15 @@ impl TokenError {
             && self.status.is_some_and(|status| status.is_client_error())
     }
 
+    /// The HTTP client's error, if it was that which failed.
+    #[must_use]
+    pub fn network(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        match &self.problem {
+            Problem::Network(error) => Some(&**error),
+            _ => None,
+        }
+    }
+
     fn refusal(&self) -> Option<&Refusal> {
         match &self.problem {
             Problem::Refused(refusal) => Some(refusal),
@@ -192,7 +201,16 @@ impl fmt::Display for TokenError {
         write!(f, "the {} endpoint ", self.endpoint)?;
         let status = self.status.unwrap_or_default();
         match &self.problem {
-            Problem::Network(error) => write!(f, "gave no complete answer: {error}"),
+            Problem::Network(error) => {
+                f.write_str("gave no complete answer")?;
+                // Clients say at the top that it failed, and at the bottom why.
+                let mut next: Option<&(dyn StdError + 'static)> = Some(&**error);
+                while let Some(error) = next {
+                    write!(f, ": {error}")?;
+                    next = error.source();
+                }
+                Ok(())
+            }
             Problem::Redirect => write!(
                 f,
                 "answered {status}, a redirect, which is not followed because of the secrets in \
@@ -238,12 +256,5 @@ impl fmt::Display for Endpoint {
     }
 }
 
-impl StdError for TokenError {
-    // The message of the wrapped error is part of this one's, so the chain goes on below it.
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.problem {
-            Problem::Network(error) => error.source(),
-            _ => None,
-        }
-    }
-}
+// The whole chain of the client's errors is part of the message, so it does not go on below it.
+impl StdError for TokenError {}

@@ -154,17 +154,39 @@ async fn a_redirect_is_a_permanent_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_network_error_is_transient_and_keeps_its_cause() {
+async fn a_network_error_is_transient_and_tells_its_cause() {
+    /// As clients wrap them.
+    #[derive(Debug)]
+    struct Wrapped(std::io::Error);
+
+    impl std::fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("client error (Connect)")
+        }
+    }
+
+    impl std::error::Error for Wrapped {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
     let service = service_fn(|_| async {
         let cause = std::io::Error::other("connection refused");
-        Err::<Response<Full<Bytes>>, _>(cause)
+        Err::<Response<Full<Bytes>>, _>(Wrapped(cause))
     });
     let provider = client().http(service).build().unwrap();
     let error = provider.issue(context()).await.unwrap_err();
     assert!(error.is_transient());
     assert_eq!(
         error.to_string(),
-        "the token endpoint gave no complete answer: connection refused"
+        "the token endpoint gave no complete answer: client error (Connect): connection refused"
+    );
+    let network = token_error(&error).network();
+    assert!(network.is_some_and(|network| network.is::<Wrapped>()));
+    assert!(
+        std::error::Error::source(&error).is_none(),
+        "it is not told twice"
     );
     assert_eq!(token_error(&error).status(), None);
 }
