@@ -1,6 +1,8 @@
-//! The other side: an API that accepts one token, and the token endpoint that issues it.
+//! The other side: an API that accepts tokens until they expire or are revoked, and the token
+//! endpoint that issues them.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     future::Future,
     net::SocketAddr,
@@ -37,25 +39,23 @@ pub(crate) struct Seen {
     pub(crate) requests: usize,
     pub(crate) unauthorized: usize,
     pub(crate) token_requests: usize,
-    /// Tokens that were asked for while the one before was still good.
+    /// Tokens that were asked for although the one before was not revoked.
     pub(crate) expiries: usize,
 }
 
 struct State {
     seen: Seen,
-    issued: usize,
     lifetime: Duration,
-    /// The token that counts, until when it does.
-    valid: Option<(String, Instant)>,
+    /// What the API accepts, and until when.
+    valid: HashMap<String, Instant>,
 }
 
 impl Servers {
     pub(crate) async fn start() -> Result<Self, BoxError> {
         let state = Arc::new(Mutex::new(State {
             seen: Seen::default(),
-            issued: 0,
             lifetime: Duration::from_secs(3600),
-            valid: None,
+            valid: HashMap::new(),
         }));
         let mut tasks = JoinSet::new();
         let api = serve(&mut tasks, Arc::clone(&state), answer_api).await?;
@@ -85,9 +85,9 @@ impl Servers {
         lock(&self.state).lifetime = lifetime;
     }
 
-    /// From now on the API rejects the token that is out.
+    /// From now on the API rejects the tokens that are out.
     pub(crate) fn revoke(&self) {
-        lock(&self.state).valid = None;
+        lock(&self.state).valid.clear();
     }
 }
 
@@ -100,10 +100,9 @@ async fn answer_api(
     let mut state = lock(&state);
     state.seen.requests += 1;
     let sent = request.headers().get("authorization");
-    let is_valid = state.valid.as_ref().is_some_and(|(token, until)| {
-        Instant::now() < *until && sent.is_some_and(|sent| *sent == format!("Bearer {token}"))
-    });
-    if is_valid {
+    let token = sent.and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer "));
+    let until = token.and_then(|token| state.valid.get(token));
+    if until.is_some_and(|until| Instant::now() < *until) {
         return Ok(Response::new(Full::from("a thing")));
     }
     state.seen.unauthorized += 1;
@@ -121,13 +120,12 @@ async fn answer_tokens(
     sleep(Duration::from_millis(50)).await;
     let mut state = lock(&state);
     state.seen.token_requests += 1;
-    if state.valid.is_some() {
+    if !state.valid.is_empty() {
         state.seen.expiries += 1;
     }
-    state.issued += 1;
-    let token = format!("token-{}", state.issued);
+    let token = format!("token-{}", state.seen.token_requests);
     let lifetime = state.lifetime;
-    state.valid = Some((token.clone(), Instant::now() + lifetime));
+    state.valid.insert(token.clone(), Instant::now() + lifetime);
     let seconds = lifetime.as_secs();
     let body =
         format!(r#"{{"token_type":"Bearer","access_token":"{token}","expires_in":{seconds}}}"#);
