@@ -60,7 +60,7 @@
 //! that it cannot be cloned, and such requests are sent once. A [`ReplayLayer`] above makes any
 //! other body replayable while it streams: see [`body`].
 //!
-#![doc = include_str!("order_of_layers.md")]
+#![doc = include_str!("order.md")]
 //!
 //! # Features
 //!

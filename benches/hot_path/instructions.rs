@@ -1,34 +1,52 @@
-//! Counting instructions with valgrind.
+//! Instructions per request, counted by valgrind in runs of this program under it.
 
-use std::{env, process::Command};
+use std::{
+    env,
+    process::{Child, Command, Stdio},
+};
 
-const VARIANT: &str = "HOT_PATH_VARIANT";
-const REQUESTS: &str = "HOT_PATH_REQUESTS";
+const FEW: u64 = 1000;
+const MANY: u64 = 6000;
+/// Before row and number of requests on the command line of such a run.
+const ORDER: &str = "--count";
 
-/// What this process is to run, if it was started to be counted.
-pub(crate) fn child() -> Option<(String, usize)> {
-    let requests = env::var(REQUESTS).ok()?.parse().ok()?;
-    Some((env::var(VARIANT).ok()?, requests))
+/// The row to run and how many requests of it, if this is such a run.
+pub(crate) fn order() -> Option<(usize, u64)> {
+    let mut arguments = env::args().skip_while(|argument| argument != ORDER).skip(1);
+    let row = arguments.next()?.parse().ok()?;
+    let requests = arguments.next()?.parse().ok()?;
+    Some((row, requests))
 }
 
-/// Instructions per request: two runs of different lengths, so that start and end fall out.
-pub(crate) fn per_request(variant: &str, requests: usize) -> Result<f64, String> {
-    let few = total(variant, 100)?;
-    let many = total(variant, 100 + requests)?;
-    Ok((many - few) / requests as f64)
+/// The instructions per request of each row, or why they cannot be counted.
+pub(crate) fn per_request(rows: usize) -> Result<Vec<f64>, String> {
+    (0..rows)
+        .map(|row| {
+            // Two at a time: counts do not depend on how busy the machine is.
+            let (few, many) = (start(row, FEW)?, start(row, MANY)?);
+            let (few, many) = (collected(few)?, collected(many)?);
+            Ok((many - few) / (MANY - FEW) as f64)
+        })
+        .collect()
 }
 
-fn total(variant: &str, requests: usize) -> Result<f64, String> {
-    let this = env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("valgrind")
+fn start(row: usize, requests: u64) -> Result<Child, String> {
+    let program = env::current_exe().map_err(|error| error.to_string())?;
+    Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(this)
-        .env(VARIANT, variant)
-        .env(REQUESTS, requests.to_string())
-        .output()
-        .map_err(|error| format!("valgrind: {error}"))?;
-    let report = String::from_utf8_lossy(&output.stderr);
-    let collected = report.split("Collected :").nth(1);
-    let number = collected.and_then(|text| text.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| "valgrind told no number".to_owned())
+        .arg(program)
+        .args([ORDER, &row.to_string(), &requests.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("valgrind does not start: {error}"))
+}
+
+/// What callgrind says at its end: `==123== Collected : 456`.
+fn collected(run: Child) -> Result<f64, String> {
+    let output = run.wait_with_output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.lines()
+        .find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
+        .ok_or_else(|| format!("valgrind counts nothing: {text}"))
 }

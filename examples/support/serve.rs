@@ -5,8 +5,11 @@ use std::{convert::Infallible, future::Future, net::SocketAddr};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use tokio::net::TcpListener;
 
 /// Answers requests, whose bodies are read as text, until the program ends.
@@ -30,7 +33,11 @@ where
                     Ok::<_, Infallible>(response.map(|body| Full::new(Bytes::from(body))))
                 }
             });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(async move {
+                let server = auto::Builder::new(TokioExecutor::new());
+                // A client that goes away is no concern of this server.
+                let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            });
         }
     });
     Ok(address)

@@ -56,7 +56,8 @@ impl<C> Snapshot<C> {
     #[inline]
     pub(crate) fn is_undoubted(&self) -> bool {
         let look_at = self.look_at.load(Ordering::Relaxed);
-        look_at == u64::MAX || self.nanos(Instant::now()) < look_at
+        // Adding to a moment takes half the instructions of taking the difference of two.
+        look_at == u64::MAX || Instant::now() < self.arrived.0 + Duration::from_nanos(look_at)
     }
 
     /// Plans the next look, at the given moment or before.
@@ -98,7 +99,6 @@ impl<C> Snapshot<C> {
         self.arrived.1.checked_add(lifetime)
     }
 
-    #[inline]
     fn nanos(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.arrived.0);
         since

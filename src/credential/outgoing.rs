@@ -65,22 +65,17 @@ impl<'a> Outgoing<'a> {
     pub fn insert_header(&mut self, name: &HeaderName, mut value: HeaderValue) -> bool {
         value.set_sensitive(true);
         let headers = self.head.headers_mut();
-        // To insert, and to put back what was there, is half the work of looking first; but it
-        // would lose all values but one of a header that has several.
-        let has_several = headers.len() != headers.keys_len();
-        let is_taken = if has_several && self.keep_existing && headers.contains_key(name) {
-            true
-        } else {
-            match headers.insert(name, value) {
-                Some(existing) if self.keep_existing => {
-                    headers.insert(name, existing);
-                    true
-                }
-                _ => false,
-            }
-        };
-        self.taken |= is_taken;
-        !is_taken
+        if !self.keep_existing {
+            headers.insert(name, value);
+            return true;
+        }
+        // One look for the place instead of two, as it is nearly always free.
+        let taken = headers.append(name.clone(), value);
+        if taken {
+            remove_last(headers, name);
+            self.taken = true;
+        }
+        !taken
     }
 
     /// Adds a parameter that carries the credential to the query, exactly once; name and value are
@@ -134,6 +129,20 @@ impl fmt::Debug for Outgoing<'_> {
         f.debug_struct("Outgoing")
             .field("method", self.method())
             .finish_non_exhaustive()
+    }
+}
+
+/// Removes the last value of a header that has several.
+#[cold]
+fn remove_last(headers: &mut HeaderMap, name: &HeaderName) {
+    let mut values: Vec<_> = headers.get_all(name).iter().cloned().collect();
+    values.pop();
+    let mut values = values.into_iter();
+    if let Some(first) = values.next() {
+        headers.insert(name, first);
+    }
+    for value in values {
+        headers.append(name, value);
     }
 }
 

@@ -119,12 +119,14 @@ where
             let step = match state.as_mut().project() {
                 StateProjection::Sending { future, sent } => {
                     let response = ready!(future.poll(cx)).map_err(Into::into)?;
-                    let Some(asked) = sent.take() else {
-                        return Poll::Pending;
+                    let verdict = match sent {
+                        Some(sent) => sent.judge(&response),
+                        None => return Poll::Pending,
                     };
-                    match asked.judge(&response) {
-                        Verdict::Accepted => return Poll::Ready(Ok(response)),
-                        verdict => asked.follow(verdict, response),
+                    // Taken out only if needed: it is large.
+                    match sent.take_if(|_| verdict != Verdict::Accepted) {
+                        Some(sent) => sent.follow(verdict, response),
+                        None => return Poll::Ready(Ok(response)),
                     }
                 }
                 StateProjection::Cold { cold } => ready!(cold.as_mut().poll(cx))?,

@@ -33,7 +33,7 @@ fn slow() -> Api {
     Api::new(|_| (SECOND, status(200)))
 }
 
-/// Sends so many requests at once.
+/// Sends so many requests at once, each through a service that stays as long as its call.
 async fn send_all<S>(service: &S, count: usize) -> Vec<Result<Answer, BoxError>>
 where
     S: Service<Request<Full<Bytes>>, Response = Answer, Error = BoxError> + Clone + Send + 'static,
@@ -41,9 +41,18 @@ where
 {
     let mut calls = JoinSet::new();
     for _ in 0..count {
-        calls.spawn(service.clone().oneshot(get()));
+        let mut service = service.clone();
+        calls.spawn(async move { call(&mut service).await.await });
     }
     calls.join_all().await
+}
+
+/// Calls a service that stays: what it holds beside the future is not given back by dropping it.
+async fn call<S>(service: &mut S) -> S::Future
+where
+    S: Service<Request<Full<Bytes>>, Error = BoxError>,
+{
+    service.ready().await.unwrap().call(get())
 }
 
 /// A provider whose token requests go through this service.
@@ -69,11 +78,11 @@ where
 /// P25.
 #[tokio::test(start_paused = true)]
 async fn concurrency_limit_inside_is_free_while_a_call_waits_for_a_token() {
-    let service = ServiceBuilder::new()
+    let mut service = ServiceBuilder::new()
         .layer(only_api(numbered(60 * SECOND).0))
         .concurrency_limit(1)
         .service(slow());
-    let waiting = tokio::spawn(service.clone().oneshot(get()));
+    let waiting = tokio::spawn(call(&mut service).await);
     sleep(SECOND).await;
     let open = timeout(2 * SECOND, send(&service, open())).await;
     assert_eq!(open.expect("a free place").unwrap().status(), 200);
@@ -107,7 +116,8 @@ async fn concurrency_limit_inside_can_be_shared_with_the_token_requests() {
         .layer(only_api(asking(tokens)))
         .layer(limit)
         .service(slow());
-    for response in send_all(&service, 4).await {
+    let all = timeout(20 * SECOND, send_all(&service, 4)).await;
+    for response in all.expect("no deadlock") {
         assert_eq!(response.unwrap().status(), 200);
     }
 }
@@ -218,12 +228,12 @@ async fn buffer_inside_gets_its_slot_back_while_a_call_waits_for_a_token() {
     let service = ServiceBuilder::new()
         .layer(only_api(numbered(60 * SECOND).0))
         .service(buffer.clone());
+    let mut services = vec![service; 8];
     let mut waiting = JoinSet::new();
-    for _ in 0..8 {
-        // Each holds the slot between these two.
-        let mut service = service.clone();
-        let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut service);
-        waiting.spawn(ready.await.unwrap().call(get()));
+    for service in &mut services {
+        // It holds the slot until it is called.
+        let called = timeout(SECOND, call(service)).await;
+        waiting.spawn(called.expect("a free slot"));
     }
     let other = timeout(2 * SECOND, buffer.oneshot(get())).await;
     assert_eq!(other.expect("a free slot").unwrap().status(), 200);

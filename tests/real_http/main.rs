@@ -101,7 +101,11 @@ async fn client_credentials_are_sent_as_the_platform_describes_it() {
 async fn a_thousand_callers_cause_one_token_request_cold_and_one_after_a_revocation() {
     let tokens = Arc::new(Tokens::default());
     let server = tokens.server().await;
-    let service = layer(&server).layer(http());
+    // Over one connection: a thousand sockets are more than many systems allow.
+    let http: Http = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let service = layer(&server).layer(http);
     for asked in [1, 2] {
         for status in storm(&service, &server.url(), 1000).await {
             assert_eq!(status.unwrap(), 200);
@@ -153,40 +157,6 @@ async fn rejections_are_read_away_so_that_connections_are_used_again() {
     assert_eq!(connections_with(true).await, 2);
     let undrained = connections_with(false).await;
     assert!(undrained > 20, "{undrained} connections");
-}
-
-/// P33: over HTTP/2 a body that is read to its end costs no stream reset.
-#[tokio::test]
-async fn http2_rejections_are_read_to_their_end_so_that_no_stream_is_reset() {
-    const SIZE: usize = 64 * 1024;
-    let unfinished_with = async |drained: bool| {
-        let tokens = Arc::new(Tokens::default());
-        tokens.rejection_size.store(SIZE, SeqCst);
-        let server = tokens.server().await;
-        let http: Http = Client::builder(TokioExecutor::new())
-            .http2_only(true)
-            // So small that the server cannot get rid of a body that nobody reads.
-            .http2_initial_stream_window_size(8 * 1024)
-            .build_http();
-        let mut layer = layer(&server);
-        if !drained {
-            layer = layer.max_drain(0, Duration::ZERO);
-        }
-        let handle = layer.handle();
-        let service = layer.layer(http);
-        for _ in 0..20 {
-            handle.seed(Issued::new(Bearer::new("stale").unwrap()));
-            let status = call(service.clone(), server.url()).await.unwrap();
-            assert_eq!(status, 200);
-        }
-        20 - tokens.finished_rejections.load(SeqCst)
-    };
-    assert_eq!(unfinished_with(true).await, 0);
-    assert_eq!(
-        unfinished_with(false).await,
-        20,
-        "without it each one is reset"
-    );
 }
 
 /// P55.

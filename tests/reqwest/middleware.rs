@@ -37,12 +37,13 @@ fn only<P: Provider>(server: &Server, provider: P) -> AuthLayer<P> {
 
 /// P1, P14: on a cold cache, and after a revocation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_callers_cost_one_token_request_and_see_no_401() {
+async fn many_callers_cost_one_token_request_and_see_no_401() {
     let world = World::new().await;
     let client = client(world.layer().middleware());
     for token_requests in [1, 2] {
         let mut callers = JoinSet::new();
-        for _ in 0..1000 {
+        // Each has a connection of its own, and many systems allow no thousand of them.
+        for _ in 0..150 {
             let call = client.get(world.api.url("/things")).send();
             callers.spawn(within(call));
         }

@@ -1,0 +1,129 @@
+//! Requests per second on one core and on two.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use http::Request;
+use tower::Service;
+
+use crate::{
+    request::{Answer, Body, Parts, Server, exchange},
+    rows,
+    time::now,
+};
+
+const BATCH: u64 = 20;
+/// How long services are looked at at once.
+const WINDOW: Duration = Duration::from_millis(2);
+/// How many windows follow each other, before it is the next service's turn. The system needs some
+/// of them to give each task a core.
+const WINDOWS: usize = 50;
+
+/// The requests per second of a service in its best window, because whatever else the machine does
+/// takes some away and nothing adds any.
+pub(crate) struct Scaling {
+    pub(crate) name: &'static str,
+    pub(crate) one: f64,
+    pub(crate) two: f64,
+}
+
+/// The bare service first.
+pub(crate) fn measure(quick: bool) -> Vec<Scaling> {
+    let rounds = if quick { 2 } else { 25 };
+    let (insert, auth) = (rows::insert(), rows::auth());
+    let mut best = [[0.0_f64; 2]; 3];
+    for _ in 0..rounds {
+        for cores in [1, 2] {
+            let found = [
+                throughput(&Server, cores),
+                throughput(&insert, cores),
+                throughput(&auth, cores),
+            ];
+            for (best, found) in best.iter_mut().zip(found) {
+                best[cores - 1] = best[cores - 1].max(found);
+            }
+        }
+    }
+    ["bare", "insert", "auth"]
+        .into_iter()
+        .zip(best)
+        .map(|(name, [one, two])| Scaling { name, one, two })
+        .collect()
+}
+
+impl Scaling {
+    pub(crate) fn quotient(&self) -> f64 {
+        self.two / self.one
+    }
+}
+
+/// The requests per second of so many tasks, each with a clone of its own, in the best of some
+/// windows.
+fn throughput<S>(service: &S, tasks: usize) -> f64
+where
+    S: Service<Request<Body>, Response = Answer> + Clone + Send,
+{
+    let tasks: Vec<_> = (0..tasks).map(|_| Counted::default()).collect();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for task in &tasks {
+            let (mut service, stop) = (service.clone(), &stop);
+            scope.spawn(move || {
+                // Made here, so that it comes from memory of this thread.
+                let parts = Parts::new();
+                while !stop.load(Ordering::Relaxed) {
+                    (0..BATCH).for_each(|_| exchange(&mut service, &parts));
+                    task.0.fetch_add(BATCH, Ordering::Relaxed);
+                }
+            });
+        }
+        let samples: Vec<_> = (0..=WINDOWS)
+            .map(|_| Sample::after(WINDOW, &tasks))
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        samples
+            .windows(2)
+            .map(|pair| pair[0].rate_until(&pair[1]))
+            .fold(0.0, f64::max)
+    })
+}
+
+/// The requests of one task, on cache lines of their own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Counted(AtomicU64);
+
+struct Sample {
+    before: Instant,
+    requests: u64,
+    after: Instant,
+}
+
+impl Sample {
+    fn after(time: Duration, tasks: &[Counted]) -> Self {
+        let from = now();
+        // It may return early.
+        while let Some(left) = time.checked_sub(from.elapsed()) {
+            thread::park_timeout(left);
+        }
+        let before = now();
+        let requests = tasks
+            .iter()
+            .map(|task| task.0.load(Ordering::Relaxed))
+            .sum();
+        let after = now();
+        Self {
+            before,
+            requests,
+            after,
+        }
+    }
+
+    /// Rather too low than too high, should this thread be interrupted while it takes samples.
+    fn rate_until(&self, later: &Self) -> f64 {
+        (later.requests - self.requests) as f64 / (later.after - self.before).as_secs_f64()
+    }
+}
