@@ -15,6 +15,7 @@ mod settings;
 mod shared;
 mod snapshot;
 mod status;
+mod steps;
 #[cfg(test)]
 mod tests;
 

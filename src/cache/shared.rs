@@ -18,7 +18,7 @@ use super::{
     backoff::Failures,
     budget::Budget,
     flight::{Flight, Landed, Wait, forget_timed_out},
-    freshness::{Expiry, Phase},
+    freshness::Phase,
     settings::Settings,
     snapshot::Snapshot,
     status::Status,
@@ -27,44 +27,45 @@ use crate::{
     challenge::Challenge,
     credential::Credential,
     error::{Error, Kind},
-    provider::{ErasedProvider, ForgetContext, Issued, Lifetime, Reason},
+    provider::{ErasedProvider, ForgetContext, Issued, Reason},
 };
 
 /// One credential, shared by all services, clones and threads that use it.
 ///
 /// Readers compare `version` and load `current`, without a lock. Everything else happens under
-/// the lock of `state`, which is never held across an `.await` or a call to the provider.
+/// the lock of `state`, which is never held across an `.await` or a call to the provider. The steps
+/// that are done under it are in `steps`.
 pub(crate) struct Cache<C> {
     /// Changes whenever `current` does.
-    version: AtomicU64,
-    current: ArcSwapOption<Snapshot<C>>,
+    pub(super) version: AtomicU64,
+    pub(super) current: ArcSwapOption<Snapshot<C>>,
     /// The latest generation that something accepted.
-    accepted: AtomicU64,
-    provider: Arc<dyn ErasedProvider<C>>,
+    pub(super) accepted: AtomicU64,
+    pub(super) provider: Arc<dyn ErasedProvider<C>>,
     /// Replaced by tests of a machine that was suspended.
     pub(super) wall_clock: fn() -> SystemTime,
     state: Mutex<State<C>>,
 }
 
-struct State<C> {
-    settings: Settings,
+pub(super) struct State<C> {
+    pub(super) settings: Settings,
     /// The number of the last credential.
-    generation: u64,
+    pub(super) generation: u64,
     /// Whether the provider was asked for what it has at hand.
-    asked_for_initial: bool,
-    flight: Option<Arc<Flight<C>>>,
-    failures: Failures,
-    budget: Budget,
+    pub(super) asked_for_initial: bool,
+    pub(super) flight: Option<Arc<Flight<C>>>,
+    pub(super) failures: Failures,
+    pub(super) budget: Budget,
     /// Why the current credential must not be used any more.
-    condemned: Option<Reason>,
-    logged_out: bool,
+    pub(super) condemned: Option<Reason>,
+    pub(super) logged_out: bool,
     /// Whether the current credential came from outside, so that the provider cannot bring it.
-    seeded: bool,
+    pub(super) seeded: bool,
     /// Ended by a log-out and by new credentials from outside: what a refresh brings that was
     /// started before is not used.
-    session: u64,
+    pub(super) session: u64,
     /// What must wait until the lock is released.
-    deferred: Vec<Box<dyn FnOnce() + Send>>,
+    pub(super) deferred: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 /// What a caller who needs a credential gets.
@@ -341,212 +342,14 @@ impl<C: Credential> Cache<C> {
         self.locked(|state| self.fail(state, Error::new(Kind::Timeout)))
     }
 
-    fn acquire_slowly(self: &Arc<Self>, state: &mut State<C>) -> Acquired<C> {
-        if state.logged_out {
-            return Acquired::Failed(Error::new(Kind::LoggedOut));
-        }
-        if !state.asked_for_initial {
-            state.asked_for_initial = true;
-            if let Some(issued) = self.provider.initial() {
-                self.publish(state, issued, Instant::now(), None);
-            }
-        }
-        let now = self.now();
-        let Some(current) = self.current.load_full() else {
-            return self.need(state, Reason::First, None, now.0);
-        };
-        if let Some(reason) = state.condemned {
-            return self.need(state, reason, None, now.0);
-        }
-        match current.phase(now) {
-            Phase::Fresh(until) => {
-                current.look_again(until, now.0);
-                Acquired::Ready(current)
-            }
-            Phase::Early(until) => {
-                if self.flight(state).is_none() && state.failures.standing(now.0).is_none() {
-                    // Without a runtime it goes on as if early refresh were off.
-                    let _ = self.take_off(state, Reason::Early, Vec::new());
-                }
-                let next = state.failures.retry_at().filter(|at| *at > now.0);
-                current.look_again(Some(next.map_or(until, |at| at.min(until))), now.0);
-                Acquired::Ready(current)
-            }
-            Phase::Closing(_) => {
-                if self.flight(state).is_none() && state.failures.standing(now.0).is_some() {
-                    return Acquired::Ready(current);
-                }
-                self.need(state, Reason::Expired, Some(current), now.0)
-            }
-            Phase::Expired => self.need(state, Reason::Expired, None, now.0),
-        }
-    }
-
-    /// The refresh that the rejection of the current credential leads to.
-    fn refresh_rejected(
-        self: &Arc<Self>,
-        state: &mut State<C>,
-        current: &Snapshot<C>,
-        challenges: Vec<Challenge>,
-    ) -> Result<Arc<Flight<C>>, Refused> {
-        if current.permanent {
-            return Err(Refused::Permanent);
-        }
-        let now = Instant::now();
-        if let Some(flight) = self.flight(state) {
-            state.budget.rejected(now);
-            return Ok(flight);
-        }
-        if let Some(error) = state.failures.standing(now) {
-            state.budget.rejected(now);
-            return Err(Refused::Failed(error));
-        }
-        if state.condemned.is_none() {
-            self.spend_on(state, current, now)
-                .map_err(Refused::Budget)?;
-        }
-        self.take_off(state, Reason::Rejected, challenges)
-            .map_err(Refused::Failed)
-    }
-
-    /// A caller who must wait: joins the flight, or starts it if an attempt is due.
-    fn need(
-        self: &Arc<Self>,
-        state: &mut State<C>,
-        reason: Reason,
-        fallback: Option<Arc<Snapshot<C>>>,
-        now: Instant,
-    ) -> Acquired<C> {
-        let flight = match self.flight(state) {
-            Some(flight) => flight,
-            None => match state.failures.standing(now) {
-                Some(error) => return Acquired::Failed(error),
-                None => match self.take_off(state, reason, Vec::new()) {
-                    Ok(flight) => flight,
-                    Err(error) => return Acquired::Failed(error),
-                },
-            },
-        };
-        self.wait(flight, fallback)
-    }
-
-    fn wait(
-        self: &Arc<Self>,
-        flight: Arc<Flight<C>>,
-        fallback: Option<Arc<Snapshot<C>>>,
-    ) -> Acquired<C> {
-        if Flight::is_awaited_by_itself(self) {
-            return Acquired::Failed(Error::new(Kind::OwnTokenRequest));
-        }
-        Acquired::Wait(Wait {
-            cache: Arc::clone(self),
-            flight,
-            fallback,
-        })
-    }
-
-    /// The flight in progress.
-    fn flight(&self, state: &mut State<C>) -> Option<Arc<Flight<C>>> {
-        if let Some(lost) = state.flight.take_if(|flight| flight.is_lost()) {
-            state.deferred.push(Box::new(move || lost.abort()));
-        }
-        state.flight.clone()
-    }
-
-    fn take_off(
-        self: &Arc<Self>,
-        state: &mut State<C>,
-        reason: Reason,
-        challenges: Vec<Challenge>,
-    ) -> Result<Arc<Flight<C>>, Error> {
-        let previous = self
-            .current
-            .load()
-            .as_ref()
-            .map(|last| last.credential.clone());
-        let time = state.settings.refresh_timeout;
-        let (flight, start) =
-            Flight::prepare(self, (reason, state.session), previous, challenges, time)?;
-        state.flight = Some(Arc::clone(&flight));
-        state.deferred.push(Box::new(start));
-        Ok(flight)
-    }
-
-    /// Spends from the budget of rejections.
-    fn spend_on(
-        &self,
-        state: &mut State<C>,
-        current: &Snapshot<C>,
-        now: Instant,
-    ) -> Result<(), Instant> {
-        let accepted = self.accepted.load(Ordering::Relaxed) >= current.generation;
-        state.budget.spend(accepted, now)
-    }
-
-    fn publish(
-        &self,
-        state: &mut State<C>,
-        issued: Issued<C>,
-        requested_at: Instant,
-        reason: Option<Reason>,
-    ) -> Arc<Snapshot<C>> {
-        let arrived = self.now();
-        let lifetime = issued.lifetime();
-        let mut expiry = Expiry::new(
-            lifetime,
-            state.settings.default_lifetime,
-            state.settings.early_refresh,
-            requested_at,
-            arrived,
-            fastrand::f64(),
-        );
-        let credential = issued.into_credential();
-        let last = self.current.load_full();
-        let generation = match last.filter(|last| last.credential.is_same(&credential)) {
-            Some(last) => {
-                if reason == Some(Reason::Early) {
-                    expiry = expiry.map(Expiry::without_early);
-                }
-                last.generation
-            }
-            None => {
-                state.generation += 1;
-                state.budget.published(arrived.0);
-                state.generation
-            }
-        };
-        state.condemned = None;
-        state.seeded = false;
-        state.failures.clear();
-        let version = self.version.load(Ordering::Relaxed) + 1;
-        let permanent = lifetime == Lifetime::Permanent;
-        let snapshot = Arc::new(Snapshot::new(
-            (version, generation),
-            credential,
-            permanent,
-            expiry,
-            arrived,
-        ));
-        self.current.store(Some(Arc::clone(&snapshot)));
-        self.version.store(version, Ordering::Release);
-        snapshot
-    }
-
-    fn fail(&self, state: &mut State<C>, error: Error) -> Error {
-        let State {
-            settings, failures, ..
-        } = state;
-        failures.record(error, &settings.backoff, self.now())
-    }
-
-    fn is_current(&self, generation: u64) -> bool {
+    pub(super) fn is_current(&self, generation: u64) -> bool {
         self.current
             .load()
             .as_ref()
             .is_some_and(|current| current.generation == generation)
     }
 
-    fn now(&self) -> (Instant, SystemTime) {
+    pub(super) fn now(&self) -> (Instant, SystemTime) {
         (Instant::now(), (self.wall_clock)())
     }
 
