@@ -1,21 +1,23 @@
-//! A generated gRPC client over a tonic channel, unary and client-streaming:
-//! `cargo run --example tonic_client`.
+//! A generated gRPC client over a tonic channel, unary and client-streaming, and a server that
+//! revokes its token in between: `cargo run --example tonic_client`.
 
-#[path = "../tests/tonic/echo.rs"]
+#[path = "../tests/support/echo.rs"]
 mod echo;
 
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use futures::stream;
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{
     Request, Response, Status, Streaming,
     body::Body,
+    codegen::tokio_stream::Empty,
     transport::{Channel, Server, server::TcpIncoming},
 };
 use tower::ServiceBuilder;
@@ -24,114 +26,125 @@ use tower_auth::{
     body::MapBodyLayer, credential::Bearer, grpc, provider_fn,
 };
 
-use echo::{Echo, EchoClient, EchoServer, Words};
+use crate::echo::{
+    Words,
+    echo_client::EchoClient,
+    echo_server::{self, EchoServer},
+};
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let valid = Valid::default();
+    let tokens = Tokens::default();
     let mut server = JoinSet::new();
-    let address = serve(&mut server, valid.clone()).await?;
+    let address = serve(tokens.clone(), &mut server).await?;
     let url = format!("http://{address}");
 
-    let provider = provider_fn({
-        let valid = valid.clone();
-        move |context| {
-            println!("  (a token is asked for: {})", context.reason());
-            let token = Bearer::new(valid.next()).map_err(ProviderError::permanent);
-            async move { Ok(Issued::new(token?)) }
-        }
+    let issuer = tokens.clone();
+    let provider = provider_fn(move |context| {
+        let token = issuer.issue();
+        println!(
+            "client: got {token} (asked for because: {})",
+            context.reason()
+        );
+        let token = Bearer::new(token).map_err(ProviderError::permanent);
+        async move { Ok(Issued::new(token?)) }
     });
-    let channel = Channel::from_shared(url.clone())?.connect_lazy();
-    let service = ServiceBuilder::new()
-        // The messages are a stream, which is kept for a retry while it is sent,
-        .layer(ReplayLayer::new())
-        // gRPC says in its own way that a token was rejected,
-        .layer(
-            AuthLayer::new(provider, Origins::relative_as(url)?)
-                .rejected_if(grpc::is_unauthenticated),
-        )
-        // and a channel takes only tonic's own body.
+    let auth = AuthLayer::new(provider, Origins::relative_as(&url)?)
+        // gRPC says in its own way that a token is rejected.
+        .rejected_if(grpc::is_unauthenticated);
+    let stack = ServiceBuilder::new()
+        // The messages are a stream: what was sent of it is kept for a retry, up to a cap.
+        .layer(ReplayLayer::new().cap(1024 * 1024))
+        .layer(auth)
+        // A channel takes no other body than tonic's own.
         .layer(MapBodyLayer::new(|body: ReplayBody<Body>| Body::new(body)))
-        .service(channel);
-    let mut client = EchoClient::new(service);
+        .service(Channel::from_shared(url)?.connect_lazy());
+    let mut client = EchoClient::new(stack);
 
-    let reply = client.say(words("hello")).await?;
-    println!("unary: {}", reply.into_inner().text);
+    let reply = client.say(Words::from("hello")).await?;
+    println!("client: unary call answered: {}", reply.into_inner().text);
 
-    valid.revoke();
-    println!("  (the server revokes the token)");
-    let stream = futures::stream::iter(["one ", "two ", "three"].map(words));
+    tokens.revoke();
+    let reply = client.say(Words::from("hello again")).await?;
+    println!("client: unary call answered: {}", reply.into_inner().text);
+
+    tokens.revoke();
+    let stream = stream::iter(["one ", "two ", "three"].map(Words::from));
     let reply = client.gather(stream).await?;
-    println!("client-streaming: {}", reply.into_inner().text);
+    println!("client: stream answered: {}", reply.into_inner().text);
     Ok(())
 }
 
-fn words(text: &str) -> Words {
-    Words {
-        text: text.to_owned(),
-    }
-}
-
-/// The token that the server accepts.
+/// The server's tokens: the last one is valid until it is revoked.
 #[derive(Clone, Default)]
-struct Valid {
-    token: Arc<Mutex<String>>,
+struct Tokens {
     issued: Arc<AtomicUsize>,
+    revoked: Arc<AtomicUsize>,
 }
 
-impl Valid {
-    fn next(&self) -> String {
-        let number = self.issued.fetch_add(1, Ordering::Relaxed) + 1;
-        let token = format!("token-{number}");
-        self.set(&token);
-        token
+impl Tokens {
+    fn issue(&self) -> String {
+        let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        format!("token-{number}")
     }
 
     fn revoke(&self) {
-        self.set("none");
+        let number = self.issued.load(Ordering::SeqCst);
+        self.revoked.store(number, Ordering::SeqCst);
+        println!("server: token-{number} is revoked");
     }
 
-    fn set(&self, token: &str) {
-        token.clone_into(&mut self.token.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        match request.metadata().get("authorization") {
-            Some(sent) if *sent == format!("Bearer {token}") => Ok(()),
-            _ => Err(Status::unauthenticated("who are you?")),
+    fn check(&self, request: &Request<()>) -> Result<(), Status> {
+        let sent = request.metadata().get("authorization");
+        let sent = sent.and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer token-"));
+        let number = sent.and_then(|number| number.parse().ok());
+        if number.is_some_and(|number: usize| number > self.revoked.load(Ordering::SeqCst)) {
+            return Ok(());
         }
+        println!("server: UNAUTHENTICATED");
+        Err(Status::unauthenticated("not a valid token"))
     }
 }
 
-impl Echo for Valid {
+async fn serve(tokens: Tokens, tasks: &mut JoinSet<()>) -> Result<SocketAddr, BoxError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let service = EchoServer::with_interceptor(Echo, move |request| {
+        tokens.check(&request)?;
+        Ok(request)
+    });
+    tasks.spawn(async move {
+        let router = Server::builder().add_service(service);
+        let incoming = TcpIncoming::from(listener);
+        if let Err(error) = router.serve_with_incoming(incoming).await {
+            eprintln!("server: {error}");
+        }
+    });
+    Ok(address)
+}
+
+struct Echo;
+
+#[tonic::async_trait]
+impl echo_server::Echo for Echo {
     async fn say(&self, request: Request<Words>) -> Result<Response<Words>, Status> {
-        self.check(&request)?;
         Ok(Response::new(request.into_inner()))
     }
 
     async fn gather(&self, request: Request<Streaming<Words>>) -> Result<Response<Words>, Status> {
-        self.check(&request)?;
-        let mut all = String::new();
         let mut stream = request.into_inner();
+        let mut text = String::new();
         while let Some(words) = stream.message().await? {
-            all.push_str(&words.text);
+            text.push_str(&words.text);
         }
-        Ok(Response::new(Words { text: all }))
+        Ok(Response::new(Words { text }))
     }
-}
 
-async fn serve(tasks: &mut JoinSet<()>, valid: Valid) -> Result<SocketAddr, BoxError> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    tasks.spawn(async move {
-        let router = Server::builder().add_service(EchoServer::new(valid));
-        if let Err(error) = router
-            .serve_with_incoming(TcpIncoming::from(listener))
-            .await
-        {
-            eprintln!("the server failed: {error}");
-        }
-    });
-    Ok(address)
+    type TellStream = Empty<Result<Words, Status>>;
+
+    async fn tell(&self, _: Request<Words>) -> Result<Response<Self::TellStream>, Status> {
+        Err(Status::unimplemented(
+            "this example does not stream its answers",
+        ))
+    }
 }

@@ -1,117 +1,83 @@
-//! A tonic channel with a generated client, and a real tonic server.
+//! A generated client over a tonic channel, and a real tonic server.
 
+#[path = "../support/echo.rs"]
 mod echo;
+mod server;
 
 use std::{
+    error::Error as _,
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
-use tokio::{net::TcpListener, task::JoinSet, time::sleep};
-use tonic::{
-    Code, Request, Response, Status, Streaming,
-    body::Body,
-    transport::{Channel, Server, server::TcpIncoming},
+use futures::{StreamExt, channel::mpsc, join, stream};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
 };
-use tower::ServiceBuilder;
+use tonic::{Code, body::Body, transport::Channel};
+use tower::{Layer, ServiceBuilder};
 use tower_auth::{
-    Auth, AuthLayer, Issued, Origins, Provider, ReplayBody, ReplayLayer,
+    Auth, AuthLayer, Error, Issued, Origins, Provider, ReplayBody, ReplayLayer,
     body::{MapBody, MapBodyLayer, Replay},
     credential::Bearer,
     grpc, provider_fn,
 };
 
-use echo::{Echo, EchoClient, EchoServer, Words};
+use crate::{
+    echo::{Words, echo_client::EchoClient},
+    server::Echo,
+};
 
-/// Answers those who carry the valid token.
-#[derive(Clone, Default)]
-struct Answers {
-    valid: Arc<Mutex<String>>,
-    rejected: Arc<AtomicUsize>,
-}
-
-impl Answers {
-    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let expected = format!("Bearer {}", self.valid.lock().unwrap());
-        match request.metadata().get("authorization") {
-            Some(sent) if *sent == expected => Ok(()),
-            _ => {
-                self.rejected.fetch_add(1, SeqCst);
-                Err(Status::unauthenticated("who are you?"))
-            }
-        }
-    }
-}
-
-impl Echo for Answers {
-    async fn say(&self, request: Request<Words>) -> Result<Response<Words>, Status> {
-        self.check(&request)?;
-        Ok(Response::new(request.into_inner()))
-    }
-
-    async fn gather(&self, request: Request<Streaming<Words>>) -> Result<Response<Words>, Status> {
-        self.check(&request)?;
-        let mut all = String::new();
-        let mut stream = request.into_inner();
-        while let Some(words) = stream.message().await? {
-            all.push_str(&words.text);
-        }
-        Ok(Response::new(Words { text: all }))
-    }
-}
-
+/// A server that accepts `t1` at first, and what a client for it is made of.
 struct Setup {
-    answers: Answers,
+    server: Echo,
     address: SocketAddr,
-    asked: Arc<AtomicUsize>,
-    _server: JoinSet<()>,
+    token_requests: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
 }
+
+/// The whole stack has a name, so that it fits into a struct.
+type Stack<P> = Replay<Auth<MapBody<Channel, ToBody>, P>>;
+type ToBody = fn(ReplayBody<Body>) -> Body;
 
 impl Setup {
     async fn start() -> Self {
-        let answers = Answers::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let service = EchoServer::new(answers.clone());
-        let mut server = JoinSet::new();
-        server.spawn(async move {
-            let incoming = TcpIncoming::from(listener);
-            let router = Server::builder().add_service(service);
-            router.serve_with_incoming(incoming).await.unwrap();
-        });
-        let setup = Self {
-            answers,
+        let server = Echo::default();
+        server.accept("t1");
+        let mut tasks = JoinSet::new();
+        let address = server.start(&mut tasks).await;
+        Self {
+            server,
             address,
-            asked: Arc::default(),
-            _server: server,
-        };
-        setup.accept("t1");
-        setup
-    }
-
-    fn accept(&self, token: &str) {
-        token.clone_into(&mut self.answers.valid.lock().unwrap());
+            token_requests: Arc::default(),
+            _tasks: tasks,
+        }
     }
 
     fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    fn channel(&self) -> Channel {
-        Channel::from_shared(self.url()).unwrap().connect_lazy()
+    fn bound(&self) -> Origins {
+        Origins::relative_as(self.url()).unwrap()
+    }
+
+    fn token_requests(&self) -> usize {
+        self.token_requests.load(SeqCst)
     }
 
     /// Issues `t1`, `t2` and so on.
     fn layer(&self, origins: Origins) -> AuthLayer<impl Provider<Credential = Bearer> + use<>> {
-        let asked = Arc::clone(&self.asked);
+        let token_requests = Arc::clone(&self.token_requests);
         let provider = provider_fn(move |_| {
-            let number = asked.fetch_add(1, SeqCst) + 1;
+            let number = token_requests.fetch_add(1, SeqCst) + 1;
             async move {
+                // Others come meanwhile.
                 sleep(Duration::from_millis(20)).await;
                 Ok(Issued::new(Bearer::new(format!("t{number}")).unwrap()))
             }
@@ -119,137 +85,189 @@ impl Setup {
         AuthLayer::new(provider, origins).rejected_if(grpc::is_unauthenticated)
     }
 
-    fn service(
-        &self,
-        cap: usize,
-        origins: Origins,
-    ) -> Replay<Auth<MapBody<Channel, ToBody>, impl Provider<Credential = Bearer> + use<>>> {
-        let to_body: ToBody = Body::new;
+    fn stack<P: Provider>(&self, layer: &AuthLayer<P>, cap: usize) -> Stack<P> {
+        let channel = Channel::from_shared(self.url()).unwrap().connect_lazy();
         ServiceBuilder::new()
             .layer(ReplayLayer::new().cap(cap))
-            .layer(self.layer(origins))
-            .layer(MapBodyLayer::new(to_body))
-            .service(self.channel())
+            .layer_fn(|inner| layer.layer(inner))
+            .layer(MapBodyLayer::new(Body::new as ToBody))
+            .service(channel)
     }
 
-    fn bound(&self) -> Origins {
-        Origins::relative_as(self.url()).unwrap()
-    }
-}
-
-type ToBody = fn(ReplayBody<Body>) -> Body;
-
-fn words(text: &str) -> Words {
-    Words {
-        text: text.to_owned(),
+    fn client(&self) -> EchoClient<Stack<impl Provider<Credential = Bearer> + use<>>> {
+        EchoClient::new(self.stack(&self.layer(self.bound()), 1024))
     }
 }
 
 #[tokio::test]
-async fn a_unary_call_carries_the_token_and_is_repeated_after_a_revocation() {
+async fn unary_and_streaming_calls_carry_the_token() {
     let setup = Setup::start().await;
-    let mut client = EchoClient::new(setup.service(1024, setup.bound()));
-    assert_eq!(
-        client.say(words("hello")).await.unwrap().into_inner().text,
-        "hello"
-    );
-    setup.accept("t2");
-    assert_eq!(
-        client.say(words("again")).await.unwrap().into_inner().text,
-        "again"
-    );
-    assert_eq!(
-        (
-            setup.asked.load(SeqCst),
-            setup.answers.rejected.load(SeqCst)
-        ),
-        (2, 1)
-    );
+    let mut client = setup.client();
+    let reply = client.say(Words::from("hello")).await.unwrap();
+    assert_eq!(reply.into_inner().text, "hello");
+    let stream = stream::iter(["a", "b", "c"].map(Words::from));
+    let reply = client.gather(stream).await.unwrap();
+    assert_eq!(reply.into_inner().text, "abc");
+    assert_eq!((setup.token_requests(), setup.server.rejections()), (1, 0));
+}
+
+/// P20.
+#[tokio::test]
+async fn a_unary_call_is_sent_again_after_a_revocation() {
+    let setup = Setup::start().await;
+    let mut client = setup.client();
+    client.say(Words::from("hello")).await.unwrap();
+    setup.server.accept("t2");
+    let reply = client.say(Words::from("again")).await.unwrap();
+    assert_eq!(reply.into_inner().text, "again");
+    assert_eq!((setup.token_requests(), setup.server.rejections()), (2, 1));
 }
 
 #[tokio::test]
-async fn a_stream_within_the_cap_is_replayed_whole_after_a_revocation() {
+async fn a_stream_is_replayed_whole_if_the_token_was_revoked_before() {
     let setup = Setup::start().await;
-    let mut client = EchoClient::new(setup.service(1024, setup.bound()));
-    let stream = || stream::iter(["a", "b", "c"].map(words));
-    assert_eq!(
-        client.gather(stream()).await.unwrap().into_inner().text,
-        "abc"
-    );
-    setup.accept("t2");
-    assert_eq!(
-        client.gather(stream()).await.unwrap().into_inner().text,
-        "abc"
-    );
-    assert_eq!(setup.asked.load(SeqCst), 2);
+    let mut client = setup.client();
+    client.say(Words::from("hello")).await.unwrap();
+    setup.server.accept("t2");
+    let stream = stream::iter(["a", "b", "c"].map(Words::from));
+    let reply = client.gather(stream).await.unwrap();
+    assert_eq!(reply.into_inner().text, "abc");
+    assert_eq!((setup.token_requests(), setup.server.rejections()), (2, 1));
 }
 
-/// The messages come while the server has answered already.
 #[tokio::test]
-async fn a_slow_stream_is_taken_over_by_the_retry() {
+async fn a_stream_is_replayed_whole_if_the_token_is_revoked_on_the_way() {
     let setup = Setup::start().await;
-    let mut client = EchoClient::new(setup.service(1024, setup.bound()));
-    client.say(words("warm")).await.unwrap();
-    setup.accept("t2");
-    let slow = stream::iter(["a", "b", "c"].map(words)).then(|words| async move {
-        sleep(Duration::from_millis(50)).await;
-        words
+    let mut client = setup.client();
+    client.say(Words::from("hello")).await.unwrap();
+    let server = setup.server.clone();
+    let last = stream::once(async move {
+        server.accept("t2");
+        "c"
     });
-    assert_eq!(client.gather(slow).await.unwrap().into_inner().text, "abc");
+    let stream = stream::iter(["a", "b"]).chain(last).map(Words::from);
+    let reply = client.gather(stream).await.unwrap();
+    assert_eq!(reply.into_inner().text, "abc");
+    assert_eq!((setup.token_requests(), setup.server.rejections()), (2, 1));
+}
+
+/// P29.
+#[tokio::test]
+async fn a_stream_that_is_rejected_before_it_ends_is_taken_over_by_the_retry() {
+    let setup = Setup::start().await;
+    let mut client = setup.client();
+    client.say(Words::from("hello")).await.unwrap();
+    setup.server.accept("t2");
+    let (feed, stream) = mpsc::unbounded();
+    let feeding = async {
+        feed.unbounded_send(Words::from("a")).unwrap();
+        setup.server.rejected().await;
+        for text in ["b", "c"] {
+            feed.unbounded_send(Words::from(text)).unwrap();
+        }
+        drop(feed);
+    };
+    let call = timeout(Duration::from_secs(20), client.gather(stream));
+    let (reply, ()) = join!(call, feeding);
+    let reply = reply.expect("left hanging").unwrap();
+    assert_eq!(reply.into_inner().text, "abc");
+    assert_eq!((setup.token_requests(), setup.server.rejections()), (2, 1));
 }
 
 #[tokio::test]
 async fn a_stream_beyond_the_cap_gets_the_servers_own_answer_and_the_next_call_works() {
     let setup = Setup::start().await;
-    let mut client = EchoClient::new(setup.service(16, setup.bound()));
-    client.say(words("warm")).await.unwrap();
-    setup.accept("t2");
-    let long = || stream::iter(vec![words("twelve chars"); 10]);
-    let status = client.gather(long()).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
-    let mut outcome = client.gather(long()).await;
-    while outcome
-        .as_ref()
-        .is_err_and(|status| status.code() == Code::Unauthenticated)
-    {
-        sleep(Duration::from_millis(10)).await;
-        outcome = client.gather(long()).await;
-    }
-    assert_eq!(outcome.unwrap().into_inner().text.len(), 120);
-    assert_eq!(setup.asked.load(SeqCst), 2);
+    let mut client = EchoClient::new(setup.stack(&setup.layer(setup.bound()), 16));
+    client.say(Words::from("hello")).await.unwrap();
+    let server = setup.server.clone();
+    // By then more was read than is kept, so no rejection comes early enough for a retry.
+    let last = stream::once(async move {
+        server.accept("t2");
+        "end"
+    });
+    let long = stream::iter(["more than sixteen bytes"]).chain(last);
+    let status = client.gather(long.map(Words::from)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(status.message(), "not a valid token");
+
+    client.say(Words::from("next")).await.unwrap();
+    let long = stream::iter(["more than sixteen bytes"]).map(Words::from);
+    client.gather(long).await.unwrap();
+    assert_eq!(setup.token_requests(), 2);
 }
 
 /// P14.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_calls_after_a_revocation_cause_one_refresh() {
     let setup = Setup::start().await;
-    let client = EchoClient::new(setup.service(1024, setup.bound()));
-    client.clone().say(words("warm")).await.unwrap();
-    setup.accept("t2");
+    let client = setup.client();
+    client.clone().say(Words::from("hello")).await.unwrap();
+    setup.server.accept("t2");
     let mut calls = JoinSet::new();
     for _ in 0..100 {
         let mut client = client.clone();
-        calls.spawn(async move { client.say(words("x")).await.map(drop) });
+        calls.spawn(async move { client.say(Words::from("again")).await });
     }
-    for outcome in calls.join_all().await {
-        outcome.unwrap();
+    for reply in calls.join_all().await {
+        assert_eq!(reply.unwrap().into_inner().text, "again");
     }
-    assert_eq!(setup.asked.load(SeqCst), 2);
+    assert_eq!(setup.token_requests(), 2);
+}
+
+#[tokio::test]
+async fn a_rejection_in_trailers_after_messages_is_passed_through_and_can_be_reported() {
+    let setup = Setup::start().await;
+    let layer = setup.layer(setup.bound());
+    let mut client = EchoClient::new(setup.stack(&layer, 1024));
+    let handle = layer.handle();
+
+    let current = handle.credential().await.unwrap();
+    let reply = client.tell(Words::from("one two")).await.unwrap();
+    let mut stream = reply.into_inner();
+    for expected in ["one", "two"] {
+        assert_eq!(stream.message().await.unwrap().unwrap().text, expected);
+    }
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!((setup.token_requests(), setup.server.told()), (1, 1));
+
+    handle.reject(&current);
+    setup.server.accept("t2");
+    client.say(Words::from("next")).await.unwrap();
+    assert_eq!(setup.token_requests(), 2);
 }
 
 /// P57.
 #[tokio::test]
-async fn a_client_without_an_origin_needs_the_policy_to_name_it() {
+async fn a_call_that_names_no_host_fails_with_an_error_that_names_the_fix() {
     let setup = Setup::start().await;
-    let absolute = Origins::only(setup.url()).unwrap();
-    let mut client = EchoClient::new(setup.service(1024, absolute.clone()));
-    let status = client.say(words("hello")).await.unwrap_err();
-    assert!(
-        status.message().contains("Origins::relative_as"),
-        "{status}"
-    );
+    let origins = Origins::only(setup.url()).unwrap();
+    let mut client = EchoClient::new(setup.stack(&setup.layer(origins), 1024));
+    let status = client.say(Words::from("hello")).await.unwrap_err();
+    let message = status.message();
+    assert!(message.contains("Origins::relative_as"), "{message}");
+    let error = status.source().and_then(|source| source.downcast_ref());
+    assert!(error.is_some_and(|error: &Error| !error.is_provider()));
+    assert_eq!((setup.token_requests(), setup.server.rejections()), (0, 0));
+}
 
-    let uri = setup.url().parse().unwrap();
-    let mut client = EchoClient::with_origin(setup.service(1024, absolute), uri);
-    client.say(words("hello")).await.unwrap();
+/// P57.
+#[tokio::test]
+async fn a_call_that_names_its_origin_needs_no_other_policy() {
+    let setup = Setup::start().await;
+    let origins = Origins::only(setup.url()).unwrap();
+    let stack = setup.stack(&setup.layer(origins), 1024);
+    let mut client = EchoClient::with_origin(stack, setup.url().parse().unwrap());
+    client.say(Words::from("hello")).await.unwrap();
+    assert_eq!((setup.token_requests(), setup.server.rejections()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_call_that_names_another_origin_goes_without_a_token() {
+    let setup = Setup::start().await;
+    let stack = setup.stack(&setup.layer(setup.bound()), 1024);
+    let mut client = EchoClient::with_origin(stack, "https://example.com".parse().unwrap());
+    let status = client.say(Words::from("hello")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!((setup.token_requests(), setup.server.rejections()), (0, 1));
 }
