@@ -5,7 +5,8 @@
 //!
 //! The messages of a client are a stream, so a [`ReplayLayer`](crate::ReplayLayer) makes them
 //! replayable; and a tonic `Channel` takes only tonic's own body, so a
-//! [`MapBodyLayer`](crate::body::MapBodyLayer) turns them into that:
+//! [`MapBodyLayer`](crate::body::MapBodyLayer) turns them into that. A whole program is the example
+//! `tonic_client`.
 //!
 //! ```
 //! use tonic::{body::Body, transport::Channel};
@@ -27,15 +28,52 @@
 //! # let _ = service; Ok(()) }
 //! ```
 //!
-//! A generated client that is made by `new` sends requests without a host, for a channel is bound
-//! to one: [`Origins::relative_as`](crate::Origins::relative_as) says which. One that is made by
-//! `with_origin` names the host, and needs nothing special.
+//! # The origin
 //!
-//! # What is not seen
+//! A channel sends every request to its own endpoint, and a generated client made by `new` names no
+//! host in its requests. [`Origins::relative_as`](crate::Origins::relative_as) says which one is
+//! meant: give it the channel's endpoint. Without it, calls fail with an [`Error`](crate::Error)
+//! that says so.
 //!
-//! A server that rejects a call answers with headers alone ("trailers-only"), which is what
-//! [`is_unauthenticated`] looks at. A status that comes in trailers after messages reaches the
-//! caller as it is: the call had begun by then, and is not sent again.
+//! A client made by `with_origin` does name a host, so [`Origins::only`](crate::Origins::only) does
+//! too; but the channel goes to its endpoint all the same, which the layer cannot see. If the two
+//! differ, the credential goes to another host than was checked.
+//!
+//! # What is sent again, and what is not
+//!
+//! Unary and client-streaming calls are alike: the messages are kept while they are sent, and once
+//! there are more of them than the [cap](crate::ReplayLayer::cap), a rejection goes to the caller.
+//! gRPC does not promise, as HTTP 401 does, that a rejected call was not applied; servers that
+//! check credentials before anything else, by an interceptor for example, keep that promise.
+//!
+//! Such a server answers with headers alone ("trailers-only"), and they are what
+//! [`is_unauthenticated`] looks at. A status in trailers that follow the headers of an answer comes
+//! too late: the call has begun to answer, and the caller gets what there is. To have the
+//! credential replaced nevertheless, report it:
+//!
+//! ```
+//! # use tower_auth::{Handle, credential::Bearer};
+//! # async fn call() -> Result<(), tonic::Status> { Ok(()) }
+//! # async fn example(handle: Handle<Bearer>) -> Result<(), tower_auth::Error> {
+//! let current = handle.credential().await?;
+//! // `call` reads a stream of answers to its end.
+//! if let Err(status) = call().await
+//!     && status.code() == tonic::Code::Unauthenticated
+//! {
+//!     handle.reject(&current);
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # Errors
+//!
+//! The errors of this layer come as a `tonic::Status` with the code UNKNOWN; its `source()` can be
+//! downcast to an [`Error`](crate::Error). Why a rejected call was not sent again
+//! ([`NotRetried`](crate::NotRetried)) is not in the `Status` that the client makes of the answer:
+//! look at the responses in a layer above this one.
+//!
+//! The timeouts of a channel, and that of a call (`grpc-timeout`), start with each sending. To bound
+//! the wait for a credential too, put a `Timeout` on top of the stack.
 
 use http::{HeaderMap, StatusCode};
 

@@ -244,6 +244,7 @@ async fn a_call_that_names_no_host_fails_with_an_error_that_names_the_fix() {
     let origins = Origins::only(setup.url()).unwrap();
     let mut client = EchoClient::new(setup.stack(&setup.layer(origins), 1024));
     let status = client.say(Words::from("hello")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unknown);
     let message = status.message();
     assert!(message.contains("Origins::relative_as"), "{message}");
     let error = status.source().and_then(|source| source.downcast_ref());
@@ -270,4 +271,15 @@ async fn a_call_that_names_another_origin_goes_without_a_token() {
     let status = client.say(Words::from("hello")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!((setup.token_requests(), setup.server.rejections()), (0, 1));
+}
+
+/// Where a channel goes is not for the layer to see: the documentation warns.
+#[tokio::test]
+async fn a_channel_goes_to_its_endpoint_whatever_origin_a_call_names() {
+    let setup = Setup::start().await;
+    let origins = Origins::only("https://example.com").unwrap();
+    let stack = setup.stack(&setup.layer(origins), 1024);
+    let mut client = EchoClient::with_origin(stack, "https://example.com".parse().unwrap());
+    client.say(Words::from("hello")).await.unwrap();
+    assert_eq!((setup.token_requests(), setup.server.rejections()), (1, 0));
 }
