@@ -67,7 +67,8 @@
 //! | feature | default | what it brings |
 //! |---|---|---|
 //! | `hyper` | yes | `hyper::body::Incoming` as a request body |
-//! | `oauth2` | yes | OAuth 2.0: client credentials, refresh tokens, password logins |
+//! | `oauth2` | yes | OAuth 2.0: client credentials, refresh tokens, log-ins in a browser or with a password, discovery |
+//! | `loopback` | no | log-ins in the browser of the person at this machine: `oauth2::Loopback` |
 //! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `client` |
 //! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `client::AuthMiddleware` |
 //! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |

@@ -15,8 +15,8 @@ use crate::{credential::Bearer, secret::Secret};
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// How many characters of the server's texts are shown.
-const MOST_OF_NAMES: usize = 60;
-const MOST_OF_TEXTS: usize = 200;
+pub(super) const MOST_OF_NAMES: usize = 60;
+pub(super) const MOST_OF_TEXTS: usize = 200;
 
 /// A token, and what is known of it.
 #[derive(Debug)]
@@ -36,17 +36,26 @@ impl TokenAnswer {
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
-        mut shown: ServerText,
+        shown: ServerText,
     ) -> Result<Self, Problem> {
         let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else {
             // The parser's own message can quote the body.
             return Err(unreadable(status, no_json(headers, body, &shown)));
         };
+        Self::from_fields(&fields, !status.is_success(), shown)
+    }
+
+    /// Reads the fields of an answer, wherever they stood.
+    pub(super) fn from_fields(
+        fields: &Map<String, Value>,
+        is_error: bool,
+        mut shown: ServerText,
+    ) -> Result<Self, Problem> {
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         for name in ["access_token", "refresh_token", "id_token"] {
             shown.hide(text(name).unwrap_or_default());
         }
-        if !status.is_success() || has_error(&fields) {
+        if is_error || has_error(fields) {
             let clean = |name, most| text(name).and_then(|text| shown.clean(text, most));
             return Err(Problem::Refused(Refusal {
                 code: clean("error", MOST_OF_NAMES),

@@ -10,16 +10,19 @@ use tower_service::Service;
 
 use super::{
     client_auth::{ClientAuth, ClientAuthMode},
+    discovery::ServerMetadata,
     endpoint::{TokenEndpoint, parse_endpoint},
     error::Endpoint,
     form::Form,
     http::HttpService,
+    login::{AuthorizationRequest, AuthorizationSettings, ExpectedIssuer},
     password::Password,
     session::Parts,
 };
 use crate::{
     credential::parse_name,
     error::{BoxError, ConfigError},
+    provider::Provider,
     secret::Secret,
     store::{SharedStore, StoreKey, TokenSet, TokenStore, share},
 };
@@ -39,7 +42,8 @@ pub struct Builder<P> {
     params: Vec<(String, Secret)>,
     revoke_url: Option<String>,
     header: Option<Result<HeaderName, ConfigError>>,
-    http: Option<HttpService>,
+    http: Option<Arc<HttpService>>,
+    pub(super) authorization: AuthorizationSettings,
     store: Option<(SharedStore, StoreKey)>,
     pub(super) seed: Option<TokenSet>,
     pub(super) password: Option<Password>,
@@ -49,6 +53,9 @@ pub struct Builder<P> {
 /// The providers that speak to a standard token endpoint (RFC 6749 3.2), where clients have ids
 /// and tokens have scopes.
 pub trait StandardGrant {}
+
+/// The log-ins that send a person's browser to an authorization endpoint (RFC 6749 3.1).
+pub trait BrowserGrant: StandardGrant {}
 
 /// What a provider is made of.
 pub(super) struct Settings {
@@ -73,10 +80,47 @@ impl<P> Builder<P> {
             revoke_url: None,
             header: None,
             http: None,
+            authorization: AuthorizationSettings::default(),
             store: None,
             seed: None,
             password: None,
             provider: PhantomData,
+        }
+    }
+
+    /// A builder for what follows a log-in: the same server and client, for refreshes.
+    pub(super) fn session<Q>(&self) -> Builder<Q> {
+        Builder {
+            plain_http: self.plain_http,
+            client_id: self.client_id.clone(),
+            client_secret: self.client_secret.clone(),
+            auth: self.auth,
+            resources: self.resources.clone(),
+            params: self.params.clone(),
+            revoke_url: self.revoke_url.clone(),
+            header: self.header.clone(),
+            http: self.http.clone(),
+            ..Builder::new(self.url.clone())
+        }
+    }
+
+    /// A builder with what a server says of itself.
+    pub(super) fn described_by(metadata: &ServerMetadata, http: &Arc<HttpService>) -> Self {
+        let auth = if metadata.wants_secret_in_body() {
+            ClientAuthMode::Body
+        } else {
+            ClientAuthMode::default()
+        };
+        Self {
+            auth,
+            revoke_url: metadata.revocation_endpoint().map(str::to_owned),
+            http: Some(Arc::clone(http)),
+            authorization: AuthorizationSettings {
+                url: metadata.authorization_endpoint().unwrap_or_default().into(),
+                params: Vec::new(),
+                issuer: Some(ExpectedIssuer::described_by(metadata)),
+            },
+            ..Self::new(metadata.token_endpoint().unwrap_or_default())
         }
     }
 
@@ -96,21 +140,7 @@ impl<P> Builder<P> {
         R: Body + Send + 'static,
         R::Error: Into<BoxError>,
     {
-        self.http = Some(HttpService::new(service));
-        self
-    }
-
-    /// Where tokens outlive the process and are shared with other processes, and under which key.
-    /// Default: they are the provider's alone, and end with it.
-    ///
-    /// Whoever uses the same key shares the tokens, so it must cover all they depend on: see
-    /// [`StoreKey`]. What a failing store means says the [store's module](crate::store).
-    ///
-    /// A process that is killed while it refreshes leaves a lock behind, which ends 8 s after the
-    /// layer's [`refresh_timeout`](crate::AuthLayer::refresh_timeout) would have. Until then others
-    /// wait, and fail if they have no valid token.
-    pub fn store(mut self, store: impl TokenStore, key: StoreKey) -> Self {
-        self.store = Some((share(store), key));
+        self.http = Some(Arc::new(HttpService::new(service)));
         self
     }
 
@@ -129,7 +159,7 @@ impl<P> Builder<P> {
         if base.query().is_some() {
             return Err(ConfigError::new("base_url", "has a query"));
         }
-        let http = Arc::new(required("http", self.http.take())?);
+        let http = required("http", self.http.take())?;
         let auth = Arc::new(ClientAuth::None);
         let [one, two] = urls.map(|(kind, path)| {
             let url = format!("{}{path}", self.url.trim_end_matches('/'));
@@ -140,13 +170,29 @@ impl<P> Builder<P> {
         Ok(([one?, two?], self.parts(None)?))
     }
 
-    fn parts(self, revocation: Option<TokenEndpoint>) -> Result<Parts, ConfigError> {
+    pub(super) fn parts(self, revocation: Option<TokenEndpoint>) -> Result<Parts, ConfigError> {
         Ok(Parts {
             header: self.header.transpose()?,
             store: self.store,
             seed: self.seed,
             revocation,
         })
+    }
+}
+
+impl<P: Provider> Builder<P> {
+    /// Where tokens outlive the process and are shared with other processes, and under which key.
+    /// Default: they are the provider's alone, and end with it.
+    ///
+    /// Whoever uses the same key shares the tokens, so it must cover all they depend on: see
+    /// [`StoreKey`]. What a failing store means says the [store's module](crate::store).
+    ///
+    /// A process that is killed while it refreshes leaves a lock behind, which ends 8 s after the
+    /// layer's [`refresh_timeout`](crate::AuthLayer::refresh_timeout) would have. Until then others
+    /// wait, and fail if they have no valid token.
+    pub fn store(mut self, store: impl TokenStore, key: StoreKey) -> Self {
+        self.store = Some((share(store), key));
+        self
     }
 }
 
@@ -218,6 +264,40 @@ impl<P: StandardGrant> Builder<P> {
         self
     }
 
+    /// What the authorization endpoint is asked for.
+    pub(super) fn authorization(
+        &self,
+        response_type: &'static str,
+        own_params: &[&str],
+    ) -> Result<AuthorizationRequest, ConfigError> {
+        let endpoint = &self.authorization.url;
+        parse_endpoint("authorization_url", endpoint, self.plain_http)?;
+        let client_id = required("client_id", self.client_id.as_deref())?;
+        for resource in &self.resources {
+            check_resource(resource)?;
+        }
+        let params = &self.authorization.params;
+        let names = params.iter().map(|(name, _)| name.as_str());
+        check_names("authorization_param", names, own_params)?;
+        Ok(AuthorizationRequest {
+            endpoint: endpoint.clone(),
+            client_id: client_id.to_owned(),
+            response_type,
+            scope: join(&self.scopes),
+            resources: self.resources.clone(),
+            params: params.clone(),
+            issuer: self.authorization.issuer.clone(),
+            plain_http: self.plain_http,
+        })
+    }
+
+    pub(super) fn refuse_client_secret(&self, why: &'static str) -> Result<(), ConfigError> {
+        match self.client_secret {
+            Some(_) => Err(ConfigError::new("client_secret", why)),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn require_client_secret(&self) -> Result<(), ConfigError> {
         required("client_id", self.client_id.as_ref())?;
         required("client_secret", self.client_secret.as_ref()).map(drop)
@@ -233,14 +313,15 @@ impl<P: StandardGrant> Builder<P> {
                 ClientAuth::new(self.auth, id, secret.as_ref())?
             }
         });
-        let http = Arc::new(required("http", self.http.take())?);
+        let http = required("http", self.http.take())?;
         let kind = Endpoint::Token {
             secret: auth.has_secret(),
         };
         for resource in &self.resources {
             check_resource(resource)?;
         }
-        check_names(&self.params, own_params)?;
+        let names = self.params.iter().map(|(name, _)| name.as_str());
+        check_names("param", names, own_params)?;
         let revocation = match &self.revoke_url {
             None => None,
             Some(url) => {
@@ -256,6 +337,30 @@ impl<P: StandardGrant> Builder<P> {
             params: std::mem::take(&mut self.params),
             parts: self.parts(revocation)?,
         })
+    }
+}
+
+impl<P: BrowserGrant> Builder<P> {
+    /// Adds a parameter to the address that the browser is sent to, such as the `prompt` or
+    /// `access_type` that some servers know. It is no place for secrets: the person sees it.
+    /// Default: none.
+    pub fn authorization_param(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Self {
+        let param = (name.into(), value.into());
+        self.authorization.params.push(param);
+        self
+    }
+
+    /// Refuses answers that don't say that they come from this issuer (`iss`, RFC 9207), compared
+    /// character by character. A client that knows more than one authorization server needs this,
+    /// or a redirect URI for each (RFC 9700 4.4). Default: what [`ServerMetadata`] says; without
+    /// it, no check.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.authorization.issuer = Some(ExpectedIssuer::always(issuer.into()));
+        self
     }
 }
 
@@ -278,7 +383,7 @@ impl Settings {
 
     /// What is asked for, which a server may leave unsaid in its answer.
     pub(super) fn scope(&self) -> Option<String> {
-        (!self.scopes.is_empty()).then(|| self.scopes.join(" "))
+        join(&self.scopes)
     }
 }
 
@@ -313,8 +418,16 @@ fn check_resource(uri: &str) -> Result<(), ConfigError> {
     ))
 }
 
-/// No parameter goes out twice (RFC 6749 3.2), apart from `resource`.
-fn check_names(params: &[(String, Secret)], own: &[&str]) -> Result<(), ConfigError> {
+fn join(scopes: &[String]) -> Option<String> {
+    (!scopes.is_empty()).then(|| scopes.join(" "))
+}
+
+/// No parameter goes out twice (RFC 6749 3.1 and 3.2), apart from `resource`.
+fn check_names<'a>(
+    field: &'static str,
+    names: impl Iterator<Item = &'a str>,
+    own: &[&'a str],
+) -> Result<(), ConfigError> {
     let mut taken = vec![
         "grant_type",
         "client_id",
@@ -323,13 +436,13 @@ fn check_names(params: &[(String, Secret)], own: &[&str]) -> Result<(), ConfigEr
         "resource",
     ];
     taken.extend(own);
-    for (name, _) in params {
+    for name in names {
         if name.is_empty() {
-            return Err(ConfigError::new("param", "has no name"));
+            return Err(ConfigError::new(field, "has no name"));
         }
-        if taken.contains(&name.as_str()) {
+        if taken.contains(&name) {
             return Err(ConfigError::new(
-                "param",
+                field,
                 format!(
                     "`{}` is set already, or has a setting of its own",
                     name.escape_debug()

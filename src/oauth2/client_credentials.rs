@@ -80,7 +80,10 @@ impl Builder<ClientCredentials> {
 
 impl ClientGrant {
     async fn ask(&self, context: &RefreshContext<Bearer>) -> Result<TokenAnswer, TokenError> {
-        let mut answer = self.endpoint.exchange(&self.form, context).await?;
+        let mut answer = self
+            .endpoint
+            .exchange(&self.form, |marks| context.mark(marks))
+            .await?;
         answer.refresh_token = None;
         answer.scope = answer.scope.or_else(|| self.scope.clone());
         Ok(answer)

@@ -51,12 +51,12 @@ impl TokenEndpoint {
     }
 
     /// Sends the form and reads the answer: for grants that lose nothing when they are cut off.
-    pub(super) async fn exchange<C>(
+    pub(super) async fn exchange(
         &self,
         form: &Form,
-        context: &RefreshContext<C>,
+        mark: impl FnOnce(&mut Extensions),
     ) -> Result<TokenAnswer, TokenError> {
-        let (head, body) = self.send(form, |marks| context.mark(marks)).await?;
+        let (head, body) = self.send(form, mark).await?;
         let body = self.read(&head, body).await?;
         self.parse(&head, &body, form)
     }
@@ -169,7 +169,7 @@ pub(super) fn parse_endpoint(
 ) -> Result<Uri, ConfigError> {
     let refuse = |problem: &'static str| Err(ConfigError::new(field, problem));
     if text.contains('#') {
-        return refuse("has a fragment, which a token endpoint must not have");
+        return refuse("has a fragment, which an endpoint must not have");
     }
     let Ok(uri) = text.parse::<Uri>() else {
         return refuse("is not a URL");
@@ -194,7 +194,7 @@ pub(super) fn parse_endpoint(
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     match address.parse::<std::net::IpAddr>() {
         Ok(address) => address.is_loopback(),

@@ -48,6 +48,8 @@ pub(super) enum Endpoint {
         secret: bool,
     },
     Revocation,
+    /// Which gives tokens in the implicit flow.
+    Authorization,
     /// Those of [`PasswordLogin`](super::PasswordLogin).
     Password,
     Refresh,
@@ -142,7 +144,7 @@ impl TokenError {
         let status = self.status.unwrap_or_default();
         let secret = match self.endpoint {
             Endpoint::Token { secret } => secret,
-            Endpoint::Revocation => return None,
+            Endpoint::Revocation | Endpoint::Authorization => return None,
             Endpoint::Password | Endpoint::Refresh => {
                 return matches!(
                     status,
@@ -216,6 +218,10 @@ impl fmt::Display for TokenError {
                 "answered {status}, a redirect, which is not followed because of the secrets in \
                  the request: use the URL that it leads to"
             ),
+            // What a browser brings has no status.
+            Problem::Unusable(what) if self.status.is_none() => {
+                write!(f, "gave no token that can be used: {what}")
+            }
             Problem::Unusable(what) => write!(f, "answered {status}, but {what}"),
             Problem::Refused(refusal) => {
                 if self.is_transient() {
@@ -250,6 +256,7 @@ impl fmt::Display for Endpoint {
         f.write_str(match self {
             Self::Token { .. } => "token",
             Self::Revocation => "revocation",
+            Self::Authorization => "authorization",
             Self::Password => "password",
             Self::Refresh => "refresh",
         })

@@ -38,6 +38,7 @@ enum Why {
     PasswordRefused,
     LoggedOut,
     NoTokens,
+    TokenOver,
 }
 
 impl LoginRequired {
@@ -71,6 +72,13 @@ impl LoginRequired {
     pub(super) fn no_tokens() -> Self {
         Self {
             why: Why::NoTokens,
+            answer: None,
+        }
+    }
+
+    pub(super) fn token_over() -> Self {
+        Self {
+            why: Why::TokenOver,
             answer: None,
         }
     }
@@ -138,6 +146,10 @@ impl fmt::Display for LoginRequired {
                  set_credentials(..) gives others",
             )?,
             Why::LoggedOut => f.write_str("logged out by another process")?,
+            Why::TokenOver => f.write_str(
+                "there is no access token that could be used, and none can be had without the \
+                 person: log in, and give the token with seed(..)",
+            )?,
             Why::NoTokens => f.write_str("there is no refresh token: give one with seed(..)")?,
         }
         match &self.answer {

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | a machine that acts for itself | [`ClientCredentials`] |
 //! | the refresh token of a user who has logged in | [`RefreshToken`] |
+//! | a person with a browser | [`AuthorizationCode`], and [`RefreshToken`] for what follows |
+//! | a person with a browser, and a server that knows only the implicit flow | [`Implicit`] (discouraged), and [`AccessToken`] |
 //! | a user's password, for a server with `/auth/password` and `/auth/refresh` | [`PasswordLogin`] |
 //! | a user's password, for a server that offers nothing better | [`PasswordGrant`] (discouraged) |
 //! | a token that never changes | [`Bearer`](crate::credential::Bearer) |
@@ -38,6 +40,10 @@
 //! # let _ = api; Ok(()) }
 //! ```
 //!
+//! # Servers that describe themselves
+//! Most providers can be made from nothing but the issuer's address, with a `discover` beside their
+//! `builder`: see [`ServerMetadata`].
+//!
 //! # When a server refuses the client
 //! By default the client's id and secret are percent-encoded and sent in HTTP Basic (RFC 6749
 //! 2.3.1). Servers differ: try [`raw_basic()`](Builder::raw_basic) if one of the
@@ -45,15 +51,20 @@
 //! [`secret_in_body()`](Builder::secret_in_body). [`TokenError`] says what the
 //! server answered.
 
+mod access_token;
 mod answer;
 mod builder;
 mod client_auth;
 mod client_credentials;
+mod discovery;
 mod endpoint;
 mod error;
 mod form;
 mod http;
+mod login;
 mod login_required;
+#[cfg(feature = "loopback")]
+mod loopback;
 mod password;
 mod password_grant;
 mod password_login;
@@ -64,10 +75,15 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "loopback")]
+pub use self::loopback::Loopback;
 pub use self::{
-    builder::{Builder, StandardGrant},
+    access_token::AccessToken,
+    builder::{BrowserGrant, Builder, StandardGrant},
     client_credentials::ClientCredentials,
+    discovery::{DiscoveryError, ServerMetadata},
     error::TokenError,
+    login::{AuthorizationCode, Implicit, LoginAttempt, LoginError, LoginFlow},
     login_required::LoginRequired,
     password_grant::PasswordGrant,
     password_login::PasswordLogin,

@@ -19,12 +19,8 @@ use std::{
 use http::HeaderName;
 use tokio::{sync::Mutex, time::Instant};
 
-use self::{
-    adopt::Turn,
-    lock::Lock,
-    saving::Trouble,
-    spend::{Entry, tokens},
-};
+pub(super) use self::spend::tokens;
+use self::{adopt::Turn, lock::Lock, saving::Trouble, spend::Entry};
 use super::{
     answer::TokenAnswer, endpoint::TokenEndpoint, error::TokenError, login_required::LoginRequired,
 };
@@ -122,7 +118,7 @@ struct Fresh {
 
 /// When the server was asked.
 #[derive(Clone, Copy)]
-struct Asked {
+pub(super) struct Asked {
     at: Instant,
     by_clock: SystemTime,
 }
@@ -225,7 +221,7 @@ impl<G: Grant> Session<G> {
 }
 
 impl Asked {
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         Self {
             at: Instant::now(),
             by_clock: SystemTime::now(),

@@ -155,7 +155,11 @@ fn is_same(seed: Option<&TokenSet>, tokens: &TokenSet) -> bool {
 }
 
 /// The tokens of an answer, and of those that it replaces what it leaves unsaid (RFC 6749 6).
-pub(super) fn tokens(answer: TokenAnswer, replaced: Option<&TokenSet>, asked: Asked) -> TokenSet {
+pub(in super::super) fn tokens(
+    answer: TokenAnswer,
+    replaced: Option<&TokenSet>,
+    asked: Asked,
+) -> TokenSet {
     let mut tokens = TokenSet::new(answer.token.expose());
     let refresh_token = match &answer.refresh_token {
         Some(token) => Some(token.expose()),
