@@ -5,9 +5,14 @@
 //! [`TokenStore`], and refresh under its lock: one asks the server, the others read what it saved.
 //! Access tokens are worth sharing too where a server revokes the previous one.
 //!
-//! [`FileStore`] is for the processes of one machine, [`MemoryStore`] shares tokens between the
-//! providers of one process, and for all else a [`TokenStore`] is quickly written. A provider
-//! without a store needs none of this.
+//! | for | store |
+//! |---|---|
+//! | the processes of many machines | `RedisStore` (feature `redis`) |
+//! | the processes of one machine | [`FileStore`] |
+//! | the providers of one process, tests | [`MemoryStore`] |
+//! | all else | a [`TokenStore`] of your own; the example `postgres_store` is one |
+//!
+//! A provider without a store needs none of this.
 //!
 //! # What a refresh does with a store
 //! 1. [`load`](TokenStore::load). Tokens of a newer revision than the process knows are adopted;
@@ -39,8 +44,12 @@ pub(crate) mod conformance;
 mod error;
 #[cfg(feature = "oauth2")]
 mod file;
+#[cfg(feature = "oauth2")]
+mod json;
 mod key;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod tokens;
 mod types;
 
@@ -50,6 +59,8 @@ use std::{future::Future, time::Duration};
 pub(crate) use self::boxed::{SharedStore, share};
 #[cfg(feature = "oauth2")]
 pub use self::file::FileStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{Durability, RedisStore, RedisStoreBuilder};
 pub use self::{
     error::StoreError,
     key::StoreKey,
