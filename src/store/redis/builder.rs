@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Durability, RedisStore, Shared, link::Link, millis, scripts::Scripts, url};
+use super::{Durability, RedisStore, Shared, lasting, link::Link, scripts::Scripts, url};
 use crate::store::{StoreError, StoreKey, TokenStore};
 
 /// Shorter ones could end an entry while its lock is held.
@@ -68,7 +68,7 @@ impl RedisStoreBuilder {
                 name: name.clone(),
                 scripts: Scripts::new(),
                 prefix: self.prefix,
-                time_to_live: self.time_to_live.map_or(0, millis),
+                time_to_live: self.time_to_live.map_or(0, lasting),
                 durability,
             }),
         };

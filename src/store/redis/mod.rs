@@ -22,6 +22,9 @@ use super::{
     json::{self, millis},
 };
 
+/// What the scripts take for a number has 18 digits.
+const MOST_REVISIONS: u64 = 1_000_000_000_000_000_000;
+
 /// A store in a Redis server (or Valkey), for the processes of many machines.
 ///
 /// Each entry is one hash, each operation one script: one atomic step. Locks run out by the
@@ -150,6 +153,9 @@ impl TokenStore for RedisStore {
     }
 
     async fn save(&self, key: &StoreKey, save: Save<'_>) -> Result<Written, StoreError> {
+        if save.revision.0 >= MOST_REVISIONS {
+            return Err(StoreError::new("the revision is greater than it can count"));
+        }
         let tokens = Zeroizing::new(json::tokens(save.tokens).to_string());
         let mut script = self.script(&self.shared.scripts.save, key);
         script.arg(save.fence.0).arg(save.replaces.0);
@@ -169,7 +175,7 @@ impl TokenStore for RedisStore {
         lasts: Duration,
     ) -> Result<LockAttempt, StoreError> {
         let mut script = self.script(&self.shared.scripts.try_lock, key);
-        script.arg(holder).arg(lock_millis(lasts));
+        script.arg(holder).arg(lasting(lasts));
         self.run(key, &script, false, Answer::lock).await
     }
 
@@ -180,7 +186,7 @@ impl TokenStore for RedisStore {
         lasts: Duration,
     ) -> Result<Written, StoreError> {
         let mut script = self.script(&self.shared.scripts.renew, key);
-        script.arg(fence.0).arg(lock_millis(lasts));
+        script.arg(fence.0).arg(lasting(lasts));
         self.run(key, &script, true, Answer::written).await
     }
 
@@ -219,9 +225,8 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// What Lua can still count with.
-fn lock_millis(lasts: Duration) -> u64 {
+/// Milliseconds, rounded up (nothing ends before its time), and no more than Lua can count with.
+fn lasting(time: Duration) -> u64 {
     const MOST: u64 = 100_000_000_000_000;
-    // Rounded up: a lock never ends before its time.
-    millis(lasts.saturating_add(Duration::from_nanos(999_999))).min(MOST)
+    millis(time.saturating_add(Duration::from_nanos(999_999))).min(MOST)
 }

@@ -14,7 +14,7 @@ local function read()
     if values[1] ~= '1' then return 'another version of this program has written it' end
     for i = 2, 4 do
         -- What is shorter than 16 digits Lua can count with; revisions are counted by Redis.
-        local most = i == 2 and 19 or 15
+        local most = i == 2 and 18 or 15
         if not values[i] or not values[i]:match('^%d+$') or #values[i] > most then
             return 'its ' .. names[i] .. ' is no number'
         end
