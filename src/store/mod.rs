@@ -94,19 +94,21 @@ pub use self::{
 /// has locked since. What a stale fence comes with is always refused. A lock that has merely run
 /// out is not stale yet: as long as nobody else took it, its holder can save what it has.
 ///
-/// With Postgres it is one table, whose rows are made before they are used
-/// (`insert into tokens (key) values ($1) on conflict do nothing`), and a statement for each
-/// method. A write that changes no row was refused.
+/// With Postgres it is one table, whose rows are made before they are used, and a statement for
+/// each method. A write that changes no row was refused. The column `tokens` holds what the methods
+/// of a [`TokenSet`] give. The example `postgres_store` is the whole program.
 ///
 /// ```sql
 /// create table tokens (
 ///     key text primary key,
 ///     revision bigint not null default 0,
-///     tokens jsonb,                                -- what the methods of a TokenSet give
+///     tokens json,
 ///     intent_revision bigint, intent_holder text,
 ///     fence bigint not null default 0,
-///     locked_until timestamptz not null default '-infinity');
+///     locked_until timestamptz not null default 'epoch');
 ///
+/// -- before each of the others
+/// insert into tokens (key) values ($1) on conflict do nothing;
 /// -- load
 /// select revision, tokens, intent_revision, intent_holder from tokens where key = $1;
 /// -- save: fence, replaces, revision, tokens
@@ -115,16 +117,20 @@ pub use self::{
 /// -- delete
 /// update tokens set revision = revision + 1, tokens = null, intent_revision = null,
 ///     intent_holder = null where key = $1 returning revision;
-/// -- try_lock: lasts; without a row it is held, for `locked_until - clock_timestamp()`
-/// update tokens set fence = fence + 1, locked_until = clock_timestamp() + $2
+/// -- try_lock: lasts, in seconds
+/// update tokens set fence = fence + 1,
+///     locked_until = clock_timestamp() + make_interval(secs => $2)
 ///     where key = $1 and locked_until <= clock_timestamp() returning fence;
+/// -- if that gives no row, for how long it is held; less than nothing if it has just ended
+/// select extract(epoch from locked_until - clock_timestamp())::float8 from tokens where key = $1;
 /// -- renew: fence, lasts
-/// update tokens set locked_until = clock_timestamp() + $3 where key = $1 and fence = $2;
+/// update tokens set locked_until = clock_timestamp() + make_interval(secs => $3)
+///     where key = $1 and fence = $2;
 /// -- unlock: fence
-/// update tokens set locked_until = '-infinity' where key = $1 and fence = $2;
+/// update tokens set locked_until = 'epoch' where key = $1 and fence = $2;
 /// -- set_intent: fence, the intent's revision and holder
 /// update tokens set intent_revision = $3, intent_holder = $4
-///     where key = $1 and fence = $2 and ($3 is null or revision = $3);
+///     where key = $1 and fence = $2 and ($3::bigint is null or revision = $3);
 /// ```
 ///
 /// Errors hold what the database said, and no token. Cancelling a call (dropping its future) must

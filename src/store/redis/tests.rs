@@ -121,6 +121,13 @@ async fn a_server_that_forgets_says_so() {
     let next = lock(&store, LONG).await;
     assert!(next > fence);
     assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Refused);
+    // Nor is it given again when the server's clock is set back.
+    store.unlock(&key(), next).await.unwrap();
+    command(
+        &server,
+        &["HSET", "tower-auth:key", "fence", "99999999999999"],
+    );
+    assert_eq!(lock(&store, LONG).await, Fence(100_000_000_000_000));
 
     for (appends, syncs, expected) in [
         ("yes", "everysec", "once a second"),
