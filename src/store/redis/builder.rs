@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::{Durability, RedisStore, Shared, lasting, link::Link, scripts::Scripts, url};
 use crate::store::{StoreError, StoreKey, TokenStore};
 
-/// Shorter ones could end an entry while its lock is held.
+/// Shorter ones would end entries between two refreshes.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 
 /// A [`RedisStore`] before it connects: [`RedisStore::builder`].
@@ -34,7 +34,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Has Redis remove an entry so long after it was last written. At least one minute.
+    /// Has Redis remove an entry so long after it was last written, but not while its lock is held.
+    /// At least one minute.
     ///
     /// With the entry its refresh token is lost: whoever comes later must log in again. So make it
     /// longer than the refresh tokens live unused. It is for entries that nobody comes back to,
@@ -54,7 +55,7 @@ impl RedisStoreBuilder {
     /// reached, or does not let the user read entries by scripts. The error shows no password.
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
         if self.time_to_live.is_some_and(|time| time < SHORTEST_LIFE) {
-            let text = "time_to_live is shorter than a minute: entries could end while locked";
+            let text = "time_to_live is shorter than a minute: entries would end in use";
             return Err(StoreError::new(text));
         }
         let (client, name) = url::open(&self.url)?;

@@ -119,8 +119,14 @@ impl Link {
                     .await
             });
             let connection = task.map(|joined| {
-                let ended = (ErrorKind::Client, "the runtime is shutting down");
-                joined.unwrap_or_else(|_| Err(ended.into()))
+                joined.unwrap_or_else(|ended| {
+                    // TLS libraries panic when they lack a part.
+                    let why = match ended.is_panic() {
+                        true => "connecting panicked: is TLS set up as RedisStore's docs say?",
+                        false => "the runtime is shutting down",
+                    };
+                    Err((ErrorKind::Client, why).into())
+                })
             });
             Arc::new(connection.boxed().shared())
         });

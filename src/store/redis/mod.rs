@@ -53,14 +53,20 @@ const MOST_REVISIONS: u64 = 1_000_000_000_000_000_000;
 ///
 /// A user of its own (`ACL`) needs `~tower-auth:* +@hash +@keyspace +@scripting +@connection
 /// +time`, and `+config|get` to know the durability. The tokens are not encrypted: whoever may read
-/// the entries has them.
+/// the entries, or the server's slow log, has them.
 ///
 /// # TLS
-/// With `rediss://`, if the crate `redis` is built with TLS. Depend on it too, next to this crate:
+/// With `rediss://`, if the crate `redis` is built with TLS. Depend on it too, next to this crate,
+/// and on a crypto provider for it:
 ///
 /// ```toml
 /// redis = { version = "1.8", default-features = false, features = ["tokio-rustls-comp"] }
+/// rustls = { version = "0.23", default-features = false, features = ["ring"] }
 /// ```
+///
+/// It trusts the certificates that the system trusts. If other crates bring a second provider,
+/// choose one at the start of the program
+/// (`rustls::crypto::ring::default_provider().install_default()`).
 ///
 /// # What is there that is no entry
 /// Anything else at the place of an entry is an error that names it, and is left as it is.

@@ -25,6 +25,7 @@ pub(super) fn said(error: &RedisError) -> String {
             }
         }
         ErrorKind::Io => error.to_string(),
+        ErrorKind::Client => error.to_string().trim_end_matches(" - Client").to_owned(),
         // Their texts can hold what was sent.
         _ => error.category().to_owned(),
     }

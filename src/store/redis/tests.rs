@@ -214,6 +214,12 @@ async fn an_entry_ends_so_long_after_it_was_written_as_is_set() {
             }
         }
     }
+    // A lock is not lost with its entry.
+    let _ = lock(&store, hour * 2).await;
+    assert!((7195..=7200).contains(&left()), "{}", left());
+    store.delete(&key()).await.unwrap();
+    assert!((7195..=7200).contains(&left()), "{}", left());
+
     // Without the setting, whoever writes makes it stay.
     connect(&server).await.delete(&key()).await.unwrap();
     assert_eq!(left(), -1);
@@ -358,6 +364,19 @@ async fn errors_hold_no_password() {
     let store = builder.connect().await.unwrap();
     assert!(!format!("{store:?} {}", store.name()).contains("hunter"));
     assert_eq!(save(&store, Fence(0), 0).await.unwrap(), Written::Done);
+}
+
+/// Rule 10: such a server quotes what it was sent.
+#[tokio::test]
+async fn a_server_without_scripts_is_named_at_connect() {
+    let Some(server) = RedisServer::start(&["--rename-command", "EVALSHA", ""]) else {
+        return;
+    };
+    let store = RedisStore::builder(&server.url())
+        .prefix("hunter2")
+        .connect();
+    let error = store.await.unwrap_err().to_string();
+    assert!(error.ends_with("ERR unknown command 'EVALSHA'"), "{error}");
 }
 
 /// The user that the docs describe.

@@ -63,6 +63,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn without_tls_the_error_says_what_to_depend_on() {
+        if let Err(error) = open("rediss://me:hunter2@host") {
+            let text = error.to_string();
+            assert!(
+                text.contains("tokio-rustls-comp") && !text.contains("hunter2"),
+                "{text}"
+            );
+        }
+    }
+
     /// Rule 10.
     #[test]
     fn a_url_that_is_none_is_refused_and_not_shown() {

@@ -41,7 +41,7 @@ end
 local function digits(number) return string.format('%.0f', number) end
 
 -- Writes fields and removes others. What was never written becomes an entry by it. `expires` is
--- the time to live in milliseconds, '0' for none.
+-- the time to live in milliseconds, '0' for none; a lock outlives it.
 local function write(expires, fields, removed)
     if not exists then
         redis.call('HSET', key, 'version', '1', 'revision', '0', 'fence', '0', 'locked_until', '0')
@@ -51,6 +51,7 @@ local function write(expires, fields, removed)
     if expires == '0' then
         redis.call('PERSIST', key)
     else
-        redis.call('PEXPIRE', key, expires)
+        local locked = redis.call('HGET', key, 'locked_until') - now()
+        redis.call('PEXPIRE', key, digits(math.max(expires, locked)))
     end
 end
