@@ -428,6 +428,39 @@ async fn a_server_that_does_not_answer_is_named() {
     assert!(!error.contains("hunter2"), "{error}");
 }
 
+/// The connection belongs to the runtime in which it was made; the store does not.
+#[test]
+fn a_store_outlives_the_runtime_that_connected_it() {
+    let Some(server) = RedisServer::synced() else {
+        return;
+    };
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let store = runtime().block_on(connect(&server));
+    for _ in 0..2 {
+        let stored = runtime().block_on(store.load(&key())).unwrap();
+        assert_eq!(stored.revision, Revision(0));
+    }
+}
+
+/// A lock whose answer is lost is not asked for twice: the second one would find it held.
+#[tokio::test]
+async fn what_must_not_be_done_twice_is_not_sent_again() {
+    let Some(mut server) = RedisServer::synced() else {
+        return;
+    };
+    let store = connect(&server).await;
+    server.restart();
+    let attempt = store.try_lock(&key(), "me", LONG).await;
+    assert!(attempt.is_err(), "it cannot know that it was not sent");
+    let fence = lock(&store, LONG).await;
+    server.restart();
+    assert!(save(&store, fence, 0).await.is_err());
+    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done);
+}
+
 /// A server that was emptied of its scripts, as a restarted one is.
 #[tokio::test]
 async fn scripts_are_sent_again_when_the_server_has_lost_them() {
