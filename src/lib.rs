@@ -72,6 +72,7 @@
 //! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `client` |
 //! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `client::AuthMiddleware` |
 //! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |
+//! | `redis` | no | `store::RedisStore`: tokens shared by the processes of many machines |
 //!
 //! [tower]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -5,9 +5,14 @@
 //! [`TokenStore`], and refresh under its lock: one asks the server, the others read what it saved.
 //! Access tokens are worth sharing too where a server revokes the previous one.
 //!
-//! [`FileStore`] is for the processes of one machine, [`MemoryStore`] shares tokens between the
-//! providers of one process, and for all else a [`TokenStore`] is quickly written. A provider
-//! without a store needs none of this.
+//! | for | store |
+//! |---|---|
+//! | the processes of many machines | `RedisStore` (feature `redis`) |
+//! | the processes of one machine | [`FileStore`] |
+//! | the providers of one process, tests | [`MemoryStore`] |
+//! | all else | a [`TokenStore`] of your own; the example `postgres_store` is one |
+//!
+//! A provider without a store needs none of this.
 //!
 //! # What a refresh does with a store
 //! 1. [`load`](TokenStore::load). Tokens of a newer revision than the process knows are adopted;
@@ -39,8 +44,12 @@ pub(crate) mod conformance;
 mod error;
 #[cfg(feature = "oauth2")]
 mod file;
+#[cfg(feature = "oauth2")]
+mod json;
 mod key;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod tokens;
 mod types;
 
@@ -50,6 +59,8 @@ use std::{future::Future, time::Duration};
 pub(crate) use self::boxed::{SharedStore, share};
 #[cfg(feature = "oauth2")]
 pub use self::file::FileStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{Durability, RedisStore, RedisStoreBuilder};
 pub use self::{
     error::StoreError,
     key::StoreKey,
@@ -83,19 +94,21 @@ pub use self::{
 /// has locked since. What a stale fence comes with is always refused. A lock that has merely run
 /// out is not stale yet: as long as nobody else took it, its holder can save what it has.
 ///
-/// With Postgres it is one table, whose rows are made before they are used
-/// (`insert into tokens (key) values ($1) on conflict do nothing`), and a statement for each
-/// method. A write that changes no row was refused.
+/// With Postgres it is one table, whose rows are made before they are used, and a statement for
+/// each method. A write that changes no row was refused. The column `tokens` holds what the methods
+/// of a [`TokenSet`] give. The example `postgres_store` is the whole program.
 ///
 /// ```sql
 /// create table tokens (
 ///     key text primary key,
 ///     revision bigint not null default 0,
-///     tokens jsonb,                                -- what the methods of a TokenSet give
+///     tokens json,
 ///     intent_revision bigint, intent_holder text,
 ///     fence bigint not null default 0,
-///     locked_until timestamptz not null default '-infinity');
+///     locked_until timestamptz not null default 'epoch');
 ///
+/// -- before each of the others
+/// insert into tokens (key) values ($1) on conflict do nothing;
 /// -- load
 /// select revision, tokens, intent_revision, intent_holder from tokens where key = $1;
 /// -- save: fence, replaces, revision, tokens
@@ -104,16 +117,20 @@ pub use self::{
 /// -- delete
 /// update tokens set revision = revision + 1, tokens = null, intent_revision = null,
 ///     intent_holder = null where key = $1 returning revision;
-/// -- try_lock: lasts; without a row it is held, for `locked_until - clock_timestamp()`
-/// update tokens set fence = fence + 1, locked_until = clock_timestamp() + $2
+/// -- try_lock: lasts, in seconds
+/// update tokens set fence = fence + 1,
+///     locked_until = clock_timestamp() + make_interval(secs => $2)
 ///     where key = $1 and locked_until <= clock_timestamp() returning fence;
+/// -- if that gives no row, for how long it is held; less than nothing if it has just ended
+/// select extract(epoch from locked_until - clock_timestamp())::float8 from tokens where key = $1;
 /// -- renew: fence, lasts
-/// update tokens set locked_until = clock_timestamp() + $3 where key = $1 and fence = $2;
+/// update tokens set locked_until = clock_timestamp() + make_interval(secs => $3)
+///     where key = $1 and fence = $2;
 /// -- unlock: fence
-/// update tokens set locked_until = '-infinity' where key = $1 and fence = $2;
+/// update tokens set locked_until = 'epoch' where key = $1 and fence = $2;
 /// -- set_intent: fence, the intent's revision and holder
 /// update tokens set intent_revision = $3, intent_holder = $4
-///     where key = $1 and fence = $2 and ($3 is null or revision = $3);
+///     where key = $1 and fence = $2 and ($3::bigint is null or revision = $3);
 /// ```
 ///
 /// Errors hold what the database said, and no token. Cancelling a call (dropping its future) must

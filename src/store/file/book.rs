@@ -4,7 +4,6 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
-    time::{Duration, UNIX_EPOCH},
 };
 
 use serde_json::{Map, Value, json};
@@ -13,9 +12,11 @@ use zeroize::Zeroizing;
 use super::{
     folder_of,
     holder::{owner_only, refuse_link},
-    millis,
 };
-use crate::store::{Fence, Intent, Revision, Stored, TokenSet};
+use crate::store::{
+    Fence, Intent, Revision, Stored, TokenSet,
+    json::{self, number, parse_intent, parse_tokens},
+};
 
 const VERSION: u64 = 1;
 
@@ -164,18 +165,10 @@ fn entry_to_json(entry: &Entry) -> Value {
         "locked_until": entry.locked_until,
     });
     if let Some(tokens) = &entry.tokens {
-        let expires_at = tokens.expires_at();
-        let expires_at = expires_at.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
-        object["tokens"] = json!({
-            "access_token": tokens.expose_access_token(),
-            "refresh_token": tokens.expose_refresh_token(),
-            "expires_at": expires_at.map(millis),
-            "lifetime": tokens.lifetime().map(millis),
-            "scope": tokens.scope(),
-        });
+        object["tokens"] = json::tokens(tokens);
     }
     if let Some(intent) = &entry.intent {
-        object["intent"] = json!({ "revision": intent.revision.0, "holder": intent.holder });
+        object["intent"] = json::intent(intent);
     }
     object
 }
@@ -185,35 +178,10 @@ fn parse_entry(value: &Value) -> Option<Entry> {
     Some(Entry {
         revision: Revision(number(entry, "revision")?),
         tokens: optional(entry, "tokens", parse_tokens)?,
-        intent: optional(entry, "intent", |intent| {
-            Some(Intent {
-                revision: Revision(number(intent, "revision")?),
-                holder: intent.get("holder")?.as_str()?.to_owned(),
-            })
-        })?,
+        intent: optional(entry, "intent", parse_intent)?,
         fence: Fence(number(entry, "fence")?),
         locked_until: number(entry, "locked_until")?,
     })
-}
-
-fn parse_tokens(object: &Map<String, Value>) -> Option<TokenSet> {
-    let text = |name: &str| object.get(name).and_then(Value::as_str);
-    let time = |name: &str| number(object, name).map(Duration::from_millis);
-    let mut tokens = match (text("access_token"), text("refresh_token")) {
-        (Some(access), Some(refresh)) => TokenSet::new(access).with_refresh_token(refresh),
-        (Some(access), None) => TokenSet::new(access),
-        (None, refresh) => TokenSet::from_refresh_token(refresh?),
-    };
-    if let Some(moment) = time("expires_at").and_then(|time| UNIX_EPOCH.checked_add(time)) {
-        tokens = tokens.with_expires_at(moment);
-    }
-    if let Some(lifetime) = time("lifetime") {
-        tokens = tokens.with_lifetime(lifetime);
-    }
-    match text("scope") {
-        Some(scope) => Some(tokens.with_scope(scope)),
-        None => Some(tokens),
-    }
 }
 
 /// `None` if there is something that cannot be read, `Some(None)` if there is nothing.
@@ -226,8 +194,4 @@ fn optional<T>(
         None | Some(Value::Null) => Some(None),
         Some(value) => parse(value.as_object()?).map(Some),
     }
-}
-
-fn number(object: &Map<String, Value>, name: &str) -> Option<u64> {
-    object.get(name)?.as_u64()
 }

@@ -22,6 +22,7 @@ use self::{
 };
 use super::{
     Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenStore, Written,
+    json::millis,
 };
 
 /// A store in a file, for the processes of one user on one machine: several instances of a
@@ -299,10 +300,6 @@ fn now() -> u64 {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default(),
     )
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -1,0 +1,140 @@
+//! A Postgres of its own: in a temporary folder, reached by a socket in it, gone at the end.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tokio::time::sleep;
+use tokio_postgres::{Config, NoTls};
+
+pub(crate) struct Postgres {
+    programs: PathBuf,
+    folder: PathBuf,
+    child: Option<Child>,
+}
+
+impl Postgres {
+    /// Starts it. Without Postgres on this machine it says so, and gives `None`; with
+    /// `TOWER_AUTH_REQUIRE_SERVERS=1` that is an error.
+    pub(crate) async fn start() -> io::Result<Option<Self>> {
+        let Some(programs) = programs() else {
+            let text = "NOT RUN: it needs Postgres; install it with `apt-get install postgresql`";
+            if env::var_os("TOWER_AUTH_REQUIRE_SERVERS").is_some_and(|it| it == "1") {
+                return Err(io::Error::other(text));
+            }
+            println!("{text}");
+            return Ok(None);
+        };
+        let folder = env::temp_dir().join(format!("tower-auth-postgres-{}", std::process::id()));
+        fs::create_dir(&folder)?;
+        let mut postgres = Self {
+            programs,
+            folder,
+            child: None,
+        };
+        give_to_nobody(&postgres.folder)?;
+        let done = postgres
+            .command("initdb")
+            .args([
+                "--username=tower",
+                "--auth=trust",
+                "--no-sync",
+                "--encoding=UTF8",
+            ])
+            .status()?;
+        if !done.success() {
+            return Err(io::Error::other(format!("initdb: {done}")));
+        }
+        let mut server = postgres.command("postgres");
+        server.arg("-k").arg(&postgres.folder);
+        // No port: who may open the folder may connect.
+        postgres.child = Some(server.args(["-c", "listen_addresses="]).spawn()?);
+        for _ in 0..300 {
+            if postgres.config().connect(NoTls).await.is_ok() {
+                return Ok(Some(postgres));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Err(io::Error::other("Postgres does not start"))
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host_path(&self.folder);
+        config.user("tower").dbname("postgres");
+        config.connect_timeout(Duration::from_secs(2));
+        config
+    }
+
+    /// One of its programs, at work on its folder.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.arg("-D").arg(self.folder.join("data"));
+        command.current_dir(&self.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::null());
+        as_nobody(&mut command);
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let stopped = self.command("pg_ctl").args(["stop", "-m", "fast"]).status();
+            if !stopped.is_ok_and(|status| status.success()) {
+                let _ = child.kill();
+            }
+            let _ = child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The folder of the newest version, as Debian has it.
+fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let folders = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+    folders
+        .filter(|folder| folder.join("initdb").is_file())
+        .max()
+}
+
+/// The user and group `nobody` of Debian: Postgres does not run as root.
+#[cfg(unix)]
+const NOBODY: u32 = 65534;
+
+#[cfg(unix)]
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+#[cfg(unix)]
+fn give_to_nobody(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    match is_root() {
+        true => std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)),
+        false => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn as_nobody(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+#[cfg(not(unix))]
+fn give_to_nobody(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn as_nobody(_: &mut Command) {}

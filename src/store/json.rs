@@ -1,0 +1,58 @@
+//! Tokens and intents as JSON, the same in all stores that write it.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+use super::{Intent, Revision, TokenSet};
+
+pub(super) fn tokens(tokens: &TokenSet) -> Value {
+    let expires_at = tokens.expires_at();
+    let expires_at = expires_at.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
+    json!({
+        "access_token": tokens.expose_access_token(),
+        "refresh_token": tokens.expose_refresh_token(),
+        "expires_at": expires_at.map(millis),
+        "lifetime": tokens.lifetime().map(millis),
+        "scope": tokens.scope(),
+    })
+}
+
+pub(super) fn intent(intent: &Intent) -> Value {
+    json!({ "revision": intent.revision.0, "holder": intent.holder })
+}
+
+pub(super) fn parse_tokens(object: &Map<String, Value>) -> Option<TokenSet> {
+    let text = |name: &str| object.get(name).and_then(Value::as_str);
+    let time = |name: &str| number(object, name).map(Duration::from_millis);
+    let mut tokens = match (text("access_token"), text("refresh_token")) {
+        (Some(access), Some(refresh)) => TokenSet::new(access).with_refresh_token(refresh),
+        (Some(access), None) => TokenSet::new(access),
+        (None, refresh) => TokenSet::from_refresh_token(refresh?),
+    };
+    if let Some(moment) = time("expires_at").and_then(|time| UNIX_EPOCH.checked_add(time)) {
+        tokens = tokens.with_expires_at(moment);
+    }
+    if let Some(lifetime) = time("lifetime") {
+        tokens = tokens.with_lifetime(lifetime);
+    }
+    match text("scope") {
+        Some(scope) => Some(tokens.with_scope(scope)),
+        None => Some(tokens),
+    }
+}
+
+pub(super) fn parse_intent(object: &Map<String, Value>) -> Option<Intent> {
+    Some(Intent {
+        revision: Revision(number(object, "revision")?),
+        holder: object.get("holder")?.as_str()?.to_owned(),
+    })
+}
+
+pub(super) fn number(object: &Map<String, Value>, name: &str) -> Option<u64> {
+    object.get(name)?.as_u64()
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

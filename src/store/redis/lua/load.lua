@@ -1,0 +1,1 @@
+return { 'done', entry.revision, entry.tokens or false, entry.intent or false }
