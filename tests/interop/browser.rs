@@ -1,0 +1,112 @@
+//! A person who logs in with a browser.
+
+use std::{fs, path::PathBuf, process::Stdio};
+
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command, task::JoinHandle};
+use tower_auth::BoxError;
+
+use crate::{
+    needs::{Need, here, workshop},
+    server::Server,
+    temp::TempDir,
+};
+
+pub(crate) const NEEDS: &[Need] = &[
+    Need::Command("node"),
+    Need::Module("playwright-core"),
+    Need::Path("/usr/bin/chromium"),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consent {
+    Yes,
+    No,
+}
+
+/// Where the person ends.
+#[derive(Debug)]
+pub(crate) struct Landing {
+    /// With its query and its fragment.
+    pub(crate) url: String,
+    /// What the page says.
+    pub(crate) text: String,
+}
+
+impl Landing {
+    /// A parameter of the URL, in its query or its fragment.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        let parameters = self.url.split(['?', '#', '&']).skip(1);
+        let mut pairs = parameters.filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(known, _)| *known == name)?;
+        let value = value.replace('+', " ");
+        let value = percent_encoding::percent_decode_str(&value).decode_utf8();
+        Some(value.ok()?.into_owned())
+    }
+}
+
+/// Has alice open `url` in headless Chromium, log in, and consent or not, on the pages that the
+/// server shows. She ends at whatever listens at the redirect URI, or where nothing goes on.
+///
+/// A picture of that last page is in `target/interop/pictures/{name}.png`.
+pub(crate) async fn person(name: &str, url: &str, consent: Consent) -> Result<Landing, BoxError> {
+    let pictures = workshop().join("pictures");
+    fs::create_dir_all(&pictures)?;
+    let picture: PathBuf = pictures.join(format!("{name}.png"));
+    // Modules are looked for beside the file that asks for them.
+    let dir = TempDir::new("person")?;
+    let script = dir.path().join("login.mjs");
+    fs::copy(here().join("servers/browser/login.mjs"), &script)?;
+    let modules = workshop().join("node_modules");
+    std::os::unix::fs::symlink(modules, dir.path().join("node_modules"))?;
+
+    let order = json!({
+        "url": url, "user": "alice", "password": "wonderland",
+        "consents": consent == Consent::Yes, "picture": picture,
+    });
+    let done = Command::new("node")
+        .arg(&script)
+        .arg(order.to_string())
+        .env("TMPDIR", dir.path())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    if !done.status.success() {
+        let why = String::from_utf8_lossy(&done.stderr);
+        return Err(format!("the person got stuck: {why}").into());
+    }
+    let landing: Value = serde_json::from_slice(&done.stdout)?;
+    let text = |name: &str| landing[name].as_str().unwrap_or_default().to_owned();
+    Ok(Landing {
+        url: text("url"),
+        text: text("text"),
+    })
+}
+
+/// What a program would have at its redirect URI: a page that says that it is done.
+pub(crate) struct Landed(JoinHandle<()>);
+
+impl Landed {
+    pub(crate) async fn listen(server: &Server) -> Result<Self, BoxError> {
+        let uri: http::Uri = server.redirect_uri.parse()?;
+        let address = uri.authority().map(http::uri::Authority::as_str);
+        let listener = TcpListener::bind(address.unwrap_or_default()).await?;
+        Ok(Self(tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\
+                            content-length: 4\r\n\r\nback";
+                let mut request = [0; 4096];
+                let _ = connection.readable().await;
+                let _ = connection.try_read(&mut request);
+                let _ = connection.write_all(page.as_bytes()).await;
+            }
+        })))
+    }
+}
+
+impl Drop for Landed {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
