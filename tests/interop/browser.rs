@@ -1,9 +1,13 @@
 //! A person who logs in with a browser.
 
-use std::{fs, path::PathBuf, process::Stdio};
+use std::{fs, io, path::PathBuf, process::Stdio};
 
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    process::Command,
+};
 use tower_auth::BoxError;
 
 use crate::{
@@ -84,29 +88,42 @@ pub(crate) async fn person(name: &str, url: &str, consent: Consent) -> Result<La
     })
 }
 
-/// What a program would have at its redirect URI: a page that says that it is done.
-pub(crate) struct Landed(JoinHandle<()>);
-
-impl Landed {
-    pub(crate) async fn listen(server: &Server) -> Result<Self, BoxError> {
-        let uri: http::Uri = server.redirect_uri.parse()?;
-        let address = uri.authority().map(http::uri::Authority::as_str);
-        let listener = TcpListener::bind(address.unwrap_or_default()).await?;
-        Ok(Self(tokio::spawn(async move {
-            while let Ok((mut connection, _)) = listener.accept().await {
-                let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\
-                            content-length: 4\r\n\r\nback";
-                let mut request = [0; 4096];
-                let _ = connection.readable().await;
-                let _ = connection.try_read(&mut request);
-                let _ = connection.write_all(page.as_bytes()).await;
-            }
-        })))
+/// The same where no program listens at the redirect URI: there is a page that says `back`, for as
+/// long as the person is on the way.
+pub(crate) async fn person_alone(
+    server: &Server,
+    name: &str,
+    url: &str,
+    consent: Consent,
+) -> Result<Landing, BoxError> {
+    let uri: http::Uri = server.redirect_uri.parse()?;
+    let address = uri.authority().map(http::uri::Authority::as_str);
+    let listener = TcpListener::bind(address.unwrap_or_default()).await?;
+    tokio::select! {
+        landing = person(name, url, consent) => landing,
+        error = say_back(listener) => Err(error.into()),
     }
 }
 
-impl Drop for Landed {
-    fn drop(&mut self) {
-        self.0.abort();
+async fn say_back(listener: TcpListener) -> io::Error {
+    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\
+                content-length: 4\r\n\r\nback";
+    loop {
+        let mut connection = match listener.accept().await {
+            Ok((connection, _)) => connection,
+            Err(error) => return error,
+        };
+        // Not before the request is read, or the browser may see a broken connection. Browsers open
+        // connections that they don't use too.
+        tokio::spawn(async move {
+            let mut request = [0; 8192];
+            if connection
+                .read(&mut request)
+                .await
+                .is_ok_and(|read| read > 0)
+            {
+                let _ = connection.write_all(page.as_bytes()).await;
+            }
+        });
     }
 }

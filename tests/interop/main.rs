@@ -8,12 +8,15 @@
 //! A flow is an `async fn(&Server) -> Result<(), BoxError>`, listed in the `SUITE` of its server's
 //! file. It fails with an error or by a panic.
 
+mod apache;
 mod browser;
 mod client;
 mod doorkeeper;
 mod flow;
+mod glewlwyd;
 
 mod needs;
+mod oidc_provider;
 
 mod report;
 mod server;
@@ -27,7 +30,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use flow::Suite;
 use report::Report;
 
-const SUITES: [&Suite; 1] = [&doorkeeper::SUITE];
+const SUITES: [&Suite; 4] = [
+    &doorkeeper::SUITE,
+    &oidc_provider::SUITE,
+    &glewlwyd::SUITE,
+    &apache::SUITE,
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {

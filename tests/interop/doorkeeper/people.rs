@@ -8,7 +8,7 @@ use tower_auth::{
 
 use super::{asked, log_in, me, revoke, token_url};
 use crate::{
-    browser::{Consent, Landed, person},
+    browser::{Consent, person_alone},
     client::{Api, Http, encoded, get_with, post_form},
     server::Server,
 };
@@ -164,13 +164,8 @@ pub(super) async fn log_out_revokes(server: &Server) -> Result<(), BoxError> {
 }
 
 pub(super) async fn a_person_consents(server: &Server) -> Result<(), BoxError> {
-    let _landed = Landed::listen(server).await?;
-    let end = person(
-        "doorkeeper-yes",
-        &authorize_url(server, "public"),
-        Consent::Yes,
-    )
-    .await?;
+    let url = authorize_url(server, "public");
+    let end = person_alone(server, "doorkeeper-yes", &url, Consent::Yes).await?;
     assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
     assert_eq!(end.text, "back");
     assert_eq!(end.parameter("state").as_deref(), Some("a state"));
@@ -187,8 +182,8 @@ pub(super) async fn a_person_consents(server: &Server) -> Result<(), BoxError> {
 }
 
 pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
-    let _landed = Landed::listen(server).await?;
-    let end = person("doorkeeper-no", &authorize_url(server, "read"), Consent::No).await?;
+    let url = authorize_url(server, "read");
+    let end = person_alone(server, "doorkeeper-no", &url, Consent::No).await?;
     assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
     assert_eq!(end.parameter("error").as_deref(), Some("access_denied"));
     assert_eq!(end.parameter("state").as_deref(), Some("a state"));
