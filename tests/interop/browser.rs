@@ -1,17 +1,22 @@
 //! A person who logs in with a browser.
 
-use std::{fs, io, path::PathBuf, process::Stdio};
+use std::{
+    fs::{self, File},
+    io,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
-    process::Command,
 };
 use tower_auth::BoxError;
 
 use crate::{
     needs::{Need, here, workshop},
+    process::Process,
     server::Server,
     temp::TempDir,
 };
@@ -68,19 +73,21 @@ pub(crate) async fn person(name: &str, url: &str, consent: Consent) -> Result<La
         "url": url, "user": "alice", "password": "wonderland",
         "consents": consent == Consent::Yes, "picture": picture,
     });
-    let done = Command::new("node")
+    let (page, errors) = (dir.path().join("page"), dir.path().join("errors"));
+    let mut command = Command::new("node");
+    command
         .arg(&script)
         .arg(order.to_string())
         .env("TMPDIR", dir.path())
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await?;
-    if !done.status.success() {
-        let why = String::from_utf8_lossy(&done.stderr);
+        .stdout(File::create(&page)?)
+        .stderr(File::create(&errors)?);
+    let mut process = Process::start(command)?.ask_to_end();
+    if !process.end().await?.success() {
+        let why = fs::read_to_string(errors)?;
         return Err(format!("the person got stuck: {why}").into());
     }
-    let landing: Value = serde_json::from_slice(&done.stdout)?;
+    let landing: Value = serde_json::from_slice(&fs::read(page)?)?;
     let text = |name: &str| landing[name].as_str().unwrap_or_default().to_owned();
     Ok(Landing {
         url: text("url"),

@@ -17,6 +17,7 @@ mod glewlwyd;
 
 mod needs;
 mod oidc_provider;
+mod process;
 
 mod report;
 mod server;

@@ -3,8 +3,8 @@
 use std::{
     fs::{self, File},
     net::TcpListener,
-    os::unix::{fs::symlink, process::CommandExt},
-    process::{Child, Command},
+    os::unix::fs::symlink,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tower_auth::BoxError;
 use crate::{
     client,
     needs::{here, workshop},
+    process::Process,
     temp::TempDir,
 };
 
@@ -36,12 +37,11 @@ pub(crate) struct Server {
     pub(crate) redirect_uri: String,
     /// A server of resources, for one that has none itself.
     pub(crate) beside: Option<Box<Server>>,
-    pub(crate) dir: TempDir,
     name: &'static str,
+    // Before the folder, so that it ends before that is removed.
     process: Process,
+    pub(crate) dir: TempDir,
 }
-
-struct Process(Child);
 
 impl Server {
     pub(crate) async fn start(kind: &Kind, settings: &[(&str, &str)]) -> Result<Self, BoxError> {
@@ -74,13 +74,12 @@ impl Server {
                 .env("PORT", port.to_string())
                 .env("REDIRECT_URI", &redirect_uri)
                 .envs(settings.iter().copied())
-                .stdin(std::process::Stdio::null())
+                .stdin(Stdio::null())
                 .stdout(log.try_clone()?)
                 .stderr(log.try_clone()?);
             Ok(command)
         };
-        // A group of its own, so that its children can be stopped with it.
-        let process = Process(command("start")?.process_group(0).spawn()?);
+        let process = Process::start(command("start")?)?;
         let setup = kind.has_setup.then(|| command("setup")).transpose()?;
         let mut server = Self {
             url: format!("http://127.0.0.1:{port}"),
@@ -92,7 +91,7 @@ impl Server {
         };
         server.wait_until_it_answers(kind.ready).await?;
         if let Some(setup) = setup {
-            let status = tokio::process::Command::from(setup).status().await?;
+            let status = Process::start(setup)?.end().await?;
             if !status.success() {
                 return Err(format!("the set-up of {} failed\n{}", kind.name, server.log()).into());
             }
@@ -104,7 +103,7 @@ impl Server {
         let start = Instant::now();
         let url = format!("{}{path}", self.url);
         loop {
-            if let Some(status) = self.process.0.try_wait()? {
+            if let Some(status) = self.process.ended()? {
                 return Err(format!("{} ended: {status}\n{}", self.name, self.log()).into());
             }
             if client::get(&url).await.is_ok() {
@@ -129,15 +128,6 @@ impl Server {
             self.name,
             beside.unwrap_or_default()
         )
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // There is nothing that they would have to save.
-        let group = format!("-{}", self.0.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
-        let _ = self.0.wait();
     }
 }
 
