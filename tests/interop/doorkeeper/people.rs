@@ -9,7 +9,7 @@ use tower_auth::{
 use super::{asked, log_in, me, revoke, token_url};
 use crate::{
     browser::{Consent, person_alone},
-    client::{Api, Http, encoded, get_with, post_form},
+    client::{Api, Http, code_request, exchange, get_with, post_form},
     server::Server,
 };
 
@@ -170,12 +170,7 @@ pub(super) async fn a_person_consents(server: &Server) -> Result<(), BoxError> {
     assert_eq!(end.text, "back");
     assert_eq!(end.parameter("state").as_deref(), Some("a state"));
     let code = end.parameter("code").expect("a code");
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", &code),
-        ("redirect_uri", &server.redirect_uri),
-    ];
-    let answer = post_form(&token_url(server), &form).await?;
+    let answer = exchange(&token_url(server), &server.redirect_uri, &code).await?;
     let token = answer.text("access_token")?;
     assert_eq!(get_with(&me(server), &token).await?.text("user")?, "alice");
     Ok(())
@@ -192,12 +187,8 @@ pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
 
 /// Doorkeeper asks once for each scope.
 fn authorize_url(server: &Server, scope: &str) -> String {
-    format!(
-        "{}/oauth/authorize?response_type=code&client_id=svc&scope={scope}&state=a%20state\
-         &redirect_uri={}",
-        server.url,
-        encoded(&server.redirect_uri)
-    )
+    let request = code_request(&server.redirect_uri);
+    format!("{}/oauth/authorize?{request}&scope={scope}", server.url)
 }
 
 fn login_required(error: &Error) -> &LoginRequired {

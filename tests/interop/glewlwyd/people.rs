@@ -12,7 +12,8 @@ use tower_auth::{
 
 use super::Plugin;
 use crate::{
-    client::{Api, Http, post_form},
+    browser::{Consent, person_alone},
+    client::{Api, Http, code_request, exchange, get_with, post_form},
     server::Server,
 };
 
@@ -175,6 +176,26 @@ pub(super) async fn a_refresh_token_that_is_refused_by_a_bare_400(
         "{error}"
     );
     assert_eq!(alice.tokens.statuses(), [200, 200, 400]);
+    Ok(())
+}
+
+pub(super) async fn a_person_consents_at_both_plugins(server: &Server) -> Result<(), BoxError> {
+    for plugin in Plugin::BOTH {
+        let url = format!(
+            "{}?{}&scope=read",
+            plugin.url(server, "auth"),
+            code_request(&server.redirect_uri)
+        );
+        let name = format!("glewlwyd-{plugin:?}");
+        let end = person_alone(server, &name, &url, Consent::Yes).await?;
+        assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
+        assert_eq!(end.parameter("state").as_deref(), Some("a state"));
+        let code = end.parameter("code").expect("a code");
+        let token_url = plugin.url(server, "token");
+        let answer = exchange(&token_url, &server.redirect_uri, &code).await?;
+        let token = answer.text("access_token")?;
+        assert_eq!(get_with(&plugin.user(server), &token).await?.status, 200);
+    }
     Ok(())
 }
 

@@ -1,7 +1,5 @@
 //! A person with a browser, and the refresh tokens that follow.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
 use tower_auth::{
     BoxError, NotRetried,
     oauth2::{LoginRequired, RefreshToken},
@@ -11,21 +9,16 @@ use tower_auth::{
 use super::{asked, token_url};
 use crate::{
     browser::{Consent, Landing, person_alone},
-    client::{Api, Http, encoded, post_form},
+    client::{Api, Http, code_request, exchange, post_form},
     server::Server,
 };
 
-const VERIFIER: &str = "a-verifier-that-has-to-be-longer-than-42-characters";
-
 /// Alice opens the server's log-in.
 async fn visit(server: &Server, name: &str, consent: Consent) -> Result<Landing, BoxError> {
-    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
     let url = format!(
-        "{}/auth?response_type=code&client_id=svc&prompt=consent&state=a%20state\
-         &scope=openid%20offline_access&code_challenge={challenge}&code_challenge_method=S256\
-         &redirect_uri={}",
+        "{}/auth?{}&prompt=consent&scope=openid%20offline_access",
         server.url,
-        encoded(&server.redirect_uri)
+        code_request(&server.redirect_uri)
     );
     let end = person_alone(server, name, &url, consent).await?;
     assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
@@ -37,13 +30,8 @@ async fn visit(server: &Server, name: &str, consent: Consent) -> Result<Landing,
 
 async fn log_in(server: &Server, name: &str) -> Result<TokenSet, BoxError> {
     let end = visit(server, name, Consent::Yes).await?;
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", &end.parameter("code").expect("a code")),
-        ("code_verifier", VERIFIER),
-        ("redirect_uri", &server.redirect_uri),
-    ];
-    let answer = post_form(&token_url(server), &form).await?;
+    let code = end.parameter("code").expect("a code");
+    let answer = exchange(&token_url(server), &server.redirect_uri, &code).await?;
     let tokens = TokenSet::new(answer.text("access_token")?);
     Ok(tokens.with_refresh_token(answer.text("refresh_token")?))
 }

@@ -37,6 +37,8 @@ async function act(page) {
   const refuse = page.locator('button:visible, a:visible, input[type=submit]:visible')
     .filter({ hasText: no }).or(page.locator('input[type=submit][value=Deny]')).first();
   if (!consents && !filled && await refuse.count()) return refuse.click();
+  // Who consents agrees to all that is asked.
+  for (const box of await page.locator('input[type=checkbox]:visible:not(:checked)').all()) await box.check();
   const agree = page.locator(yes).and(page.locator(':visible:not([disabled])')).first();
   if (!(await agree.count())) return false;
   await agree.click();
@@ -45,6 +47,11 @@ async function act(page) {
 try {
   const page = context.pages()[0] ?? await context.newPage();
   page.setDefaultTimeout(10000);
+  // Where nobody listens, the browser shows a page of its own.
+  let tried = url;
+  page.on('request', (request) => {
+    if (request.isNavigationRequest() && request.frame() === page.mainFrame()) tried = request.url();
+  });
   await page.goto(url);
   for (let step = 0; step < 12 && new URL(page.url()).origin === home; step++) {
     if (await act(page) === false) {
@@ -57,7 +64,8 @@ try {
   }
   await page.waitForLoadState('load');
   await page.screenshot({ path: picture });
-  console.log(JSON.stringify({ url: page.url(), text: (await page.innerText('body')).trim() }));
+  const end = page.url().startsWith('chrome-error:') ? tried : page.url();
+  console.log(JSON.stringify({ url: end, text: (await page.innerText('body')).trim() }));
 } finally {
   await context.close();
   fs.rmSync(profile, { recursive: true, force: true });
