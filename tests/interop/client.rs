@@ -5,10 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Extensions, HeaderMap, Method, Request, Response};
@@ -20,7 +17,6 @@ use hyper_util::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tower::{Layer, Service, ServiceExt};
 use tower_auth::{Auth, AuthLayer, BoxError, Handle, NotRetried, Origins, Provider};
 
@@ -172,34 +168,6 @@ pub(crate) async fn post_form(url: &str, form: &[(&str, &str)]) -> Result<Answer
     Answer::read(Http::new().oneshot(request).await?).await
 }
 
-/// Of a code challenge, for the flows that exchange a code by hand.
-const VERIFIER: &str = "a-verifier-that-has-to-be-longer-than-42-characters";
-
-/// The parameters of an authorization request that are the same for all servers.
-pub(crate) fn code_request(redirect_uri: &str) -> String {
-    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
-    format!(
-        "response_type=code&client_id=svc&state=a%20state&redirect_uri={}\
-         &code_challenge={challenge}&code_challenge_method=S256",
-        encoded(redirect_uri)
-    )
-}
-
-/// Exchanges a code that was asked for so.
-pub(crate) async fn exchange(
-    token_url: &str,
-    redirect_uri: &str,
-    code: &str,
-) -> Result<Answer, BoxError> {
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("code_verifier", VERIFIER),
-        ("redirect_uri", redirect_uri),
-    ];
-    post_form(token_url, &form).await
-}
-
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

@@ -11,6 +11,7 @@
 mod apache;
 mod browser;
 mod client;
+mod code;
 mod doorkeeper;
 mod flow;
 mod glewlwyd;

@@ -9,7 +9,8 @@ use tower_auth::{
 use super::{asked, log_in, me, revoke, token_url};
 use crate::{
     browser::{Consent, person_alone},
-    client::{Api, Http, code_request, exchange, get_with, post_form},
+    client::{Api, Http, get_with, post_form},
+    code::{code_request, exchange},
     server::Server,
 };
 

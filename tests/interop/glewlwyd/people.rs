@@ -13,7 +13,8 @@ use tower_auth::{
 use super::Plugin;
 use crate::{
     browser::{Consent, person_alone},
-    client::{Api, Http, code_request, exchange, get_with, post_form},
+    client::{Api, Http, get_with, post_form},
+    code::{code_request, exchange},
     server::Server,
 };
 

@@ -1,5 +1,9 @@
 //! A person with a browser, and the refresh tokens that follow.
 
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use tokio::time::{Instant, sleep};
 use tower_auth::{
     BoxError, NotRetried,
     oauth2::{LoginRequired, RefreshToken},
@@ -9,7 +13,8 @@ use tower_auth::{
 use super::{asked, token_url};
 use crate::{
     browser::{Consent, Landing, person_alone},
-    client::{Api, Http, code_request, exchange, post_form},
+    client::{Api, Http, post_form},
+    code::{code_request, exchange},
     server::Server,
 };
 
@@ -87,6 +92,31 @@ pub(super) async fn a_person_consents_and_refresh_tokens_rotate(
     }
     // The access token of the log-in was good enough for the first call.
     assert_eq!(asked(&alice.tokens), 5);
+    Ok(())
+}
+
+/// Ten callers at once across the expiries of tokens that last 2 s, at a server that takes a second
+/// use of a refresh token for theft, and then ends everything.
+pub(super) async fn many_callers_spend_each_refresh_token_once(
+    server: &Server,
+) -> Result<(), BoxError> {
+    let alice = Alice::logs_in(server, "oidc-provider-many").await?;
+    let start = Instant::now();
+    let caller = async || -> Result<(), BoxError> {
+        while start.elapsed() < Duration::from_secs(7) {
+            let answer = alice.api.get(&alice.me).await?;
+            assert_eq!(answer.status, 200, "{:?}", answer.not_retried());
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    };
+    try_join_all((0..10).map(|_| caller())).await?;
+    let statuses = alice.tokens.statuses();
+    assert!(
+        (3..=8).contains(&statuses.len()),
+        "token requests: {statuses:?}"
+    );
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     Ok(())
 }
 
