@@ -1,0 +1,173 @@
+//! HTTP for flows: calls through the layer, whose requests are counted, and requests without it.
+
+use std::{
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Extensions, HeaderMap, Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, Error, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use tower::{Layer, Service, ServiceExt};
+use tower_auth::{Auth, AuthLayer, BoxError, Handle, NotRetried, Origins, Provider};
+
+/// A hyper client that remembers what it sent.
+#[derive(Clone)]
+pub(crate) struct Http {
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// Path and status.
+    sent: Arc<Mutex<Vec<(String, u16)>>>,
+}
+
+impl Http {
+    pub(crate) fn new() -> Self {
+        Self {
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            sent: Arc::default(),
+        }
+    }
+
+    /// The statuses of the answers so far, oldest first.
+    pub(crate) fn statuses(&self) -> Vec<u16> {
+        let sent = self.sent.lock().unwrap();
+        sent.iter().map(|(_, status)| *status).collect()
+    }
+
+    /// How many requests to a path were answered.
+    pub(crate) fn count(&self, path: &str) -> usize {
+        let sent = self.sent.lock().unwrap();
+        sent.iter().filter(|(asked, _)| asked == path).count()
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Http {
+    type Response = Response<Incoming>;
+    type Error = Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(())) // so is the client's own
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        let (path, sent) = (request.uri().path().to_owned(), Arc::clone(&self.sent));
+        let answer = self.client.request(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            let line = (path, answer.status().as_u16());
+            sent.lock().unwrap().push(line);
+            Ok(answer)
+        })
+    }
+}
+
+/// A client with the layer.
+pub(crate) struct Api<P: Provider> {
+    service: Auth<Http, P>,
+    pub(crate) handle: Handle<P::Credential>,
+    /// What went to the API.
+    pub(crate) http: Http,
+}
+
+impl<P: Provider> Api<P> {
+    /// The credential goes to `origin`.
+    pub(crate) fn new(provider: P, origin: &str) -> Result<Self, BoxError> {
+        let layer = AuthLayer::new(provider, Origins::only(origin)?);
+        Ok(Self::with(&layer))
+    }
+
+    pub(crate) fn with(layer: &AuthLayer<P>) -> Self {
+        let http = Http::new();
+        Self {
+            service: layer.layer(http.clone()),
+            handle: layer.handle(),
+            http,
+        }
+    }
+
+    pub(crate) async fn get(&self, url: &str) -> Result<Answer, BoxError> {
+        self.send(Method::GET, url).await
+    }
+
+    pub(crate) async fn send(&self, method: Method, url: &str) -> Result<Answer, BoxError> {
+        let request = Request::builder().method(method).uri(url);
+        let request = request.body(Full::default())?;
+        Answer::read(self.service.clone().oneshot(request).await?).await
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+    extensions: Extensions,
+}
+
+impl Answer {
+    async fn read(answer: Response<Incoming>) -> Result<Self, BoxError> {
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+            extensions: parts.extensions,
+        })
+    }
+
+    /// Why a rejected request was not sent again.
+    pub(crate) fn not_retried(&self) -> Option<&NotRetried> {
+        self.extensions.get()
+    }
+
+    /// A member of a JSON object that is a text.
+    pub(crate) fn text(&self, name: &str) -> Result<String, BoxError> {
+        let json: Value = serde_json::from_str(&self.body)
+            .map_err(|error| format!("{error}: {} {}", self.status, self.body))?;
+        let text = json[name].as_str().map(str::to_owned);
+        text.ok_or_else(|| format!("no `{name}` in {}", self.body).into())
+    }
+}
+
+/// Without the layer.
+pub(crate) async fn get(url: &str) -> Result<Answer, BoxError> {
+    let request = Request::get(url).body(Full::default())?;
+    Answer::read(Http::new().oneshot(request).await?).await
+}
+
+/// Without the layer, with a token.
+pub(crate) async fn get_with(url: &str, token: &str) -> Result<Answer, BoxError> {
+    let request = Request::get(url)
+        .header("authorization", format!("Bearer {token}"))
+        .body(Full::default())?;
+    Answer::read(Http::new().oneshot(request).await?).await
+}
+
+/// A form from the client `svc`, without the layer.
+pub(crate) async fn post_form(url: &str, form: &[(&str, &str)]) -> Result<Answer, BoxError> {
+    let body: Vec<String> = form
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encoded(value)))
+        .collect();
+    let basic = STANDARD.encode("svc:s3cret");
+    let request = Request::post(url)
+        .header("authorization", format!("Basic {basic}"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Full::from(body.join("&")))?;
+    Answer::read(Http::new().oneshot(request).await?).await
+}
+
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}

@@ -1,0 +1,201 @@
+//! Users: passwords, refresh tokens, log-out, and a person with a browser.
+
+use tower_auth::{
+    BoxError, Error, NotRetried,
+    oauth2::{Builder, LoginRequired, PasswordGrant, RefreshToken},
+    store::{MemoryStore, StoreKey, TokenSet, TokenStore},
+};
+
+use super::{asked, log_in, me, revoke, token_url};
+use crate::{
+    browser::{Consent, person_alone},
+    client::{Api, Http, get_with, post_form},
+    code::{code_request, exchange},
+    server::Server,
+};
+
+fn password(server: &Server, http: &Http, password: &str) -> Builder<PasswordGrant> {
+    PasswordGrant::builder(token_url(server))
+        .client_id("svc")
+        .client_secret("s3cret")
+        .credentials("alice", password)
+        .http(http.clone())
+}
+
+/// The tokens of a log-in, for a provider that lives on its refresh token.
+async fn tokens_of_a_log_in(server: &Server) -> Result<TokenSet, BoxError> {
+    let answer = log_in(server).await?;
+    let tokens = TokenSet::new(answer.text("access_token")?);
+    Ok(tokens.with_refresh_token(answer.text("refresh_token")?))
+}
+
+fn refresh(server: &Server, http: &Http, tokens: TokenSet) -> Builder<RefreshToken> {
+    RefreshToken::builder(token_url(server))
+        .client_id("svc")
+        .client_secret("s3cret")
+        .seed(tokens)
+        .http(http.clone())
+}
+
+pub(super) async fn a_password_and_its_refresh_tokens(server: &Server) -> Result<(), BoxError> {
+    let tokens = Http::new();
+    let api = Api::new(
+        password(server, &tokens, "wonderland").build()?,
+        &server.url,
+    )?;
+    for round in 1..=3 {
+        let answer = api.get(&me(server)).await?;
+        assert_eq!((answer.status, answer.text("user")?), (200, "alice".into()));
+        assert_eq!(asked(&tokens), round);
+        api.handle.invalidate();
+    }
+    // Doorkeeper ends the refresh token together with the access token. The password is then sent
+    // once, in the same call.
+    let current = api.handle.credential().await?;
+    revoke(server, current.expose()).await?;
+    let before = asked(&tokens);
+    assert_eq!(api.get(&me(server)).await?.status, 200);
+    assert_eq!(asked(&tokens), before + 2);
+    assert_eq!(tokens.statuses()[before..], [400, 200]);
+    Ok(())
+}
+
+pub(super) async fn a_wrong_password_is_sent_once(server: &Server) -> Result<(), BoxError> {
+    let tokens = Http::new();
+    let provider = password(server, &tokens, "looking-glass").build()?;
+    let api = Api::new(provider.clone(), &server.url)?;
+    for _ in 0..3 {
+        let error = api
+            .get(&me(server))
+            .await
+            .unwrap_err()
+            .downcast::<Error>()?;
+        assert!(error.is_login_required(), "{error}");
+        assert!(login_required(&error).is_password_refused(), "{error}");
+    }
+    assert_eq!(tokens.statuses(), [400]);
+
+    provider.set_credentials("alice", "wonderland");
+    api.handle.resume();
+    assert_eq!(api.get(&me(server)).await?.status, 200);
+    Ok(())
+}
+
+pub(super) async fn a_refresh_token_through_many_rotations(
+    server: &Server,
+) -> Result<(), BoxError> {
+    let (tokens, store) = (Http::new(), MemoryStore::new());
+    let key = StoreKey::issuer(&server.url).client("svc").subject("alice");
+    let first = tokens_of_a_log_in(server).await?;
+    let provider = refresh(server, &tokens, first).store(store.clone(), key.clone());
+    let api = Api::new(provider.build()?, &server.url)?;
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        assert_eq!(api.get(&me(server)).await?.text("user")?, "alice");
+        let stored = store.load(&key).await?.tokens.expect("they were saved");
+        let token = stored.expose_refresh_token().map(str::to_owned);
+        assert!(!seen.contains(&token), "it is another one each time");
+        seen.push(token);
+        api.handle.invalidate();
+    }
+    // The access token of the log-in was good enough for the first call.
+    assert_eq!(asked(&tokens), 5);
+    assert_eq!(api.http.statuses(), [200; 6]);
+    Ok(())
+}
+
+pub(super) async fn a_revoked_refresh_token_means_a_new_log_in(
+    server: &Server,
+) -> Result<(), BoxError> {
+    let tokens = Http::new();
+    let first = tokens_of_a_log_in(server).await?;
+    let refresh_token = first.expose_refresh_token().unwrap_or_default().to_owned();
+    let provider = refresh(server, &tokens, first).build()?;
+    let api = Api::new(provider.clone(), &server.url)?;
+    assert_eq!(api.get(&me(server)).await?.status, 200);
+
+    revoke(server, &refresh_token).await?;
+    // It took the access token along. That one has not expired, so the server's 401 is what callers
+    // get, with the reason.
+    for _ in 0..3 {
+        let answer = api.get(&me(server)).await?;
+        assert_eq!(answer.status, 401);
+        let Some(NotRetried::RefreshFailed(error)) = answer.not_retried() else {
+            panic!("{:?}", answer.not_retried());
+        };
+        assert!(error.is_login_required(), "{error}");
+        let why = login_required(error);
+        assert!(why.is_refused() && !why.is_outcome_lost(), "{error}");
+        let said = why.token_error().and_then(|answer| answer.code());
+        assert_eq!(said, Some("invalid_grant"));
+    }
+    assert_eq!(tokens.statuses(), [400]);
+
+    provider.seed(tokens_of_a_log_in(server).await?).await?;
+    api.handle.resume();
+    assert_eq!(api.get(&me(server)).await?.status, 200);
+    Ok(())
+}
+
+pub(super) async fn log_out_revokes(server: &Server) -> Result<(), BoxError> {
+    let tokens = Http::new();
+    let revoke_url = format!("{}/oauth/revoke", server.url);
+    let first = tokens_of_a_log_in(server).await?;
+    let refresh_token = first.expose_refresh_token().unwrap_or_default().to_owned();
+    let provider = refresh(server, &tokens, first).revoke_url(revoke_url);
+    let api = Api::new(provider.build()?, &server.url)?;
+    assert_eq!(api.get(&me(server)).await?.status, 200);
+    let token = api.handle.credential().await?.expose().to_owned();
+
+    api.handle.forget().await?;
+    assert!(tokens.count("/oauth/revoke") > 0);
+    assert_eq!(get_with(&me(server), &token).await?.status, 401);
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &refresh_token),
+    ];
+    assert_eq!(post_form(&token_url(server), &form).await?.status, 400);
+    let error = api
+        .get(&me(server))
+        .await
+        .unwrap_err()
+        .downcast::<Error>()?;
+    assert!(error.is_logged_out(), "{error}");
+    Ok(())
+}
+
+pub(super) async fn a_person_consents(server: &Server) -> Result<(), BoxError> {
+    let url = authorize_url(server, "public");
+    let end = person_alone(server, "doorkeeper-yes", &url, Consent::Yes).await?;
+    assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
+    assert_eq!(end.text, "back");
+    assert_eq!(end.parameter("state").as_deref(), Some("a state"));
+    let code = end.parameter("code").expect("a code");
+    let answer = exchange(&token_url(server), &server.redirect_uri, &code).await?;
+    let token = answer.text("access_token")?;
+    assert_eq!(get_with(&me(server), &token).await?.text("user")?, "alice");
+    Ok(())
+}
+
+pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
+    let url = authorize_url(server, "read");
+    let end = person_alone(server, "doorkeeper-no", &url, Consent::No).await?;
+    assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
+    assert_eq!(end.parameter("error").as_deref(), Some("access_denied"));
+    assert_eq!(end.parameter("state").as_deref(), Some("a state"));
+    Ok(())
+}
+
+/// Doorkeeper asks once for each scope.
+fn authorize_url(server: &Server, scope: &str) -> String {
+    let request = code_request(&server.redirect_uri);
+    format!("{}/oauth/authorize?{request}&scope={scope}", server.url)
+}
+
+fn login_required(error: &Error) -> &LoginRequired {
+    let error = error.provider_error().expect("the provider failed");
+    error
+        .get_ref()
+        .downcast_ref()
+        .expect("for want of a log-in")
+}

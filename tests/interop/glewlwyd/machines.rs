@@ -1,0 +1,127 @@
+//! Client credentials.
+
+use tower_auth::{
+    BoxError, Error, NotRetried,
+    oauth2::{Builder, ClientCredentials, TokenError},
+};
+
+use super::Plugin;
+use crate::{
+    client::{Api, Http, post_form},
+    server::Server,
+};
+
+fn builder(
+    server: &Server,
+    plugin: Plugin,
+    http: &Http,
+    (id, secret): (&str, &str),
+) -> Builder<ClientCredentials> {
+    ClientCredentials::builder(plugin.url(server, "token"))
+        .client_id(id)
+        .client_secret(secret)
+        .scopes(["read"])
+        .http(http.clone())
+}
+
+/// An API that goes to the Apache beside the server, and the URL of the place there that is for the
+/// plugin's tokens.
+fn api(
+    server: &Server,
+    plugin: Plugin,
+    provider: Builder<ClientCredentials>,
+) -> Result<(Api<ClientCredentials>, String), BoxError> {
+    let url = server.beside.as_ref().map(|apache| apache.url.as_str());
+    let url = url.unwrap_or_default();
+    let place = match plugin {
+        Plugin::Glwd => "opaque",
+        Plugin::Oidc => "jwt",
+    };
+    Ok((Api::new(provider.build()?, url)?, format!("{url}/{place}/")))
+}
+
+async fn is_accepted(
+    server: &Server,
+    plugin: Plugin,
+    provider: Builder<ClientCredentials>,
+) -> Result<(), BoxError> {
+    let tokens = Http::new();
+    let (api, url) = api(server, plugin, provider.http(tokens.clone()))?;
+    for _ in 0..2 {
+        let answer = api.get(&url).await?;
+        assert_eq!(answer.status, 200, "{plugin:?} {:?}", answer.headers);
+    }
+    assert_eq!(tokens.statuses(), [200]);
+    Ok(())
+}
+
+pub(super) async fn client_credentials_at_both_plugins(server: &Server) -> Result<(), BoxError> {
+    for plugin in Plugin::BOTH {
+        let provider = builder(server, plugin, &Http::new(), ("svc", "s3cret"));
+        is_accepted(server, plugin, provider).await?;
+    }
+    let provider = builder(server, Plugin::Oidc, &Http::new(), ("svc", "s3cret"));
+    is_accepted(server, Plugin::Oidc, provider.secret_in_body()).await
+}
+
+pub(super) async fn client_credentials_with_a_strange_secret_in_raw_basic(
+    server: &Server,
+) -> Result<(), BoxError> {
+    let client = ("weird", "p@ss:w/ rd+%25&=é");
+    let provider = builder(server, Plugin::Oidc, &Http::new(), client).raw_basic();
+    is_accepted(server, Plugin::Oidc, provider).await
+}
+
+pub(super) async fn a_wrong_secret_is_a_bare_403(server: &Server) -> Result<(), BoxError> {
+    for plugin in Plugin::BOTH {
+        let tokens = Http::new();
+        let provider = builder(server, plugin, &tokens, ("svc", "s3cret-of-old"));
+        let (api, url) = api(server, plugin, provider)?;
+        let error = api.get(&url).await.unwrap_err().downcast::<Error>()?;
+        let said = error.provider_error().expect("the provider failed");
+        assert!(said.is_permanent(), "{error}");
+        let said: &TokenError = said.get_ref().downcast_ref().expect("at the server");
+        let status = said.status().map(|status| status.as_u16());
+        assert_eq!((status, said.code()), (Some(403), None), "{error}");
+        assert_eq!(
+            (tokens.statuses(), api.http.statuses()),
+            (vec![403], vec![])
+        );
+    }
+    Ok(())
+}
+
+/// Where the server is asked about each token.
+pub(super) async fn a_revoked_token_is_replaced(server: &Server) -> Result<(), BoxError> {
+    let plugin = Plugin::Glwd;
+    let tokens = Http::new();
+    let provider = builder(server, plugin, &tokens, ("svc", "s3cret"));
+    let (api, url) = api(server, plugin, provider)?;
+    assert_eq!(api.get(&url).await?.status, 200);
+    let token = api.handle.credential().await?;
+    let form = [("token", token.expose())];
+    let answer = post_form(&plugin.url(server, "revoke"), &form).await?;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(api.get(&url).await?.status, 200);
+    assert_eq!(api.http.statuses(), [200, 401, 200]);
+    Ok(())
+}
+
+/// A machine has no profile: the 401 that says so is not about its token.
+pub(super) async fn a_request_that_the_server_calls_invalid_is_not_sent_again(
+    server: &Server,
+) -> Result<(), BoxError> {
+    let plugin = Plugin::Glwd;
+    let tokens = Http::new();
+    let provider = builder(server, plugin, &tokens, ("svc", "s3cret")).build()?;
+    let api = Api::new(provider, &server.url)?;
+    let answer = api.get(&plugin.user(server)).await?;
+    assert_eq!(answer.status, 401);
+    let why = answer.not_retried();
+    assert!(matches!(why, Some(NotRetried::InvalidRequest)), "{why:?}");
+    assert_eq!(
+        (tokens.statuses(), api.http.statuses()),
+        (vec![200], vec![401])
+    );
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Users: passwords and refresh tokens.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tower_auth::{
+    BoxError, Error, Issued, NotRetried,
+    credential::Bearer,
+    oauth2::{Builder, LoginRequired, PasswordGrant, RefreshToken},
+    store::{MemoryStore, StoreKey, TokenSet, TokenStore},
+};
+
+use super::Plugin;
+use crate::{
+    browser::{Consent, person_alone},
+    client::{Api, Http, get_with, post_form},
+    code::{code_request, exchange},
+    server::Server,
+};
+
+fn password(server: &Server, plugin: Plugin, http: &Http, word: &str) -> Builder<PasswordGrant> {
+    PasswordGrant::builder(plugin.url(server, "token"))
+        .client_id("svc")
+        .client_secret("s3cret")
+        .credentials("alice", word)
+        .scopes(["read"])
+        .http(http.clone())
+}
+
+/// Someone who lives on the refresh token of a log-in.
+struct Alice {
+    api: Api<RefreshToken>,
+    /// The token requests.
+    tokens: Http,
+    store: MemoryStore,
+    key: StoreKey,
+    url: String,
+}
+
+impl Alice {
+    async fn logs_in(server: &Server, plugin: Plugin) -> Result<Self, BoxError> {
+        let form = [
+            ("grant_type", "password"),
+            ("username", "alice"),
+            ("password", "wonderland"),
+            ("scope", "read"),
+        ];
+        let token_url = plugin.url(server, "token");
+        let answer = post_form(&token_url, &form).await?;
+        let first = TokenSet::from_refresh_token(answer.text("refresh_token")?);
+        let (tokens, store) = (Http::new(), MemoryStore::new());
+        let key = StoreKey::issuer(&token_url).client("svc").subject("alice");
+        let provider = RefreshToken::builder(token_url)
+            .client_id("svc")
+            .client_secret("s3cret")
+            .store(store.clone(), key.clone())
+            .seed(first)
+            .http(tokens.clone())
+            .build()?;
+        Ok(Self {
+            api: Api::new(provider, &server.url)?,
+            tokens,
+            store,
+            key,
+            url: plugin.user(server),
+        })
+    }
+
+    /// The refresh tokens after each of some refreshes.
+    async fn refreshes(&self, times: usize) -> Result<Vec<String>, BoxError> {
+        let mut seen = Vec::new();
+        for _ in 0..times {
+            self.api.handle.invalidate();
+            assert_eq!(self.api.get(&self.url).await?.status, 200);
+            let stored = self.store.load(&self.key).await?.tokens;
+            let stored = stored.expect("the tokens were saved");
+            seen.push(stored.expose_refresh_token().unwrap_or_default().to_owned());
+        }
+        assert_eq!(self.tokens.statuses(), vec![200; times]);
+        Ok(seen)
+    }
+}
+
+pub(super) async fn passwords_at_both_plugins(server: &Server) -> Result<(), BoxError> {
+    for plugin in Plugin::BOTH {
+        let tokens = Http::new();
+        let provider = password(server, plugin, &tokens, "wonderland").build()?;
+        let api = Api::new(provider, &server.url)?;
+        for round in 1..=3 {
+            assert_eq!(api.get(&plugin.user(server)).await?.status, 200);
+            assert_eq!(tokens.statuses(), vec![200; round]);
+            api.handle.invalidate();
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn a_wrong_password_is_sent_once(server: &Server) -> Result<(), BoxError> {
+    for plugin in Plugin::BOTH {
+        let tokens = Http::new();
+        let provider = password(server, plugin, &tokens, "looking-glass").build()?;
+        let api = Api::new(provider.clone(), &server.url)?;
+        for _ in 0..2 {
+            let error = api.get(&plugin.user(server)).await.unwrap_err();
+            let error = error.downcast::<Error>()?;
+            let why = error
+                .provider_error()
+                .expect("the provider failed")
+                .get_ref();
+            let why: &LoginRequired = why.downcast_ref().expect("for want of a log-in");
+            assert!(why.is_password_refused(), "{error}");
+        }
+        assert_eq!(tokens.statuses(), [403]);
+
+        provider.set_credentials("alice", "wonderland");
+        api.handle.resume();
+        assert_eq!(api.get(&plugin.user(server)).await?.status, 200);
+    }
+    Ok(())
+}
+
+pub(super) async fn a_401_without_a_challenge_is_a_rejection(
+    server: &Server,
+) -> Result<(), BoxError> {
+    for plugin in Plugin::BOTH {
+        let provider = password(server, plugin, &Http::new(), "wonderland").build()?;
+        let api = Api::new(provider, &server.url)?;
+        api.handle.seed(Issued::new(Bearer::new("somebody-elses")?));
+        assert_eq!(api.get(&plugin.user(server)).await?.status, 200);
+        assert_eq!(api.http.statuses(), [401, 200]);
+    }
+    Ok(())
+}
+
+pub(super) async fn a_refresh_token_that_stays(server: &Server) -> Result<(), BoxError> {
+    let alice = Alice::logs_in(server, Plugin::Glwd).await?;
+    let seen = alice.refreshes(4).await?;
+    assert!(
+        seen.iter().all(|token| *token == seen[0]),
+        "no answer has another"
+    );
+    Ok(())
+}
+
+pub(super) async fn a_refresh_token_that_rotates(server: &Server) -> Result<(), BoxError> {
+    let alice = Alice::logs_in(server, Plugin::Oidc).await?;
+    let mut seen = alice.refreshes(4).await?;
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 4);
+    Ok(())
+}
+
+/// A copy in use elsewhere ends the family. The server does not say so (no `invalid_grant`), and a
+/// bare 400 proves no token dead: the failure is a permanent one, and tried again now and then.
+pub(super) async fn a_refresh_token_that_is_refused_by_a_bare_400(
+    server: &Server,
+) -> Result<(), BoxError> {
+    let alice = Alice::logs_in(server, Plugin::Oidc).await?;
+    let old = alice.refreshes(1).await?.remove(0);
+    alice.api.handle.invalidate();
+    assert_eq!(alice.api.get(&alice.url).await?.status, 200);
+
+    let form = [("grant_type", "refresh_token"), ("refresh_token", &*old)];
+    let stolen = post_form(&Plugin::Oidc.url(server, "token"), &form).await?;
+    assert_eq!((stolen.status, &*stolen.body), (400, ""));
+
+    alice.api.handle.seed(Issued::new(Bearer::new("outdated")?));
+    let answer = alice.api.get(&alice.url).await?;
+    assert_eq!(answer.status, 401);
+    let Some(NotRetried::RefreshFailed(error)) = answer.not_retried() else {
+        panic!("{:?}", answer.not_retried());
+    };
+    let error = error.provider_error().expect("the provider failed");
+    assert!(
+        error.is_permanent() && error.to_string().contains("400"),
+        "{error}"
+    );
+    assert_eq!(alice.tokens.statuses(), [200, 200, 400]);
+    Ok(())
+}
+
+pub(super) async fn a_person_consents_at_both_plugins(server: &Server) -> Result<(), BoxError> {
+    for plugin in Plugin::BOTH {
+        let url = format!(
+            "{}?{}&scope=read",
+            plugin.url(server, "auth"),
+            code_request(&server.redirect_uri)
+        );
+        let name = format!("glewlwyd-{plugin:?}");
+        let end = person_alone(server, &name, &url, Consent::Yes).await?;
+        assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
+        assert_eq!(end.parameter("state").as_deref(), Some("a state"));
+        let code = end.parameter("code").expect("a code");
+        let token_url = plugin.url(server, "token");
+        let answer = exchange(&token_url, &server.redirect_uri, &code).await?;
+        let token = answer.text("access_token")?;
+        assert_eq!(get_with(&plugin.user(server), &token).await?.status, 200);
+    }
+    Ok(())
+}
+
+/// For some lifetimes of 2 s: nobody sees a failure.
+pub(super) async fn tokens_that_expire(server: &Server) -> Result<(), BoxError> {
+    for plugin in Plugin::BOTH {
+        let tokens = Http::new();
+        let provider = password(server, plugin, &tokens, "wonderland").build()?;
+        let api = Api::new(provider, &server.url)?;
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(5) {
+            assert_eq!(api.get(&plugin.user(server)).await?.status, 200);
+            sleep(Duration::from_millis(50)).await;
+        }
+        let asked = tokens.statuses();
+        assert!((3..=6).contains(&asked.len()), "token requests: {asked:?}");
+    }
+    Ok(())
+}

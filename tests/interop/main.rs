@@ -1,0 +1,74 @@
+//! The crate against real servers: each flow sends requests through an `AuthLayer` to a server that
+//! others wrote, over loopback. `tests/interop/run` installs what is needed and runs all.
+//!
+//! A server whose programs are not installed is left out, and that is said at the end. With
+//! `TOWER_AUTH_REQUIRE_SERVERS=1` it is a failure. An argument chooses flows by a part of
+//! `server flow`: `cargo test --all-features --test interop -- doorkeeper`.
+//!
+//! A flow is an `async fn(&Server) -> Result<(), BoxError>`, listed in the `SUITE` of its server's
+//! file. It fails with an error or by a panic.
+
+mod apache;
+mod browser;
+mod client;
+mod code;
+mod doorkeeper;
+mod flow;
+mod glewlwyd;
+
+mod needs;
+mod oidc_provider;
+mod process;
+
+mod report;
+mod server;
+mod temp;
+
+use std::process::ExitCode;
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::signal::unix::{SignalKind, signal};
+
+use flow::Suite;
+use report::Report;
+
+const SUITES: [&Suite; 4] = [
+    &doorkeeper::SUITE,
+    &oidc_provider::SUITE,
+    &glewlwyd::SUITE,
+    &apache::SUITE,
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let required = std::env::var("TOWER_AUTH_REQUIRE_SERVERS").is_ok_and(|value| value == "1");
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    // The place of a panic is enough, it is a flow's.
+    std::panic::set_hook(Box::new(|panic| println!("{panic}")));
+    // Who interrupts the suite must not find servers running afterwards: dropping stops them.
+    tokio::select! {
+        report = run(&chosen) => report.close(required),
+        () = interrupted() => ExitCode::FAILURE,
+    }
+}
+
+/// The servers' suites side by side, because much of it is waiting for tokens to expire.
+async fn run(chosen: &[String]) -> Report {
+    let mut running: FuturesUnordered<_> = SUITES.iter().map(|suite| suite.run(chosen)).collect();
+    let mut report = Report::default();
+    while let Some(lines) = running.next().await {
+        report.add(lines);
+    }
+    report
+}
+
+async fn interrupted() {
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be caught");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

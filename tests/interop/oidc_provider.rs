@@ -1,0 +1,77 @@
+//! oidc-provider, which is certified, and strict. Its own API is `/me`, for users; the tokens of
+//! machines go to Apache, which asks it about them or knows its keys.
+
+mod machines;
+mod people;
+
+use futures::{FutureExt, future::BoxFuture};
+use tower_auth::BoxError;
+
+use crate::{
+    apache,
+    client::{Http, post_form},
+    flow::{Settings, Suite, flow},
+    needs::Need,
+    server::{Kind, Server},
+};
+use machines::*;
+use people::*;
+
+pub(crate) const SUITE: Suite = Suite {
+    server: "oidc-provider",
+    needs: &[
+        Need::Command("node"),
+        Need::Module("oidc-provider"),
+        apache::NEEDS[0],
+        apache::NEEDS[1],
+        apache::NEEDS[2],
+        apache::NEEDS[3],
+    ],
+    start,
+    flows: &[
+        flow!(client_credentials_percent_encoded_in_basic),
+        flow!(client_credentials_in_the_body),
+        flow!(a_secret_that_is_sent_raw_is_refused),
+        flow!(a_revoked_token_is_replaced),
+        flow!(a_jwt_at_both_modules_of_apache),
+        flow!(a_person_consents_and_refresh_tokens_rotate, in browser),
+        flow!(a_refresh_token_used_elsewhere_ends_the_family, in browser),
+        flow!(a_person_refuses, in browser),
+        flow!(many_callers_spend_each_refresh_token_once, in browser, "ACCESS_TTL" = "2"),
+        flow!(tokens_that_expire, "MACHINE_TTL" = "2"),
+        flow!(
+            a_jwt_that_expired_unnoticed_is_replaced,
+            "MACHINE_TTL" = "2"
+        ),
+    ],
+};
+
+fn start(settings: Settings) -> BoxFuture<'static, Result<Server, BoxError>> {
+    const OIDC_PROVIDER: Kind = Kind {
+        name: "oidc-provider",
+        ready: "/.well-known/openid-configuration",
+        has_setup: false,
+    };
+    let start = async move {
+        let server = Server::start(&OIDC_PROVIDER, settings).await?;
+        apache::beside(server, "", "/token/introspection").await
+    };
+    start.boxed()
+}
+
+fn token_url(server: &Server) -> String {
+    format!("{}/token", server.url)
+}
+
+/// Revokes at the server, behind the layer's back.
+async fn revoke(server: &Server, token: &str) -> Result<(), BoxError> {
+    let url = format!("{}/token/revocation", server.url);
+    let answer = post_form(&url, &[("token", token)]).await?;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    Ok(())
+}
+
+/// How many token requests were sent.
+fn asked(http: &Http) -> usize {
+    http.count("/token")
+}

@@ -1,0 +1,79 @@
+//! Processes that end with what they belong to.
+
+use std::{
+    io,
+    os::unix::process::CommandExt,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+/// A process in a group of its own, with its children. Dropping it ends them all.
+pub(crate) struct Process {
+    child: Child,
+    /// Whether it is asked to end, and gets some time to: for one whose children have left the group.
+    is_asked: bool,
+}
+
+impl Process {
+    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+        let child = command.process_group(0).spawn()?;
+        Ok(Self {
+            child,
+            is_asked: false,
+        })
+    }
+
+    pub(crate) fn ask_to_end(mut self) -> Self {
+        self.is_asked = true;
+        self
+    }
+
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    pub(crate) async fn end(&mut self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let group = format!("-{}", self.child.id());
+        let mut kill = Command::new("kill");
+        let _ = kill
+            .args([name, "--", &group])
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_asked && matches!(self.ended(), Ok(None)) {
+            self.signal("-TERM");
+            for _ in 0..100 {
+                if !matches!(self.ended(), Ok(None)) {
+                    break;
+                }
+                pause();
+            }
+        }
+        // Of a process that has ended, children may be left. Nothing of all this has to be saved.
+        self.signal("-KILL");
+        let _ = self.child.wait();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a drop can't be asynchronous, and this one is rare"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
+}

@@ -1,0 +1,72 @@
+// An authorization server: oidc-provider. Any user name logs in.
+//
+//   PORT          on 127.0.0.1             REDIRECT_URI  that of all clients
+//   ACCESS_TTL    seconds that an access token of a user lasts (3600)
+//   MACHINE_TTL   seconds that one of client credentials lasts (600)
+//
+// With resource=urn:api the token is a JWT, else opaque.
+import { Provider } from 'oidc-provider';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+
+const seconds = (name, usual) => Number(process.env[name] ?? usual);
+const port = Number(process.env.PORT);
+const issuer = `http://127.0.0.1:${port}`;
+
+const { privateKey, publicKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
+const signing = { ...privateKey.export({ format: 'jwk' }), kid: 'key', alg: 'RS256', use: 'sig' };
+// mod_auth_openidc gets the key as a file, mod_oauth2 from /jwks.
+fs.writeFileSync('key.pem', publicKey.export({ type: 'spki', format: 'pem' }));
+
+const client = (id, secret, method = 'client_secret_basic') => ({
+  client_id: id,
+  ...(secret && { client_secret: secret }),
+  token_endpoint_auth_method: secret ? method : 'none',
+  grant_types: ['authorization_code', 'refresh_token', ...(secret ? ['client_credentials'] : [])],
+  response_types: ['code'],
+  redirect_uris: [process.env.REDIRECT_URI],
+  application_type: 'native',
+});
+
+const provider = new Provider(issuer, {
+  clients: [
+    client('svc', 's3cret'),
+    client('svc-post', 's3cret', 'client_secret_post'),
+    client('weird', 'p@ss:w/ rd+%25&='), // must be percent-encoded in Basic
+    client('id with:colon', 'x:y z'),
+    client('public'),
+  ],
+  jwks: { keys: [signing] },
+  cookies: { keys: [crypto.randomBytes(16).toString('hex')] },
+  scopes: ['openid', 'offline_access', 'read', 'write'],
+  pkce: { required: () => true },
+  clockTolerance: 0,
+  rotateRefreshToken: true,
+  issueRefreshToken: async (_, client) => client.grantTypeAllowed('refresh_token'),
+  ttl: {
+    AccessToken: seconds('ACCESS_TTL', 3600),
+    ClientCredentials: seconds('MACHINE_TTL', 600),
+    AuthorizationCode: 60, RefreshToken: 86400, Grant: 86400, Session: 86400, Interaction: 3600, IdToken: 3600,
+  },
+  features: {
+    devInteractions: { enabled: true }, // its pages for people
+    clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => undefined,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_, resource) => ({
+        scope: 'read write',
+        audience: resource,
+        accessTokenTTL: seconds('MACHINE_TTL', 600),
+        accessTokenFormat: 'jwt',
+        jwt: { sign: { alg: 'RS256' } },
+      }),
+    },
+  },
+});
+provider.on('server_error', (_, error) => console.error('server_error', error));
+provider.on('grant.error', (_, error) => console.error('grant.error', error.message, error.error_detail ?? ''));
+provider.listen(port, '127.0.0.1');
