@@ -30,7 +30,8 @@ async fn main() -> Result<(), BoxError> {
     let (login, api) = match args.as_slice() {
         [issuer, client_id, api] => {
             let login = AuthorizationCode::discover(issuer, http).await?;
-            (login.client_id(client_id).build()?, api.clone())
+            let login = login.client_id(client_id).scopes(["openid"]);
+            (login.build()?, api.clone())
         }
         [] => {
             let url = AuthorizationServer::default().start().await?;

@@ -63,7 +63,7 @@ fn challenges_are_read_as_servers_write_them() {
     }
 }
 
-/// P19: a slip in one challenge does not hide the next.
+/// P19, R34: a slip in one challenge does not hide the next.
 #[test]
 fn what_is_not_understood_is_skipped_and_what_follows_is_read() {
     for (value, expected) in [

@@ -9,7 +9,9 @@ use crate::store::Intent;
 ///
 /// It is what the [`ProviderError`](crate::ProviderError)s of this module are made from that are
 /// [`is_login_required`](crate::ProviderError::is_login_required). No attempt is made before new
-/// credentials are given.
+/// credentials are given. While an access token has not expired, calls go on with it: a server that
+/// rejects it answers them with its own 401, and the reason stands in the response's
+/// [`NotRetried`](crate::NotRetried).
 ///
 /// ```
 /// use tower_auth::{ProviderError, oauth2::LoginRequired};

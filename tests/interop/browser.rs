@@ -2,22 +2,16 @@
 
 use std::{
     fs::{self, File},
-    io,
     path::PathBuf,
     process::{Command, Stdio},
 };
 
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
 use tower_auth::BoxError;
 
 use crate::{
     needs::{Need, here, workshop},
     process::Process,
-    server::Server,
     temp::TempDir,
 };
 
@@ -40,18 +34,6 @@ pub(crate) struct Landing {
     pub(crate) url: String,
     /// What the page says.
     pub(crate) text: String,
-}
-
-impl Landing {
-    /// A parameter of the URL, in its query or its fragment.
-    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
-        let parameters = self.url.split(['?', '#', '&']).skip(1);
-        let mut pairs = parameters.filter_map(|pair| pair.split_once('='));
-        let (_, value) = pairs.find(|(known, _)| *known == name)?;
-        let value = value.replace('+', " ");
-        let value = percent_encoding::percent_decode_str(&value).decode_utf8();
-        Some(value.ok()?.into_owned())
-    }
 }
 
 /// Has alice open `url` in headless Chromium, log in, and consent or not, on the pages that the
@@ -93,44 +75,4 @@ pub(crate) async fn person(name: &str, url: &str, consent: Consent) -> Result<La
         url: text("url"),
         text: text("text"),
     })
-}
-
-/// The same where no program listens at the redirect URI: there is a page that says `back`, for as
-/// long as the person is on the way.
-pub(crate) async fn person_alone(
-    server: &Server,
-    name: &str,
-    url: &str,
-    consent: Consent,
-) -> Result<Landing, BoxError> {
-    let uri: http::Uri = server.redirect_uri.parse()?;
-    let address = uri.authority().map(http::uri::Authority::as_str);
-    let listener = TcpListener::bind(address.unwrap_or_default()).await?;
-    tokio::select! {
-        landing = person(name, url, consent) => landing,
-        error = say_back(listener) => Err(error.into()),
-    }
-}
-
-async fn say_back(listener: TcpListener) -> io::Error {
-    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\
-                content-length: 4\r\n\r\nback";
-    loop {
-        let mut connection = match listener.accept().await {
-            Ok((connection, _)) => connection,
-            Err(error) => return error,
-        };
-        // Not before the request is read, or the browser may see a broken connection. Browsers open
-        // connections that they don't use too.
-        tokio::spawn(async move {
-            let mut request = [0; 8192];
-            if connection
-                .read(&mut request)
-                .await
-                .is_ok_and(|read| read > 0)
-            {
-                let _ = connection.write_all(page.as_bytes()).await;
-            }
-        });
-    }
 }

@@ -35,8 +35,10 @@ pub(crate) const SUITE: Suite = Suite {
         flow!(a_refresh_token_through_many_rotations),
         flow!(a_revoked_refresh_token_means_a_new_log_in),
         flow!(log_out_revokes),
-        flow!(a_person_consents, in browser),
+        flow!(a_person_logs_in_to_a_client_without_a_secret, in browser),
+        flow!(a_person_logs_in_by_the_implicit_flow, in browser),
         flow!(a_person_refuses, in browser),
+        flow!(a_person_logs_in, in browser, "TOKEN_TTL" = "2"),
         flow!(tokens_that_expire, "TOKEN_TTL" = "2"),
         flow!(
             a_token_that_expired_unnoticed_is_replaced,

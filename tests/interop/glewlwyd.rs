@@ -42,7 +42,7 @@ pub(crate) const SUITE: Suite = Suite {
         flow!(a_refresh_token_that_stays),
         flow!(a_refresh_token_that_rotates),
         flow!(a_refresh_token_that_is_refused_by_a_bare_400),
-        flow!(a_person_consents_at_both_plugins, in browser),
+        flow!(a_person_logs_in_at_both_plugins, in browser),
         flow!(tokens_that_expire, "TOKEN_TTL" = "2"),
     ],
 };

@@ -11,15 +11,13 @@
 mod apache;
 mod browser;
 mod client;
-mod code;
 mod doorkeeper;
 mod flow;
 mod glewlwyd;
-
+mod login;
 mod needs;
 mod oidc_provider;
 mod process;
-
 mod report;
 mod server;
 mod temp;

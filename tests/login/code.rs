@@ -26,7 +26,7 @@ async fn refused(login: &AuthorizationCode, rest: &str) -> LoginError {
     finish(login, rest).await.unwrap_err()
 }
 
-/// P52, R2, R4, R10, R11, R20, R39: the address and the exchange belong together.
+/// P52, R2, R4, R10, R11, R20, R21, R39: the address and the exchange belong together.
 #[tokio::test]
 async fn a_code_is_exchanged_with_the_verifier_and_the_same_redirect_uri() {
     let (login, asked) = client(200, TOKENS);

@@ -76,7 +76,7 @@ async fn a_late_rejection_of_an_old_generation_is_retried_with_the_new_one_witho
     assert_eq!(api.tokens_seen(), ["t1", "t1", "t1", "t2", "t2"]);
 }
 
-/// Rule 7, P16.
+/// Rule 7, P16, R34.
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_always_rejected_is_refreshed_once_and_then_seldom() {
     let api = Api::accepting(&Valid::default());

@@ -1,16 +1,19 @@
 //! Users: passwords, refresh tokens, log-out, and a person with a browser.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use tower_auth::{
     BoxError, Error, NotRetried,
-    oauth2::{Builder, LoginRequired, PasswordGrant, RefreshToken},
+    oauth2::{AuthorizationCode, Builder, Implicit, LoginRequired, PasswordGrant, RefreshToken},
     store::{MemoryStore, StoreKey, TokenSet, TokenStore},
 };
 
 use super::{asked, log_in, me, revoke, token_url};
 use crate::{
-    browser::{Consent, person_alone},
+    browser::Consent,
     client::{Api, Http, get_with, post_form},
-    code::{code_request, exchange},
+    login::{Login, tokens_of_alice},
     server::Server,
 };
 
@@ -164,32 +167,86 @@ pub(super) async fn log_out_revokes(server: &Server) -> Result<(), BoxError> {
     Ok(())
 }
 
-pub(super) async fn a_person_consents(server: &Server) -> Result<(), BoxError> {
-    let url = authorize_url(server, "public");
-    let end = person_alone(server, "doorkeeper-yes", &url, Consent::Yes).await?;
-    assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
-    assert_eq!(end.text, "back");
-    assert_eq!(end.parameter("state").as_deref(), Some("a state"));
-    let code = end.parameter("code").expect("a code");
-    let answer = exchange(&token_url(server), &server.redirect_uri, &code).await?;
-    let token = answer.text("access_token")?;
-    assert_eq!(get_with(&me(server), &token).await?.text("user")?, "alice");
+/// The log-in in a browser, at the server's own pages.
+fn browser(server: &Server, http: &Http) -> Builder<AuthorizationCode> {
+    AuthorizationCode::builder(authorize_url(server), token_url(server)).http(http.clone())
+}
+
+fn authorize_url(server: &Server) -> String {
+    format!("{}/oauth/authorize", server.url)
+}
+
+/// Then some lifetimes of 2 s with calls all the time, and a revocation.
+pub(super) async fn a_person_logs_in(server: &Server) -> Result<(), BoxError> {
+    let tokens = Http::new();
+    let flow = browser(server, &tokens).client_id("svc");
+    let flow = flow.client_secret("s3cret").scopes(["public"]).build()?;
+    let first = tokens_of_alice(server, &flow, "doorkeeper-code").await?;
+    let api = Api::new(flow.session().seed(first).build()?, &server.url)?;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(5) {
+        assert_eq!(api.get(&me(server)).await?.text("user")?, "alice");
+        sleep(Duration::from_millis(50)).await;
+    }
+    // The first request is the code's.
+    assert!((3..=7).contains(&asked(&tokens)), "{:?}", tokens.statuses());
+
+    let current = api.handle.credential().await?;
+    revoke(server, current.expose()).await?;
+    let answer = api.get(&me(server)).await?;
+    let Some(NotRetried::RefreshFailed(error)) = answer.not_retried() else {
+        panic!("{:?}", answer.not_retried());
+    };
+    assert!(login_required(error).is_refused(), "{error}");
     Ok(())
 }
 
+pub(super) async fn a_person_logs_in_to_a_client_without_a_secret(
+    server: &Server,
+) -> Result<(), BoxError> {
+    let tokens = Http::new();
+    let flow = browser(server, &tokens).client_id("public").build()?;
+    let first = tokens_of_alice(server, &flow, "doorkeeper-public").await?;
+    let api = Api::new(flow.session().seed(first).build()?, &server.url)?;
+    for round in 1..=3 {
+        assert_eq!(api.get(&me(server)).await?.text("user")?, "alice");
+        assert_eq!(asked(&tokens), round);
+        api.handle.invalidate();
+    }
+    Ok(())
+}
+
+/// S1's other way: the token itself comes back, in the fragment, and nothing renews it.
+pub(super) async fn a_person_logs_in_by_the_implicit_flow(server: &Server) -> Result<(), BoxError> {
+    let flow = Implicit::builder(authorize_url(server))
+        .client_id("svc")
+        .scopes(["public"])
+        .build()?;
+    let first = tokens_of_alice(server, &flow, "doorkeeper-implicit").await?;
+    let token = first.expose_access_token().unwrap_or_default().to_owned();
+    let api = Api::new(flow.session().seed(first).build()?, &server.url)?;
+    assert_eq!(api.get(&me(server)).await?.text("user")?, "alice");
+
+    revoke(server, &token).await?;
+    let answer = api.get(&me(server)).await?;
+    assert_eq!(answer.status, 401);
+    let Some(NotRetried::RefreshFailed(error)) = answer.not_retried() else {
+        panic!("{:?}", answer.not_retried());
+    };
+    assert!(error.is_login_required(), "{error}");
+    Ok(())
+}
+
+/// Of a scope that alice has not agreed to yet, or she would not be asked.
 pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
-    let url = authorize_url(server, "read");
-    let end = person_alone(server, "doorkeeper-no", &url, Consent::No).await?;
-    assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
-    assert_eq!(end.parameter("error").as_deref(), Some("access_denied"));
-    assert_eq!(end.parameter("state").as_deref(), Some("a state"));
+    let tokens = Http::new();
+    let flow = browser(server, &tokens).client_id("public");
+    let flow = flow.scopes(["read"]).build()?;
+    let login = Login::of_alice(server, &flow, "doorkeeper-no", Consent::No).await?;
+    let error = login.result.expect_err("it was refused");
+    assert!(error.is_denied(), "{error}");
+    assert!(tokens.statuses().is_empty());
     Ok(())
-}
-
-/// Doorkeeper asks once for each scope.
-fn authorize_url(server: &Server, scope: &str) -> String {
-    let request = code_request(&server.redirect_uri);
-    format!("{}/oauth/authorize?{request}&scope={scope}", server.url)
 }
 
 fn login_required(error: &Error) -> &LoginRequired {

@@ -6,15 +6,14 @@ use tokio::time::{Instant, sleep};
 use tower_auth::{
     BoxError, Error, Issued, NotRetried,
     credential::Bearer,
-    oauth2::{Builder, LoginRequired, PasswordGrant, RefreshToken},
+    oauth2::{AuthorizationCode, Builder, LoginRequired, PasswordGrant, RefreshToken},
     store::{MemoryStore, StoreKey, TokenSet, TokenStore},
 };
 
 use super::Plugin;
 use crate::{
-    browser::{Consent, person_alone},
-    client::{Api, Http, get_with, post_form},
-    code::{code_request, exchange},
+    client::{Api, Http, post_form},
+    login::tokens_of_alice,
     server::Server,
 };
 
@@ -180,22 +179,24 @@ pub(super) async fn a_refresh_token_that_is_refused_by_a_bare_400(
     Ok(())
 }
 
-pub(super) async fn a_person_consents_at_both_plugins(server: &Server) -> Result<(), BoxError> {
+pub(super) async fn a_person_logs_in_at_both_plugins(server: &Server) -> Result<(), BoxError> {
     for plugin in Plugin::BOTH {
-        let url = format!(
-            "{}?{}&scope=read",
-            plugin.url(server, "auth"),
-            code_request(&server.redirect_uri)
-        );
+        let tokens = Http::new();
+        let (authorize, token) = (plugin.url(server, "auth"), plugin.url(server, "token"));
+        let flow = AuthorizationCode::builder(authorize, token)
+            .client_id("svc")
+            .client_secret("s3cret")
+            .scopes(["read"])
+            .http(tokens.clone())
+            .build()?;
         let name = format!("glewlwyd-{plugin:?}");
-        let end = person_alone(server, &name, &url, Consent::Yes).await?;
-        assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
-        assert_eq!(end.parameter("state").as_deref(), Some("a state"));
-        let code = end.parameter("code").expect("a code");
-        let token_url = plugin.url(server, "token");
-        let answer = exchange(&token_url, &server.redirect_uri, &code).await?;
-        let token = answer.text("access_token")?;
-        assert_eq!(get_with(&plugin.user(server), &token).await?.status, 200);
+        let first = tokens_of_alice(server, &flow, &name).await?;
+        let api = Api::new(flow.session().seed(first).build()?, &server.url)?;
+        for round in 1..=3 {
+            assert_eq!(api.get(&plugin.user(server)).await?.status, 200);
+            assert_eq!(tokens.statuses(), vec![200; round]);
+            api.handle.invalidate();
+        }
     }
     Ok(())
 }

@@ -1,44 +1,46 @@
 //! A person with a browser, and the refresh tokens that follow.
 
-use std::time::Duration;
+use std::{
+    env,
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt,
+    process::Command,
+    time::Duration,
+};
 
 use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 use tower_auth::{
     BoxError, NotRetried,
-    oauth2::{LoginRequired, RefreshToken},
-    store::{MemoryStore, StoreKey, TokenSet, TokenStore},
+    oauth2::{AuthorizationCode, LoginRequired, RefreshToken},
+    store::{MemoryStore, StoreKey, TokenStore},
 };
 
 use super::{asked, token_url};
 use crate::{
-    browser::{Consent, Landing, person_alone},
+    browser::{Consent, person},
     client::{Api, Http, post_form},
-    code::{code_request, exchange},
+    login::{Login, tokens_of_alice},
+    process::Process,
     server::Server,
+    temp::TempDir,
 };
 
-/// Alice opens the server's log-in.
-async fn visit(server: &Server, name: &str, consent: Consent) -> Result<Landing, BoxError> {
-    let url = format!(
-        "{}/auth?{}&prompt=consent&scope=openid%20offline_access",
-        server.url,
-        code_request(&server.redirect_uri)
-    );
-    let end = person_alone(server, name, &url, consent).await?;
-    assert!(end.url.starts_with(&server.redirect_uri), "{end:?}");
-    assert_eq!(end.text, "back");
-    assert_eq!(end.parameter("state").as_deref(), Some("a state"));
-    assert_eq!(end.parameter("iss").as_ref(), Some(&server.url));
-    Ok(end)
+/// What the server says of itself is all that is known of it, besides the client.
+async fn flow(server: &Server) -> Result<AuthorizationCode, BoxError> {
+    let discovered = AuthorizationCode::discover(&server.url, Http::new()).await?;
+    let flow = discovered
+        .client_id("svc")
+        .client_secret("s3cret")
+        .scopes(["openid", "offline_access"])
+        // Or there would be no refresh token, for a browser that has been here before.
+        .authorization_param("prompt", "consent")
+        .build()?;
+    Ok(flow)
 }
 
-async fn log_in(server: &Server, name: &str) -> Result<TokenSet, BoxError> {
-    let end = visit(server, name, Consent::Yes).await?;
-    let code = end.parameter("code").expect("a code");
-    let answer = exchange(&token_url(server), &server.redirect_uri, &code).await?;
-    let tokens = TokenSet::new(answer.text("access_token")?);
-    Ok(tokens.with_refresh_token(answer.text("refresh_token")?))
+fn me(server: &Server) -> String {
+    format!("{}/me", server.url)
 }
 
 struct Alice {
@@ -54,19 +56,16 @@ impl Alice {
     async fn logs_in(server: &Server, name: &str) -> Result<Self, BoxError> {
         let (tokens, store) = (Http::new(), MemoryStore::new());
         let key = StoreKey::issuer(&server.url).client("svc").subject("alice");
-        let provider = RefreshToken::builder(token_url(server))
-            .client_id("svc")
-            .client_secret("s3cret")
-            .store(store.clone(), key.clone())
-            .seed(log_in(server, name).await?)
-            .http(tokens.clone())
-            .build()?;
+        let flow = flow(server).await?;
+        let first = tokens_of_alice(server, &flow, name).await?;
+        let session = flow.session().seed(first).http(tokens.clone());
+        let provider = session.store(store.clone(), key.clone()).build()?;
         Ok(Self {
             api: Api::new(provider, &server.url)?,
             tokens,
             store,
             key,
-            me: format!("{}/me", server.url),
+            me: me(server),
         })
     }
 
@@ -156,7 +155,75 @@ pub(super) async fn a_refresh_token_used_elsewhere_ends_the_family(
 }
 
 pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
-    let end = visit(server, "oidc-provider-no", Consent::No).await?;
-    assert_eq!(end.parameter("error").as_deref(), Some("access_denied"));
+    let flow = flow(server).await?;
+    let login = Login::of_alice(server, &flow, "oidc-provider-no", Consent::No).await?;
+    let error = login.result.expect_err("it was refused");
+    assert!(error.is_denied(), "{error}");
+    assert!(login.landing.url.contains("iss="), "{:?}", login.landing);
+    Ok(())
+}
+
+/// R24, R38: as after a mix-up, where a code of one server would be sent to another.
+pub(super) async fn an_answer_of_another_issuer_is_not_used(
+    server: &Server,
+) -> Result<(), BoxError> {
+    let tokens = Http::new();
+    let authorize = format!("{}/auth", server.url);
+    let flow = AuthorizationCode::builder(authorize, token_url(server))
+        .issuer("https://another.example")
+        .client_id("public")
+        .scopes(["openid"])
+        .http(tokens.clone())
+        .build()?;
+    let login = Login::of_alice(server, &flow, "oidc-provider-mix-up", Consent::Yes).await?;
+    let error = login.result.expect_err("it is another's");
+    assert!(error.is_forged(), "{error}");
+    assert_eq!(asked(&tokens), 0);
+    Ok(())
+}
+
+/// `cargo run --features loopback --example login`, whose system has alice for a browser.
+pub(super) async fn the_example_of_a_log_in(server: &Server) -> Result<(), BoxError> {
+    let dir = TempDir::new("example")?;
+    let opener = dir.path().join("xdg-open");
+    fs::write(
+        &opener,
+        "#!/bin/sh\nprintf %s \"$1\" > \"$0.new\" && mv \"$0.new\" \"$0.url\"\n",
+    )?;
+    fs::set_permissions(&opener, Permissions::from_mode(0o755))?;
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(
+        [dir.path().to_owned()]
+            .into_iter()
+            .chain(env::split_paths(&path)),
+    )?;
+
+    let output = dir.path().join("output");
+    let mut example = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    example
+        .args(["run", "--quiet", "--all-features", "--example", "login"])
+        .args(["--", &server.url, "native", &me(server)])
+        .env("PATH", path)
+        .stdout(File::create(&output)?);
+    let mut example = Process::start(example)?;
+    let url = async {
+        loop {
+            match fs::read_to_string(dir.path().join("xdg-open.url")) {
+                Ok(url) => break url,
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let landing = tokio::select! {
+        url = url => person("example-login", &url, Consent::Yes).await?,
+        ended = example.end() => return Err(format!("it ended: {}", ended?).into()),
+    };
+    assert!(landing.text.contains("You are logged in"), "{landing:?}");
+    let ended = example.end().await?;
+    let output = fs::read_to_string(output)?;
+    assert!(
+        ended.success() && output.ends_with("{\"sub\":\"alice\"}\n"),
+        "{output}"
+    );
     Ok(())
 }

@@ -62,7 +62,8 @@ try {
     await page.waitForLoadState('load');
     await page.waitForTimeout(200);
   }
-  await page.waitForLoadState('load');
+  // A page whose script asks for more has said all only then.
+  await page.waitForLoadState('networkidle');
   await page.screenshot({ path: picture });
   const end = page.url().startsWith('chrome-error:') ? tried : page.url();
   console.log(JSON.stringify({ url: end, text: (await page.innerText('body')).trim() }));

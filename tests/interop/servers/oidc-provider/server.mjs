@@ -1,6 +1,6 @@
 // An authorization server: oidc-provider. Any user name logs in.
 //
-//   PORT          on 127.0.0.1             REDIRECT_URI  that of all clients
+//   PORT          on 127.0.0.1             REDIRECT_URI  that of all clients but one
 //   ACCESS_TTL    seconds that an access token of a user lasts (3600)
 //   MACHINE_TTL   seconds that one of client credentials lasts (600)
 //
@@ -18,13 +18,13 @@ const signing = { ...privateKey.export({ format: 'jwk' }), kid: 'key', alg: 'RS2
 // mod_auth_openidc gets the key as a file, mod_oauth2 from /jwks.
 fs.writeFileSync('key.pem', publicKey.export({ type: 'spki', format: 'pem' }));
 
-const client = (id, secret, method = 'client_secret_basic') => ({
+const client = (id, secret, method = 'client_secret_basic', redirect = process.env.REDIRECT_URI) => ({
   client_id: id,
   ...(secret && { client_secret: secret }),
   token_endpoint_auth_method: secret ? method : 'none',
   grant_types: ['authorization_code', 'refresh_token', ...(secret ? ['client_credentials'] : [])],
   response_types: ['code'],
-  redirect_uris: [process.env.REDIRECT_URI],
+  redirect_uris: [redirect],
   application_type: 'native',
 });
 
@@ -35,6 +35,7 @@ const provider = new Provider(issuer, {
     client('weird', 'p@ss:w/ rd+%25&='), // must be percent-encoded in Basic
     client('id with:colon', 'x:y z'),
     client('public'),
+    client('native', undefined, 'none', 'http://127.0.0.1/callback'), // at any port (RFC 8252 7.3)
   ],
   jwks: { keys: [signing] },
   cookies: { keys: [crypto.randomBytes(16).toString('hex')] },

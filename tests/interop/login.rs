@@ -1,0 +1,72 @@
+//! Log-ins through the crate: the listener on loopback, and the person whose browser comes back to
+//! it.
+
+use std::io;
+
+use http::Uri;
+use tokio::sync::oneshot;
+use tower_auth::{
+    BoxError,
+    oauth2::{LoginError, LoginFlow, Loopback},
+    store::TokenSet,
+};
+
+use crate::{
+    browser::{Consent, Landing, person},
+    server::Server,
+};
+
+/// How a log-in ended, for the program and for the person.
+pub(crate) struct Login {
+    pub(crate) result: Result<TokenSet, LoginError>,
+    pub(crate) landing: Landing,
+}
+
+impl Login {
+    /// Alice logs in, and consents or not. The page that she ends on is checked.
+    pub(crate) async fn of_alice(
+        server: &Server,
+        flow: &impl LoginFlow,
+        name: &str,
+        consent: Consent,
+    ) -> Result<Self, BoxError> {
+        let redirect_uri: Uri = server.redirect_uri.parse()?;
+        let (sender, opened) = oneshot::channel();
+        let listener = Loopback::new()
+            .port(redirect_uri.port_u16().unwrap_or_default())
+            .path(redirect_uri.path())
+            .open_with(move |url| {
+                let gone = |_| io::Error::other("nobody is there");
+                sender.send(url.to_owned()).map_err(gone)
+            });
+        let person = async { person(name, &opened.await?, consent).await };
+        // Who gets stuck does not come back.
+        let (result, landing) =
+            tokio::try_join!(async { Ok(listener.log_in(flow).await) }, person)?;
+        // What the browser brought is not left in the address of a fragment's page.
+        assert!(
+            landing.url.starts_with(&server.redirect_uri) && !landing.url.contains('#'),
+            "{landing:?}"
+        );
+        let (title, text) = match (&result, consent) {
+            (Ok(_), _) => ("You are logged in", "go back to the program"),
+            (Err(_), Consent::No) => ("You are not logged in", "Access was denied"),
+            (Err(_), Consent::Yes) => ("You are not logged in", "does not belong to the log-in"),
+        };
+        assert!(
+            landing.text.contains(title) && landing.text.contains(text),
+            "{landing:?}, {result:?}"
+        );
+        Ok(Self { result, landing })
+    }
+}
+
+/// The tokens of alice, who consents.
+pub(crate) async fn tokens_of_alice(
+    server: &Server,
+    flow: &impl LoginFlow,
+    name: &str,
+) -> Result<TokenSet, BoxError> {
+    let login = Login::of_alice(server, flow, name, Consent::Yes).await?;
+    Ok(login.result?)
+}
