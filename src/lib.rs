@@ -62,6 +62,7 @@
 //!
 #![doc = include_str!("order.md")]
 //!
+#![cfg_attr(all(feature = "metrics", feature = "tracing"), doc = include_str!("watching.md"))]
 //! # Features
 //!
 //! | feature | default | what it brings |
@@ -73,6 +74,8 @@
 //! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `client::AuthMiddleware` |
 //! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |
 //! | `redis` | no | `store::RedisStore`: tokens shared by the processes of many machines |
+//! | `tracing` | no | spans and events: a refresh and its outcome, retries, trouble |
+//! | `metrics` | no | counters and histograms of the same |
 //!
 //! [tower]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -92,6 +95,7 @@ pub mod grpc;
 mod layer;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
+mod observe;
 mod origin;
 pub mod provider;
 mod secret;
@@ -99,6 +103,8 @@ pub mod store;
 
 #[cfg(feature = "per-key")]
 pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestView};
+#[cfg(feature = "metrics")]
+pub use self::observe::describe_metrics;
 pub use self::{
     body::{CloneBody, ReplayBody, ReplayLayer},
     cache::{Backoff, Current, Handle, Status},

@@ -78,6 +78,11 @@ impl Budget {
         Ok(())
     }
 
+    /// Whether refreshes because of rejections are held back, or were at the last one.
+    pub(crate) fn is_backing_off(&self) -> bool {
+        self.backoff.is_some()
+    }
+
     /// A credential that stayed unrejected for long enough ends everything that was held against
     /// its predecessors.
     fn settle(&mut self, now: Instant) {

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{
+    settings::Settings,
     shared::{Acquired, Cache},
     snapshot::Snapshot,
 };
@@ -20,6 +21,7 @@ use crate::{
     challenge::Challenge,
     credential::Credential,
     error::{Error, Kind, ProviderError},
+    observe::{self, Outcome},
     provider::{FlightControl, Issued, Reason, RefreshContext},
 };
 
@@ -54,6 +56,27 @@ pub(crate) enum Landed<C> {
     Superseded,
 }
 
+impl<C> Landed<C> {
+    fn outcome(&self, replaced: Option<&Snapshot<C>>) -> Outcome<'_> {
+        match self {
+            Self::Published(snapshot) => {
+                let now = Instant::now();
+                let left = |snapshot: &Snapshot<C>| {
+                    let expiry = snapshot.expiry?;
+                    Some(expiry.expires_at.saturating_duration_since(now))
+                };
+                Outcome::Success {
+                    generation: snapshot.generation,
+                    lifetime: left(snapshot),
+                    remaining: replaced.and_then(left),
+                }
+            }
+            Self::Failed(error) => Outcome::Failure(error),
+            Self::Superseded => Outcome::Superseded,
+        }
+    }
+}
+
 impl<C: Credential> Flight<C> {
     /// Prepares a flight. The closure starts it; the cache calls that when it holds no lock, for a
     /// runtime that is shutting down drops a new task at once, and with it the landing.
@@ -65,12 +88,15 @@ impl<C: Credential> Flight<C> {
         (reason, session): (Reason, u64),
         previous: Option<C>,
         challenges: Vec<Challenge>,
-        refresh_timeout: Duration,
+        settings: &Settings,
     ) -> Result<(Arc<Self>, impl FnOnce() + Send + 'static), Error> {
         let runtime = runtime::Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
         let (waiters, landed) = watch::channel(None);
         let started_at = Instant::now();
-        let control = Arc::new(FlightControl::new(cache.id(), started_at + refresh_timeout));
+        let control = Arc::new(FlightControl::new(
+            cache.id(),
+            started_at + settings.refresh_timeout,
+        ));
         let flight = Arc::new(Self {
             reason,
             session,
@@ -81,16 +107,18 @@ impl<C: Credential> Flight<C> {
             task: Mutex::new(None),
         });
         let context = RefreshContext::new(reason, previous, challenges, control);
-        let landing = Landing {
-            cache: Arc::clone(cache),
-            flight: Arc::clone(&flight),
-            waiters,
-            done: false,
-        };
         let start = {
-            let flight = Arc::clone(&flight);
+            let (cache, flight) = (Arc::clone(cache), Arc::clone(&flight));
+            let name = settings.name;
             move || {
-                let id = landing.cache.id();
+                let id = cache.id();
+                let landing = Landing {
+                    cache,
+                    flight: Arc::clone(&flight),
+                    waiters,
+                    watched: observe::Refresh::start(name, reason, started_at),
+                    done: false,
+                };
                 let task = runtime.spawn(REFRESHING.scope(id, fly(landing, context)));
                 *lock(&flight.task) = Some(task.abort_handle());
             }
@@ -141,7 +169,7 @@ impl<C: Credential> Flight<C> {
 async fn fly<C: Credential>(landing: Landing<C>, context: RefreshContext<C>) {
     let provider = Arc::clone(landing.cache.provider());
     let control = Arc::clone(&landing.flight.control);
-    let mut exchange = provider.issue(context);
+    let mut exchange = landing.watched.over(|| provider.issue(context));
     let mut answer = timeout_at(control.deadline, &mut exchange).await.ok();
     if answer.is_none() && control.is_committed() {
         landing.overdue();
@@ -160,18 +188,29 @@ struct Landing<C: Credential> {
     cache: Arc<Cache<C>>,
     flight: Arc<Flight<C>>,
     waiters: watch::Sender<Option<Landed<C>>>,
+    watched: observe::Refresh,
     done: bool,
 }
 
 impl<C: Credential> Landing<C> {
     fn land(mut self, answer: Result<Issued<C>, Error>) {
         self.done = true;
+        self.tell(answer);
+    }
+
+    fn tell(&self, answer: Result<Issued<C>, Error>) {
+        let replaced = self.cache.last();
         let landed = self.cache.land(&self.flight, answer);
+        // One is the flight's own.
+        let waiters = self.waiters.receiver_count().saturating_sub(1);
+        self.watched
+            .ended(&landed.outcome(replaced.as_deref()), waiters);
         self.waiters.send_replace(Some(landed));
     }
 
     /// The deadline has passed, but the answer is on its way.
     fn overdue(&self) {
+        self.watched.overdue();
         let error = self.cache.overdue();
         self.waiters.send_replace(Some(Landed::Failed(error)));
     }
@@ -180,10 +219,7 @@ impl<C: Credential> Landing<C> {
 impl<C: Credential> Drop for Landing<C> {
     fn drop(&mut self) {
         if !self.done {
-            let landed = self
-                .cache
-                .land(&self.flight, Err(Error::new(Kind::Stopped)));
-            self.waiters.send_replace(Some(landed));
+            self.tell(Err(Error::new(Kind::Stopped)));
         }
     }
 }

@@ -120,6 +120,11 @@ impl<C: Credential> Cache<C> {
         self.locked(|state| change(&mut state.settings));
     }
 
+    /// What those who watch know it by.
+    pub(crate) fn name(&self) -> &'static str {
+        self.locked(|state| state.settings.name)
+    }
+
     pub(crate) fn provider(&self) -> &Arc<dyn ErasedProvider<C>> {
         &self.provider
     }

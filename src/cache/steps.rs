@@ -14,6 +14,7 @@ use crate::{
     challenge::Challenge,
     credential::Credential,
     error::{Error, Kind},
+    observe,
     provider::{Issued, Lifetime, Reason},
 };
 
@@ -141,9 +142,13 @@ impl<C: Credential> Cache<C> {
             .load()
             .as_ref()
             .map(|last| last.credential.clone());
-        let time = state.settings.refresh_timeout;
-        let (flight, start) =
-            Flight::prepare(self, (reason, state.session), previous, challenges, time)?;
+        let (flight, start) = Flight::prepare(
+            self,
+            (reason, state.session),
+            previous,
+            challenges,
+            &state.settings,
+        )?;
         state.flight = Some(Arc::clone(&flight));
         state.deferred.push(Box::new(start));
         Ok(flight)
@@ -157,7 +162,16 @@ impl<C: Credential> Cache<C> {
         now: Instant,
     ) -> Result<(), Instant> {
         let accepted = self.accepted.load(Ordering::Relaxed) >= current.generation;
-        state.budget.spend(accepted, now)
+        let was_held_back = state.budget.is_backing_off();
+        let spent = state.budget.spend(accepted, now);
+        if let Err(until) = spent
+            && !was_held_back
+        {
+            let (name, wait) = (state.settings.name, until.saturating_duration_since(now));
+            let tell = move || observe::held_back(name, wait);
+            state.deferred.push(Box::new(tell));
+        }
+        spent
     }
 
     pub(super) fn publish(

@@ -114,23 +114,22 @@ impl<P: Provider> AuthMiddleware<P> {
                 Then::Retry(newer) => Ok(Some(newer)),
                 Then::Wait(wait) => flow.renewed(&snapshot, wait.outcome().await).map(Some),
             };
-            match (newer, copy) {
-                (Ok(newer), Some(copy)) => {
+            let again = newer.and_then(|newer| {
+                let copy = copy.ok_or(NotRetried::BodyNotReplayable)?;
+                Ok((newer, copy))
+            });
+            match again {
+                Ok((newer, copy)) => {
                     request = copy;
                     answered = newer.is_none();
                     if let Some(newer) = newer {
                         snapshot = newer;
                         retried = true;
                     }
+                    flow.resent(&snapshot, answered);
                 }
-                (Err(why), _) => {
-                    response.extensions_mut().insert(why);
-                    return Ok(response);
-                }
-                (Ok(_), None) => {
-                    response
-                        .extensions_mut()
-                        .insert(NotRetried::BodyNotReplayable);
+                Err(why) => {
+                    flow.not_retried(why, response.extensions_mut());
                     return Ok(response);
                 }
             }

@@ -18,6 +18,7 @@ use crate::{
     challenge::{self, Challenge, Complaint},
     credential::{Credential, Outgoing, RequestHead},
     error::{Error, Kind},
+    observe,
     provider::TokenRequest,
 };
 
@@ -223,6 +224,17 @@ impl<C: Credential> Flow<C> {
             Rejected::Wait(wait) => Ok(Next::Wait(wait)),
             Rejected::Refused(refused) => Err(refused.into()),
         }
+    }
+
+    /// A rejection goes to the caller, who finds the reason in the extensions.
+    pub(crate) fn not_retried(&self, why: NotRetried, extensions: &mut Extensions) {
+        observe::not_retried(self.cache.name(), why.word(), &why);
+        extensions.insert(why);
+    }
+
+    /// A request is sent again, with this credential.
+    pub(crate) fn resent(&self, snapshot: &Snapshot<C>, answered: bool) {
+        observe::resent(self.cache.name(), snapshot.generation, answered);
     }
 
     /// The credential for the retry, after the refresh that a rejection has led to.

@@ -77,6 +77,23 @@ pub enum NotRetried {
     InvalidRequest,
 }
 
+impl NotRetried {
+    /// For metrics.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Permanent => "permanent",
+            Self::BodyNotReplayable => "body_not_replayable",
+            Self::RejectedAgain => "rejected_again",
+            Self::SameCredential => "same_credential",
+            Self::RefreshFailed(_) => "refresh_failed",
+            Self::TooManyRejections { .. } => "too_many_rejections",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidRequest => "invalid_request",
+        }
+    }
+}
+
 impl fmt::Display for NotRetried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -97,9 +97,8 @@ impl<S: Clone, C: Credential, B: CloneBody, R: Body, F> Step<S, C, B, R, F> {
         // The first sending may still be under way. From here on it cannot spoil this one; up to
         // here it may have read more than can be sent again.
         if !again.request.body_mut().take_over() {
-            response
-                .extensions_mut()
-                .insert(NotRetried::BodyNotReplayable);
+            let why = NotRetried::BodyNotReplayable;
+            again.kept.flow.not_retried(why, response.extensions_mut());
             return Self::Return(response);
         }
         let limit = again.kept.flow.policy.drain;
@@ -151,7 +150,7 @@ impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
             .follow(snapshot, verdict, response.headers(), attempt);
         let (next, request) = match (next, copy) {
             (Next::Return(Some(why)), _) => {
-                response.extensions_mut().insert(why);
+                kept.flow.not_retried(why, response.extensions_mut());
                 return Step::Return(response);
             }
             // Nothing else is asked of a request that cannot be replayed.
@@ -234,7 +233,7 @@ where
                     match again.kept.flow.renewed(&again.kept.snapshot, outcome) {
                         Ok(newer) => again.renewed = Some(newer),
                         Err(why) => {
-                            response.extensions_mut().insert(why);
+                            again.kept.flow.not_retried(why, response.extensions_mut());
                             return Poll::Ready(Ok(Step::Return(response)));
                         }
                     }
@@ -276,6 +275,9 @@ impl<S, C: Credential, B: CloneBody> Again<S, C, B> {
             answered,
         } = self;
         let snapshot = renewed.as_ref().unwrap_or(&kept.snapshot);
+        if renewed.is_some() || answered {
+            kept.flow.resent(snapshot, answered);
+        }
         let wants_copy = match &renewed {
             None => kept.flow.wants_copy(snapshot),
             // Only an answer to a challenge could have a retry sent again.

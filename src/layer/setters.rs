@@ -3,6 +3,14 @@
 /// The setters of a layer with a `policy`, whose settings of credentials are in the field `$shared`.
 macro_rules! setters {
     ($shared:ident) => {
+        /// What spans, events and metrics call it, where a program has several layers. Default: `""`.
+        /// It matters with the features `tracing` and `metrics` only.
+        #[must_use]
+        pub fn name(self, name: &'static str) -> Self {
+            self.$shared.configure(|settings| settings.name = name);
+            self
+        }
+
         /// How long before its expiry a credential is refreshed at most, while requests go on with it.
         /// It is also at most 40 % of the lifetime, and shortened at random by up to a quarter, so
         /// that many processes do not refresh at once. Default: 5 min.

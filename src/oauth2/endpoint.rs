@@ -23,7 +23,7 @@ use super::{
     http::{AnswerBody, HttpService},
     server_text::ServerText,
 };
-use crate::{error::ConfigError, provider::RefreshContext, secret::Secret};
+use crate::{error::ConfigError, observe, provider::RefreshContext, secret::Secret};
 
 /// How long the body of an answer may take that must not be lost.
 const MOST_OF_BODY: Duration = Duration::from_secs(30);
@@ -112,7 +112,9 @@ impl TokenEndpoint {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;
         mark(request.extensions_mut());
+        let call = observe::TokenCall::start(self.kind.word(), self.uri.host());
         let answer = self.http.send(request).await;
+        call.answered(answer.as_ref().map(Response::status).ok());
         answer
             .map(Response::into_parts)
             .map_err(|error| TokenError::new(self.kind, Problem::Network(error)))

@@ -55,6 +55,19 @@ pub(super) enum Endpoint {
     Refresh,
 }
 
+impl Endpoint {
+    /// For metrics.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Token { .. } => "token",
+            Self::Revocation => "revocation",
+            Self::Authorization => "authorization",
+            Self::Password => "password",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
 /// The fields of an error answer (RFC 6749 5.2).
 #[derive(Debug, Default)]
 pub(super) struct Refusal {

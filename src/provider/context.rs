@@ -38,15 +38,21 @@ pub enum Reason {
     Invalidated,
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Reason {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
             Self::First => "first",
             Self::Early => "early",
             Self::Expired => "expired",
             Self::Rejected => "rejected",
             Self::Invalidated => "invalidated",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 

@@ -7,6 +7,8 @@ mod memory;
 
 mod decompression;
 mod limits;
+#[path = "../support/log.rs"]
+mod log;
 mod redirect;
 mod replay;
 mod retry;

@@ -1,10 +1,6 @@
 //! `Trace`.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -18,9 +14,12 @@ use tower_http::{
     classify::{ServerErrorsAsFailures, SharedClassifier},
     trace::{DefaultMakeSpan, TraceLayer},
 };
-use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter, util::SubscriberInitExt};
+use tracing_subscriber::{filter::LevelFilter, util::SubscriberInitExt};
 
-use crate::memory::{Api, Valid, get, only_api, scripted, status};
+use crate::{
+    log::Log,
+    memory::{Api, Valid, get, only_api, scripted, status},
+};
 
 /// Says all it can.
 fn trace() -> TraceLayer<SharedClassifier<ServerErrorsAsFailures>> {
@@ -45,30 +44,7 @@ where
         let _guard = subscriber.set_default();
         layers.layer(api).oneshot(get()).await.unwrap()
     };
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    (log, response.status())
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
+    (log.text(), response.status())
 }
 
 fn sendings(log: &str) -> usize {

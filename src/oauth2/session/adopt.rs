@@ -9,6 +9,7 @@ use crate::{
     credential::Bearer,
     error::ProviderError,
     oauth2::login_required::LoginRequired,
+    observe,
     provider::{Reason, RefreshContext},
     store::{Stored, TokenSet},
 };
@@ -39,6 +40,7 @@ impl<G: Grant> Session<G> {
                         // What is stored lives on, and the seed is a thing of the past.
                         state.seed = None;
                     }
+                    observe::adopted();
                     return Ok(Turn::Adopted(fresh));
                 }
             }

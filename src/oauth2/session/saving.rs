@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{Asked, Fresh, Grant, Known, LoginRequired, Ordering, Session, State};
 use crate::{
     error::ProviderError,
+    observe,
     store::{Revision, Save, StoreError, Stored, TokenSet, Written},
 };
 
@@ -190,6 +191,7 @@ impl<G: Grant> Session<G> {
 
     /// Says why the known tokens are not saved, and saves them in the background.
     fn save_later(self: &Arc<Self>, error: StoreError) {
+        observe::unsaved(&error);
         self.trouble.set(Some(error));
         tokio::spawn(save_until_done(Arc::downgrade(self)));
     }
@@ -221,10 +223,14 @@ async fn save_until_done<G: Grant>(session: Weak<Session<G>>) {
         }
         match session.save_again(&mut state).await {
             Ok(()) => {
+                observe::saved_after_all();
                 session.unlock(&mut state).await;
                 return;
             }
-            Err(error) => session.trouble.set(Some(error)),
+            Err(error) => {
+                observe::unsaved(&error);
+                session.trouble.set(Some(error));
+            }
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

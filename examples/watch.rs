@@ -1,0 +1,114 @@
+//! What a program sees of the layer at work: events on the terminal, and metrics on a page for
+//! Prometheus.
+//!
+//! `cargo run --features tracing,metrics --example watch`: calls an API for some seconds while tokens
+//! expire, one is revoked and the token endpoint has a bad moment, and prints the page at the end.
+//! Until then it is at the address that is printed first. `RUST_LOG=tower_auth=debug` tells more.
+
+#[path = "support/serve.rs"]
+mod serve;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use http::Request;
+use http_body_util::Empty;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::time::sleep;
+use tower::{ServiceBuilder, ServiceExt};
+use tower_auth::{AuthLayer, BoxError, Origins, describe_metrics, oauth2::ClientCredentials};
+use tracing_subscriber::EnvFilter;
+
+/// Tokens last two seconds. The third request for one gets a 503.
+#[derive(Default)]
+struct Servers {
+    asked: AtomicU64,
+    /// Tokens with smaller numbers are revoked.
+    oldest: AtomicU64,
+}
+
+impl Servers {
+    fn answer(&self, request: &Request<String>) -> http::Response<String> {
+        if request.uri().path() == "/token" {
+            return match self.asked.fetch_add(1, SeqCst) + 1 {
+                3 => serve::answer(503, ""),
+                number => serve::answer(
+                    200,
+                    format!(
+                        r#"{{"access_token":"t-{number}","token_type":"bearer","expires_in":2}}"#
+                    ),
+                ),
+            };
+        }
+        let header = request.headers().get("authorization");
+        let token = header.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer t-"));
+        let number = token.and_then(|number| number.parse().ok());
+        let is_good = number.is_some_and(|number: u64| number >= self.oldest.load(SeqCst));
+        serve::answer(if is_good { 200 } else { 401 }, "")
+    }
+
+    fn revoke(&self) {
+        self.oldest.store(self.asked.load(SeqCst) + 1, SeqCst);
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).init();
+    let page = PrometheusBuilder::new()
+        .set_quantiles(&[0.5, 0.99])?
+        .install_recorder()?;
+    describe_metrics();
+
+    let scraped = page.clone();
+    let address = serve::serve(move |_| {
+        let text = scraped.render();
+        async move { serve::answer(200, &text) }
+    });
+    println!("metrics: http://{}/metrics", address.await?);
+
+    let servers = Arc::new(Servers::default());
+    let server = Arc::clone(&servers);
+    let address = serve::serve(move |request| {
+        let answer = server.answer(&request);
+        async move { answer }
+    });
+    let url = format!("http://{}", address.await?);
+
+    let tokens = ClientCredentials::builder(format!("{url}/token"))
+        .client_id("watched")
+        .client_secret("hidden")
+        .http(Client::builder(TokioExecutor::new()).build_http())
+        .build()?;
+    let layer = AuthLayer::new(tokens, Origins::only(&url)?).name("things");
+    let client = ServiceBuilder::new()
+        .layer(layer)
+        .service(Client::builder(TokioExecutor::new()).build_http());
+    for second in 0..8 {
+        if second == 4 {
+            servers.revoke();
+        }
+        for _ in 0..10 {
+            let calls = (0..10).map(|_| {
+                let request = Request::get(format!("{url}/things")).body(Empty::<Bytes>::new());
+                let client = client.clone();
+                async move { client.oneshot(request?).await }
+            });
+            for answer in join_all(calls).await {
+                assert_eq!(answer?.status(), 200);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+    println!("\n{}", page.render());
+    Ok(())
+}
