@@ -76,6 +76,7 @@
 //! | `redis` | no | `store::RedisStore`: tokens shared by the processes of many machines |
 //! | `tracing` | no | spans and events: a refresh and its outcome, retries, trouble |
 //! | `metrics` | no | counters and histograms of the same |
+//! | `test-util` | no | the module `test_util`: a provider and a server for your own tests |
 //!
 //! [tower]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -100,6 +101,8 @@ mod origin;
 pub mod provider;
 mod secret;
 pub mod store;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
 #[cfg(feature = "per-key")]
 pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestView};

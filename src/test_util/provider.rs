@@ -1,0 +1,125 @@
+//! A provider that does as it is told.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+use crate::{
+    credential::Bearer,
+    error::ProviderError,
+    provider::{Issued, Provider, RefreshContext},
+};
+
+/// A provider of bearer tokens that are called `test-1`, `test-2` and so on. Clones are the same
+/// provider, so that a test keeps one.
+///
+/// ```
+/// use tower_auth::{AuthLayer, Origins, ProviderError, test_util::TestProvider};
+///
+/// # fn main() -> Result<(), tower_auth::ConfigError> {
+/// let provider = TestProvider::new();
+/// let layer = AuthLayer::new(provider.clone(), Origins::only("https://api.example.com")?);
+/// // .. requests carry `authorization: Bearer test-1` ..
+/// provider.fail_next(|| ProviderError::transient("no network"));
+/// // .. and after the next refresh, which fails ..
+/// assert_eq!(provider.calls(), 0);
+/// # let _ = layer; Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct TestProvider {
+    lifetime: Option<Duration>,
+    latency: Duration,
+    state: Arc<Mutex<State>>,
+}
+
+type MakeError = Box<dyn FnOnce() -> ProviderError + Send>;
+
+#[derive(Default)]
+struct State {
+    calls: u64,
+    failures: VecDeque<MakeError>,
+}
+
+impl TestProvider {
+    /// Its tokens last an hour, and come at once.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            lifetime: Some(Duration::from_secs(3600)),
+            latency: Duration::ZERO,
+            state: Arc::default(),
+        }
+    }
+
+    /// How long tokens last; `None` for those whose end nobody knows. Default: an hour.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.lifetime = lifetime.into();
+        self
+    }
+
+    /// How long a token, or an error, takes to come. Default: no time.
+    #[must_use]
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// Fails at the next call with this error, before which others may be waiting.
+    pub fn fail_next(&self, error: impl FnOnce() -> ProviderError + Send + 'static) {
+        self.state().failures.push_back(Box::new(error));
+    }
+
+    /// How often it was asked.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for TestProvider {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Provider for TestProvider {
+    type Credential = Bearer;
+
+    async fn issue(&self, _: RefreshContext<Bearer>) -> Result<Issued<Bearer>, ProviderError> {
+        let (number, failure) = {
+            let mut state = self.state();
+            state.calls += 1;
+            (state.calls, state.failures.pop_front())
+        };
+        sleep(self.latency).await;
+        if let Some(error) = failure {
+            return Err(error());
+        }
+        let token = Bearer::new(format!("test-{number}")).map_err(ProviderError::permanent)?;
+        let issued = Issued::new(token);
+        Ok(match self.lifetime {
+            Some(lifetime) => issued.expires_in(lifetime),
+            None => issued,
+        })
+    }
+}
+
+impl fmt::Debug for TestProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestProvider")
+            .field("lifetime", &self.lifetime)
+            .field("latency", &self.latency)
+            .field("calls", &self.calls())
+            .finish_non_exhaustive()
+    }
+}
