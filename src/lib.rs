@@ -30,6 +30,7 @@
 //!
 //! # Where to go from here
 //!
+//! - A page for each thing one wants to do: the module `guide`.
 //! - Where credentials come from: [`credential`] for those that never change, [`oauth2`] for token
 //!   endpoints, [`provider`] for writing your own; [`store`] for tokens that outlive the process.
 //! - Many users behind one client: `AuthLayer::per_key`.
@@ -62,7 +63,6 @@
 //!
 #![doc = include_str!("order.md")]
 //!
-#![cfg_attr(all(feature = "metrics", feature = "tracing"), doc = include_str!("watching.md"))]
 //! # Features
 //!
 //! | feature | default | what it brings |
@@ -93,6 +93,18 @@ mod encoding;
 mod error;
 mod flow;
 pub mod grpc;
+// It names what is behind features, and is read where all are on.
+#[cfg(all(
+    any(doc, doctest),
+    feature = "loopback",
+    feature = "metrics",
+    feature = "per-key",
+    feature = "redis",
+    feature = "reqwest-middleware",
+    feature = "test-util",
+    feature = "tracing"
+))]
+pub mod guide;
 mod layer;
 #[cfg(feature = "oauth2")]
 pub mod oauth2;
