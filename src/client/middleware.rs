@@ -10,7 +10,7 @@ use reqwest_middleware::{Error as MiddlewareError, Middleware, Next, Result};
 use crate::{
     body::Drain,
     cache::{Acquired, Handle, Snapshot},
-    credential::{Credential, RequestHead},
+    credential::{Credential, RequestHead, SentHead},
     error::Error,
     flow::{Attempt, Flow, Next as Then, NotAttached, NotRetried, Verdict},
     layer::AuthLayer,
@@ -96,8 +96,10 @@ impl<P: Provider> AuthMiddleware<P> {
             if let Some(why) = attach(flow, &snapshot.credential, &mut request)? {
                 return pass(request, extensions, next, why).await;
             }
+            let head = sent_head::<P::Credential>(&mut request)?;
             let mut response = next.clone().run(request, extensions).await?;
-            let verdict = flow.judge(&snapshot, response.status(), response.headers());
+            let (head, status) = (head.as_deref(), response.status());
+            let verdict = flow.judge(&snapshot, head, status, response.headers());
             if verdict == Verdict::Accepted {
                 return Ok(response);
             }
@@ -206,6 +208,15 @@ fn attach<C: Credential>(
         *request.url_mut() = url.map_err(MiddlewareError::middleware)?;
     }
     Ok(kept)
+}
+
+/// What has to be kept of a request with its credential.
+fn sent_head<C: Credential>(request: &mut Request) -> Result<Option<Box<SentHead>>> {
+    if !C::ANSWERS {
+        return Ok(None);
+    }
+    let head = Head::of(request).map_err(MiddlewareError::middleware)?;
+    Ok(Flow::<C>::sent_head(&head))
 }
 
 /// The head of a reqwest request. Its URL is kept as a URI meanwhile.

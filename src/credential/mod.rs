@@ -14,6 +14,7 @@
 //! # let _ = layer; Ok(()) }
 //! ```
 
+mod answered;
 mod api_key;
 mod basic;
 mod bearer;
@@ -22,12 +23,14 @@ mod outgoing;
 #[cfg(test)]
 mod tests;
 
-use http::{HeaderMap, HeaderName, StatusCode, header::AUTHORIZATION};
+use http::{HeaderName, header::AUTHORIZATION};
 
 #[cfg(feature = "oauth2")]
 pub(crate) use self::basic::basic_value;
-pub(crate) use self::outgoing::RequestHead;
-pub use self::{api_key::ApiKey, basic::Basic, bearer::Bearer, outgoing::Outgoing};
+pub use self::{
+    answered::Answered, api_key::ApiKey, basic::Basic, bearer::Bearer, outgoing::Outgoing,
+};
+pub(crate) use self::{answered::SentHead, outgoing::RequestHead};
 use crate::error::{BoxError, ConfigError};
 
 /// What is put on a request, and how.
@@ -72,8 +75,8 @@ pub trait Credential: Clone + Send + Sync + 'static {
     /// set [`ANSWERS`](Self::ANSWERS) with it. It is followed once per request and credential.
     ///
     /// What it remembers must be shared by all clones of the credential. Default: never.
-    fn answer(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        let _ = (status, headers);
+    fn answer(&self, response: &Answered<'_>) -> bool {
+        let _ = response;
         false
     }
 

@@ -16,7 +16,7 @@ pub(crate) use self::policy::Policy;
 use crate::{
     cache::{Acquired, Cache, Refused, Rejected, Snapshot, Wait},
     challenge::{self, Challenge, Complaint},
-    credential::{Credential, Outgoing, RequestHead},
+    credential::{Answered, Credential, Outgoing, RequestHead, SentHead},
     error::{Error, Kind},
     observe,
     provider::TokenRequest,
@@ -146,11 +146,18 @@ impl<C: Credential> Flow<C> {
         C::ANSWERS || (self.policy.retry && !snapshot.permanent)
     }
 
+    /// What has to be kept of a request, with its credential, until it is answered.
+    #[inline]
+    pub(crate) fn sent_head(head: &dyn RequestHead) -> Option<Box<SentHead>> {
+        C::ANSWERS.then(|| Box::new(SentHead::of(head)))
+    }
+
     /// What a response says about the credential. Remembers if it was accepted.
     #[inline]
     pub(crate) fn judge(
         &self,
         snapshot: &Snapshot<C>,
+        sent: Option<&SentHead>,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Verdict {
@@ -164,7 +171,11 @@ impl<C: Credential> Flow<C> {
         if !rejected && !unseen {
             self.cache.accept(snapshot.generation);
         }
-        let challenged = C::ANSWERS && snapshot.credential.answer(status, headers);
+        let challenged = C::ANSWERS
+            && sent.is_some_and(|sent| {
+                let response = Answered::new(sent, status, headers);
+                snapshot.credential.answer(&response)
+            });
         match (challenged, rejected) {
             (false, false) => Verdict::Accepted,
             (false, true) => Verdict::Rejected,

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     body::CloneBody,
     cache::Wait,
-    credential::Credential,
+    credential::{Credential, SentHead},
     error::{BoxError, Error},
     flow::{Flow, NotAttached, Verdict},
 };
@@ -74,11 +74,12 @@ where
         future: S::Future,
         kept: Arc<Kept<S, C>>,
         copy: Option<Request<B>>,
+        head: Option<Box<SentHead>>,
     ) -> Self {
         Self {
             state: State::Sending {
                 future,
-                sent: Some(Sent::first(kept, copy)),
+                sent: Some(Sent::first(kept, copy, head)),
             },
         }
     }

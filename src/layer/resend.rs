@@ -16,7 +16,7 @@ use super::kept::Kept;
 use crate::{
     body::{CloneBody, Drain},
     cache::{Snapshot, Wait},
-    credential::Credential,
+    credential::{Credential, SentHead},
     error::{BoxError, Error},
     flow::{Attempt, Flow, Next, NotAttached, NotRetried, Verdict},
 };
@@ -28,11 +28,13 @@ pub(super) struct Sent<S, C, B> {
     renewed: Option<Arc<Snapshot<C>>>,
     /// The request as it came, for another sending.
     copy: Option<Request<B>>,
+    /// As it was sent, for a credential that answers.
+    head: Option<Box<SentHead>>,
     /// Whether it was sent again because this credential answered a challenge.
     answered: bool,
 }
 
-/// A request to be sent, as it came, and the credential for it: the fields are those of [`Sent`].
+/// A request to be sent, as it came, and the credential for it: the fields are as in [`Sent`].
 pub(super) struct Again<S, C, B> {
     kept: Arc<Kept<S, C>>,
     renewed: Option<Arc<Snapshot<C>>>,
@@ -81,11 +83,16 @@ pin_project! {
 
 impl<S, C, B> Sent<S, C, B> {
     #[inline(always)]
-    pub(super) fn first(kept: Arc<Kept<S, C>>, copy: Option<Request<B>>) -> Self {
+    pub(super) fn first(
+        kept: Arc<Kept<S, C>>,
+        copy: Option<Request<B>>,
+        head: Option<Box<SentHead>>,
+    ) -> Self {
         Self {
             kept,
             renewed: None,
             copy,
+            head,
             answered: false,
         }
     }
@@ -121,9 +128,10 @@ impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
     #[inline]
     pub(super) fn judge<R>(&self, response: &Response<R>) -> Verdict {
         let snapshot = self.renewed.as_ref().unwrap_or(&self.kept.snapshot);
+        let (head, status) = (self.head.as_deref(), response.status());
         self.kept
             .flow
-            .judge(snapshot, response.status(), response.headers())
+            .judge(snapshot, head, status, response.headers())
     }
 
     /// What follows from a response that was not simply accepted.
@@ -136,6 +144,7 @@ impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
             kept,
             renewed,
             copy,
+            head: _,
             answered,
         } = self;
         let copy = copy.filter(|copy| copy.body().can_replay());
@@ -284,20 +293,18 @@ impl<S, C: Credential, B: CloneBody> Again<S, C, B> {
             Some(_) => C::ANSWERS,
         };
         let copy = if wants_copy { copy_of(&request) } else { None };
-        Ok(
-            match kept.flow.attach(&snapshot.credential, &mut request)? {
-                None => Step::Send(
-                    service.call(request),
-                    Sent {
-                        kept,
-                        renewed,
-                        copy,
-                        answered,
-                    },
-                ),
-                Some(why) => Step::Pass(service.call(request), why),
-            },
-        )
+        if let Some(why) = kept.flow.attach(&snapshot.credential, &mut request)? {
+            return Ok(Step::Pass(service.call(request), why));
+        }
+        let head = Flow::<C>::sent_head(&request);
+        let sent = Sent {
+            kept,
+            renewed,
+            copy,
+            head,
+            answered,
+        };
+        Ok(Step::Send(service.call(request), sent))
     }
 }
 

@@ -53,7 +53,10 @@ where
         None
     };
     match kept.flow.attach(kept.credential(), &mut request) {
-        Ok(None) => ResponseFuture::sending(inner.call(request), kept, copy),
+        Ok(None) => {
+            let head = Flow::<C>::sent_head(&request);
+            ResponseFuture::sending(inner.call(request), kept, copy, head)
+        }
         Ok(Some(why)) => ResponseFuture::passing(inner.call(request), why),
         Err(error) => ResponseFuture::failed(error),
     }

@@ -15,7 +15,7 @@ use tokio::{task::JoinSet, time::sleep};
 use tower::Layer;
 use tower_auth::{
     BoxError, CloneBody, Credential, Issued, NotRetried, ProviderError,
-    credential::{ApiKey, Basic, Outgoing},
+    credential::{Answered, ApiKey, Basic, Outgoing},
     provider_fn,
 };
 
@@ -465,8 +465,10 @@ impl Credential for Signs {
         self.secret == other.secret
     }
 
-    fn answer(&self, _: StatusCode, headers: &HeaderMap) -> bool {
-        let asked = headers.contains_key("nonce");
+    fn answer(&self, response: &Answered<'_>) -> bool {
+        assert_eq!(response.uri(), URL);
+        assert!(response.request_headers()["authorization"].is_sensitive());
+        let asked = response.headers().contains_key("nonce");
         if asked {
             self.nonce.store(true, SeqCst);
         }

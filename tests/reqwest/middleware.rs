@@ -16,7 +16,7 @@ use tower_auth::{
     AuthLayer, BoxError, Credential, Error, Handle, Issued, NotAttached, NotRetried, Origins,
     Provider, ProviderError, SkipAuth,
     client::{AuthMiddleware, ReqwestService, same_origin_redirects},
-    credential::{ApiKey, Basic, Bearer, Outgoing},
+    credential::{Answered, ApiKey, Basic, Bearer, Outgoing},
     provider_fn,
 };
 
@@ -378,8 +378,9 @@ async fn a_challenge_is_answered_with_the_same_credential() {
             true
         }
 
-        fn answer(&self, status: http::StatusCode, _: &http::HeaderMap) -> bool {
-            let asked = status == 401;
+        fn answer(&self, response: &Answered<'_>) -> bool {
+            assert!(response.request_headers().contains_key("authorization"));
+            let asked = response.status() == 401;
             self.0.fetch_add(usize::from(asked), SeqCst);
             asked
         }
