@@ -72,6 +72,7 @@
 //! | `loopback` | no | log-ins in the browser of the person at this machine: `oauth2::Loopback` |
 //! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `client` |
 //! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `client::AuthMiddleware` |
+//! | `digest` | no | HTTP Digest: `credential::Digest` |
 //! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |
 //! | `redis` | no | `store::RedisStore`: tokens shared by the processes of many machines |
 //! | `tracing` | no | spans and events: a refresh and its outcome, retries, trouble |
@@ -96,6 +97,7 @@ pub mod grpc;
 // It names what is behind features, and is read where all are on.
 #[cfg(all(
     any(doc, doctest),
+    feature = "digest",
     feature = "loopback",
     feature = "metrics",
     feature = "per-key",

@@ -18,6 +18,8 @@ mod answered;
 mod api_key;
 mod basic;
 mod bearer;
+#[cfg(feature = "digest")]
+mod digest;
 mod outgoing;
 
 #[cfg(test)]
@@ -27,6 +29,8 @@ use http::{HeaderName, header::AUTHORIZATION};
 
 #[cfg(feature = "oauth2")]
 pub(crate) use self::basic::basic_value;
+#[cfg(feature = "digest")]
+pub use self::digest::Digest;
 pub use self::{
     answered::Answered, api_key::ApiKey, basic::Basic, bearer::Bearer, outgoing::Outgoing,
 };

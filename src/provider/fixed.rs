@@ -30,6 +30,8 @@ macro_rules! provides_itself {
 }
 
 provides_itself!(ApiKey, Basic, Bearer);
+#[cfg(feature = "digest")]
+provides_itself!(crate::credential::Digest);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Apache httpd: HTTP Basic, and places for the tokens of servers that have no API themselves.
+//! Apache httpd: HTTP Basic and Digest, and places for the tokens of servers that have no API themselves.
 
 use std::{fs, time::Duration};
 
@@ -8,6 +8,10 @@ use tower_auth::{BoxError, NotRetried, challenge::Challenge, credential::Basic};
 
 use crate::{
     client::Api,
+    digest::{
+        a_stale_nonce_is_replaced, a_wrong_password_is_told_to_the_caller,
+        one_nonce_serves_many_requests,
+    },
     flow::{Settings, Suite, flow},
     needs::Need,
     server::{Kind, Server},
@@ -28,6 +32,9 @@ pub(crate) const SUITE: Suite = Suite {
         flow!(basic_with_a_colon_and_an_accent_in_the_password),
         flow!(a_wrong_password_is_told_to_the_caller_and_sent_once),
         flow!(what_needs_no_password_gets_it_all_the_same),
+        flow!(one_nonce_serves_many_requests),
+        flow!(a_stale_nonce_is_replaced),
+        flow!(a_wrong_password_is_told_to_the_caller),
     ],
 };
 

@@ -11,6 +11,7 @@
 mod apache;
 mod browser;
 mod client;
+mod digest;
 mod doorkeeper;
 mod flow;
 mod glewlwyd;
@@ -30,11 +31,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use flow::Suite;
 use report::Report;
 
-const SUITES: [&Suite; 4] = [
+const SUITES: [&Suite; 5] = [
     &doorkeeper::SUITE,
     &oidc_provider::SUITE,
     &glewlwyd::SUITE,
     &apache::SUITE,
+    &digest::SUITE,
 ];
 
 #[tokio::main]
