@@ -168,15 +168,17 @@ impl<C: Credential> Cache<C> {
         }
     }
 
-    /// A server rejected this generation. Starts a refresh unless there is a reason not to.
+    /// A server rejected this generation, or wants more of it. Starts a refresh for this reason
+    /// unless there is one not to.
     pub(crate) fn reject(
         self: &Arc<Self>,
         generation: u64,
+        reason: Reason,
         challenges: Vec<Challenge>,
     ) -> Rejected<C> {
         let acquired = self.locked(|state| match self.current.load_full() {
             Some(current) if current.generation == generation => {
-                let flight = self.refresh_rejected(state, &current, challenges)?;
+                let flight = self.refresh_rejected(state, &current, reason, challenges)?;
                 Ok(self.wait(flight, None))
             }
             _ => Ok(self.acquire_slowly(state)),

@@ -65,6 +65,7 @@ impl<C: Credential> Cache<C> {
         self: &Arc<Self>,
         state: &mut State<C>,
         current: &Snapshot<C>,
+        reason: Reason,
         challenges: Vec<Challenge>,
     ) -> Result<Arc<Flight<C>>, Refused> {
         if current.permanent {
@@ -83,7 +84,7 @@ impl<C: Credential> Cache<C> {
             self.spend_on(state, current, now)
                 .map_err(Refused::Budget)?;
         }
-        self.take_off(state, Reason::Rejected, challenges)
+        self.take_off(state, reason, challenges)
             .map_err(Refused::Failed)
     }
 

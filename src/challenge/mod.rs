@@ -5,8 +5,11 @@
 //! else needs this module, unless to look at challenges for purposes of one's own.
 
 mod parse;
+mod step_up;
 
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
+
+pub use self::step_up::StepUp;
 
 /// One challenge of a `WWW-Authenticate` header: a scheme, with parameters or with a token68.
 ///
@@ -89,6 +92,8 @@ pub(crate) enum Complaint {
     InvalidToken,
     InvalidRequest,
     InsufficientScope,
+    /// The person must log in anew, or in another way (RFC 9470).
+    InsufficientAuthentication,
 }
 
 /// The complaint of the challenges that name one. If they disagree, the one that a new token can
@@ -103,6 +108,9 @@ pub(crate) fn complaint(challenges: &[Challenge]) -> Option<Complaint> {
             Some("invalid_token") => return Some(Complaint::InvalidToken),
             Some("invalid_request") => found = found.or(Some(Complaint::InvalidRequest)),
             Some("insufficient_scope") => found = found.or(Some(Complaint::InsufficientScope)),
+            Some("insufficient_user_authentication" | "insufficient_claims") => {
+                found = found.or(Some(Complaint::InsufficientAuthentication));
+            }
             _ => {}
         }
     }

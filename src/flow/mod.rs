@@ -15,11 +15,11 @@ pub use self::outcome::{NotAttached, NotRetried, SkipAuth};
 pub(crate) use self::policy::Policy;
 use crate::{
     cache::{Acquired, Cache, Refused, Rejected, Snapshot, Wait},
-    challenge::{self, Challenge, Complaint},
+    challenge::{self, Challenge, Complaint, StepUp},
     credential::{Answered, Credential, Outgoing, RequestHead, SentHead},
     error::{Error, Kind},
     observe,
-    provider::TokenRequest,
+    provider::{Reason, TokenRequest},
 };
 
 /// The decisions for one layer value: its policy, over the shared cache.
@@ -165,6 +165,10 @@ impl<C: Credential> Flow<C> {
             None => status == StatusCode::UNAUTHORIZED,
             Some(rejected_if) => rejected_if(status, headers),
         };
+        // RFC 6750 3.1 has a status of its own for that.
+        let rejected = rejected
+            || (status == StatusCode::FORBIDDEN
+                && self.can_step_up(&Challenge::from_headers(headers)));
         // A server in trouble, or a proxy before it, has not looked at the credential.
         let unseen =
             status.is_server_error() || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
@@ -213,16 +217,26 @@ impl<C: Credential> Flow<C> {
             return Err(NotRetried::Permanent);
         }
         let challenges = Challenge::from_headers(headers);
-        match challenge::complaint(&challenges) {
-            Some(Complaint::InsufficientScope) => return Err(NotRetried::InsufficientScope),
+        let mut reason = Reason::Rejected;
+        let insufficient = match challenge::complaint(&challenges) {
             Some(Complaint::InvalidRequest) => return Err(NotRetried::InvalidRequest),
-            Some(Complaint::InvalidToken) | None => {}
+            Some(Complaint::InsufficientScope) => Some(NotRetried::InsufficientScope),
+            Some(Complaint::InsufficientAuthentication) => {
+                Some(NotRetried::InsufficientAuthentication)
+            }
+            Some(Complaint::InvalidToken) | None => None,
+        };
+        if let Some(why) = insufficient {
+            if attempt.retried || !self.can_step_up(&challenges) {
+                return Err(why);
+            }
+            reason = Reason::StepUp;
         }
         if attempt.retried {
             self.cache.note_rejection(snapshot.generation);
             return Err(NotRetried::RejectedAgain);
         }
-        let rejected = self.cache.reject(snapshot.generation, challenges);
+        let rejected = self.cache.reject(snapshot.generation, reason, challenges);
         // The refresh is under way for those who come next, whatever becomes of this request.
         if !self.policy.retry {
             return Err(NotRetried::Disabled);
@@ -246,6 +260,12 @@ impl<C: Credential> Flow<C> {
     /// A request is sent again, with this credential.
     pub(crate) fn resent(&self, snapshot: &Snapshot<C>, answered: bool) {
         observe::resent(self.cache.name(), snapshot.generation, answered);
+    }
+
+    /// Whether the provider could get a credential that has what these challenges want.
+    fn can_step_up(&self, challenges: &[Challenge]) -> bool {
+        let wanted = StepUp::from_challenges(challenges);
+        wanted.is_some_and(|wanted| self.cache.provider().can_step_up(&wanted))
     }
 
     /// The credential for the retry, after the refresh that a rejection has led to.

@@ -71,8 +71,12 @@ pub enum NotRetried {
         retry_after: Duration,
     },
     /// The server says that the credential's rights do not suffice (`insufficient_scope`, RFC 6750
-    /// section 3.1): another one of the same kind would not help.
+    /// section 3.1), and the provider can get no other ones: see
+    /// [`StepUp`](crate::challenge::StepUp).
     InsufficientScope,
+    /// The server wants the person to log in anew, or in another way (RFC 9470), or certain claims:
+    /// see [`StepUp`](crate::challenge::StepUp).
+    InsufficientAuthentication,
     /// The server says that the request is wrong (`invalid_request`, RFC 6750 section 3.1).
     InvalidRequest,
 }
@@ -89,6 +93,7 @@ impl NotRetried {
             Self::RefreshFailed(_) => "refresh_failed",
             Self::TooManyRejections { .. } => "too_many_rejections",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientAuthentication => "insufficient_authentication",
             Self::InvalidRequest => "invalid_request",
         }
     }
@@ -111,6 +116,9 @@ impl fmt::Display for NotRetried {
                  {retry_after:.1?}"
             ),
             Self::InsufficientScope => f.write_str("the credential's rights do not suffice"),
+            Self::InsufficientAuthentication => {
+                f.write_str("the server wants a newer or stronger log-in")
+            }
             Self::InvalidRequest => f.write_str("the server calls the request invalid"),
         }
     }

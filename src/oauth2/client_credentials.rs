@@ -9,12 +9,14 @@ use super::{
     error::TokenError,
     form::Form,
     login_required::LoginRequired,
+    scopes::Scopes,
     session::{Grant, Session},
 };
 use crate::{
+    challenge::StepUp,
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{ForgetContext, Issued, Provider, RefreshContext},
+    provider::{ForgetContext, Issued, Provider, Reason, RefreshContext},
     store::{StoreError, TokenSet},
 };
 
@@ -37,8 +39,9 @@ pub struct ClientCredentials {
 
 struct ClientGrant {
     endpoint: TokenEndpoint,
+    /// Without scopes.
     form: Form,
-    scope: Option<String>,
+    scopes: Scopes,
 }
 
 impl ClientCredentials {
@@ -58,19 +61,31 @@ impl ClientCredentials {
 impl StandardGrant for ClientCredentials {}
 
 impl Builder<ClientCredentials> {
+    /// Scopes that are asked for only once an API wants them (`insufficient_scope`, RFC 6750 3.1),
+    /// besides those of earlier calls: the request that was refused is sent again with a token that
+    /// has them, and later tokens have them too. Default: none.
+    ///
+    /// They bound what an API can make the client ask for; scopes that are not named here or in
+    /// [`scopes`](Self::scopes) are never asked for.
+    pub fn optional_scopes(mut self, scopes: impl IntoIterator<Item: Into<String>>) -> Self {
+        let scopes = scopes.into_iter().map(Into::into);
+        self.optional_scopes.extend(scopes);
+        self
+    }
+
     /// Makes the provider. Nothing is sent yet.
     ///
     /// # Errors
     /// Something required is missing, or a value can't be used. The error names the setting, and
     /// shows no secret.
-    pub fn build(self) -> Result<ClientCredentials, ConfigError> {
+    pub fn build(mut self) -> Result<ClientCredentials, ConfigError> {
         self.require_client_secret()?;
+        let optional = std::mem::take(&mut self.optional_scopes);
         let settings = self.finish(&[])?;
-        let scope = settings.scope();
         let grant = ClientGrant {
-            form: settings.form("client_credentials", scope.as_deref()),
+            form: settings.form("client_credentials", None),
             endpoint: settings.endpoint,
-            scope,
+            scopes: Scopes::new(settings.scopes, optional),
         };
         Ok(ClientCredentials {
             session: Session::new(grant, settings.parts),
@@ -80,12 +95,24 @@ impl Builder<ClientCredentials> {
 
 impl ClientGrant {
     async fn ask(&self, context: &RefreshContext<Bearer>) -> Result<TokenAnswer, TokenError> {
+        let wanted = match context.reason() {
+            Reason::StepUp => StepUp::from_challenges(context.challenges()),
+            _ => None,
+        };
+        let added = self.scopes.with(wanted.as_ref());
+        let scope = self.scopes.parameter(&added);
+        let mut form = self.form.clone();
+        if let Some(scope) = &scope {
+            form.push("scope", scope);
+        }
         let mut answer = self
             .endpoint
-            .exchange(&self.form, |marks| context.mark(marks))
+            .exchange(&form, |marks| context.mark(marks))
             .await?;
+        // Not before: what the server does not grant must not spoil the requests that follow.
+        self.scopes.keep(added);
         answer.refresh_token = None;
-        answer.scope = answer.scope.or_else(|| self.scope.clone());
+        answer.scope = answer.scope.or(scope);
         Ok(answer)
     }
 }
@@ -123,6 +150,10 @@ impl Provider for ClientCredentials {
         self.session.issue(context).await
     }
 
+    fn can_step_up(&self, wanted: &StepUp) -> bool {
+        self.session.grant().scopes.can_satisfy(wanted)
+    }
+
     async fn forget(&self, context: ForgetContext<Bearer>) -> Result<(), ProviderError> {
         self.session.forget(context).await
     }
@@ -133,7 +164,7 @@ impl fmt::Debug for ClientCredentials {
         let grant = self.session.grant();
         f.debug_struct("ClientCredentials")
             .field("endpoint", &grant.endpoint)
-            .field("scope", &grant.scope)
+            .field("scope", &grant.scopes.parameter(&grant.scopes.with(None)))
             .finish_non_exhaustive()
     }
 }

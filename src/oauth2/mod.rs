@@ -69,6 +69,7 @@ mod password;
 mod password_grant;
 mod password_login;
 mod refresh_token;
+mod scopes;
 mod server_text;
 mod session;
 

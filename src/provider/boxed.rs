@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc};
 use futures_util::future::BoxFuture;
 
 use super::{ForgetContext, Issued, Provider, RefreshContext};
-use crate::{credential::Credential, error::ProviderError};
+use crate::{challenge::StepUp, credential::Credential, error::ProviderError};
 
 /// A provider of any type that issues `C`, made by [`Provider::boxed`]. Cloning shares the
 /// provider.
@@ -51,6 +51,10 @@ impl<C: Credential> Provider for BoxProvider<C> {
         self.inner.is_restorable()
     }
 
+    fn can_step_up(&self, wanted: &StepUp) -> bool {
+        self.inner.can_step_up(wanted)
+    }
+
     fn forget(
         &self,
         context: ForgetContext<C>,
@@ -82,6 +86,7 @@ pub(crate) trait ErasedProvider<C>: Send + Sync {
     fn issue(&self, context: RefreshContext<C>) -> BoxFuture<'_, Result<Issued<C>, ProviderError>>;
     fn initial(&self) -> Option<Issued<C>>;
     fn is_restorable(&self) -> bool;
+    fn can_step_up(&self, wanted: &StepUp) -> bool;
     fn forget(&self, context: ForgetContext<C>) -> BoxFuture<'_, Result<(), ProviderError>>;
 }
 
@@ -105,6 +110,10 @@ impl<P: Provider> ErasedProvider<P::Credential> for Erased<P> {
 
     fn is_restorable(&self) -> bool {
         self.0.is_restorable()
+    }
+
+    fn can_step_up(&self, wanted: &StepUp) -> bool {
+        self.0.can_step_up(wanted)
     }
 
     fn forget(

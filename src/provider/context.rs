@@ -34,6 +34,9 @@ pub enum Reason {
     Expired,
     /// A server rejected the credential.
     Rejected,
+    /// A server wants more of the credential than its being valid, and
+    /// [`can_step_up`](super::Provider::can_step_up) said that this provider can get it.
+    StepUp,
     /// [`Handle::invalidate`](crate::Handle::invalidate) was called.
     Invalidated,
 }
@@ -45,6 +48,7 @@ impl Reason {
             Self::Early => "early",
             Self::Expired => "expired",
             Self::Rejected => "rejected",
+            Self::StepUp => "step_up",
             Self::Invalidated => "invalidated",
         }
     }

@@ -41,7 +41,7 @@ pub(crate) use self::{
     context::{FlightControl, TokenRequest},
     issued::Lifetime,
 };
-use crate::{credential::Credential, error::ProviderError};
+use crate::{challenge::StepUp, credential::Credential, error::ProviderError};
 
 /// Where credentials come from.
 ///
@@ -79,6 +79,20 @@ pub trait Provider: Send + Sync + 'static {
     /// Default: `true`.
     fn is_restorable(&self) -> bool {
         true
+    }
+
+    /// Whether [`issue`](Self::issue) could get a credential that has what a server wants beyond a
+    /// valid one: more scopes, say. If so it is called with [`Reason::StepUp`] and the server's
+    /// challenges, and the request is sent again with what it brings. From then on every credential
+    /// should have it, so remember what was added once it was granted.
+    ///
+    /// The layer sees to it that a request steps up once, and that a server that is never content
+    /// does not cause refreshes without end (the budget of rejections).
+    ///
+    /// Default: no; callers get the server's response.
+    fn can_step_up(&self, wanted: &StepUp) -> bool {
+        let _ = wanted;
+        false
     }
 
     /// Undoes at log-out what belongs to the credentials issued so far: revokes them at the

@@ -12,3 +12,4 @@ mod refresh_token;
 mod server;
 mod shared_store;
 mod statics;
+mod step_up;

@@ -127,9 +127,9 @@ async fn scopes_resources_and_parameters_are_sent() {
     let (_, body) = request_of(client).await;
     assert_eq!(
         body,
-        "grant_type=client_credentials&scope=items%3Aread%20items%3Awrite%20admin\
+        "grant_type=client_credentials\
          &resource=https%3A%2F%2Fapi.example.com%2F&resource=urn%3Aexample%3Afiles\
-         &audience=a%26b"
+         &audience=a%26b&scope=items%3Aread%20items%3Awrite%20admin"
     );
 }
 
