@@ -1,14 +1,13 @@
 //! The one refresh in progress, and those who wait for it.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    mem,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    runtime,
     sync::watch,
-    task::AbortHandle,
     time::{Instant, timeout_at},
 };
 
@@ -16,6 +15,7 @@ use super::{
     settings::Settings,
     shared::{Acquired, Cache},
     snapshot::Snapshot,
+    sync::{AbortHandle, Mutex, MutexGuard, REFRESHING, runtime},
 };
 use crate::{
     challenge::Challenge,
@@ -29,11 +29,6 @@ use crate::{
 /// there, but nobody drives it), they help themselves so much later.
 const GRACE: Duration = Duration::from_millis(100);
 
-tokio::task_local! {
-    /// The cache for which the current task gets a credential.
-    static REFRESHING: usize;
-}
-
 /// A refresh in progress. It runs in a task of its own, so no caller's end is its end.
 pub(crate) struct Flight<C> {
     pub(crate) reason: Reason,
@@ -44,7 +39,14 @@ pub(crate) struct Flight<C> {
     landed: watch::Receiver<Option<Landed<C>>>,
     /// A credential that came after the log-out, for the one who logs out.
     unwanted: Mutex<Option<C>>,
-    task: Mutex<Option<AbortHandle>>,
+    task: Mutex<Task>,
+}
+
+enum Task {
+    NotStarted,
+    Started(AbortHandle),
+    /// Another flight has taken its place, so it must not get any further.
+    GivenUp,
 }
 
 /// How a flight ended, for those who waited.
@@ -104,7 +106,7 @@ impl<C: Credential> Flight<C> {
             control: Arc::clone(&control),
             landed,
             unwanted: Mutex::new(None),
-            task: Mutex::new(None),
+            task: Mutex::new(Task::NotStarted),
         });
         let context = RefreshContext::new(reason, previous, challenges, control);
         let start = {
@@ -119,8 +121,11 @@ impl<C: Credential> Flight<C> {
                     watched: observe::Refresh::start(name, reason, started_at),
                     done: false,
                 };
-                let task = runtime.spawn(REFRESHING.scope(id, fly(landing, context)));
-                *lock(&flight.task) = Some(task.abort_handle());
+                let mut task = lock(&flight.task);
+                if !matches!(*task, Task::GivenUp) {
+                    let started = runtime.spawn(REFRESHING.scope(id, fly(landing, context)));
+                    *task = Task::Started(started.abort_handle());
+                }
             }
         };
         Ok((flight, start))
@@ -136,9 +141,10 @@ impl<C: Credential> Flight<C> {
         !self.control.is_committed() && Instant::now() > self.control.deadline + GRACE
     }
 
-    /// Ends a lost flight.
-    pub(super) fn abort(&self) {
-        if let Some(task) = lock(&self.task).take() {
+    /// Ends a lost flight, also if it is just about to start.
+    pub(super) fn give_up(&self) {
+        let task = mem::replace(&mut *lock(&self.task), Task::GivenUp);
+        if let Task::Started(task) = task {
             task.abort();
         }
     }
@@ -211,7 +217,7 @@ impl<C: Credential> Landing<C> {
     /// The deadline has passed, but the answer is on its way.
     fn overdue(&self) {
         self.watched.overdue();
-        let error = self.cache.overdue();
+        let error = self.cache.overdue(&self.flight);
         self.waiters.send_replace(Some(Landed::Failed(error)));
     }
 }

@@ -11,11 +11,14 @@ mod freshness;
 mod handle;
 #[cfg(feature = "per-key")]
 mod keys;
+#[cfg(all(test, tower_auth_model))]
+mod model;
 mod settings;
 mod shared;
 mod snapshot;
 mod status;
 mod steps;
+mod sync;
 #[cfg(test)]
 mod tests;
 

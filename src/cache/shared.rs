@@ -1,18 +1,11 @@
 //! The meeting point of all who use one credential.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::SystemTime,
 };
 
-use arc_swap::ArcSwapOption;
-use tokio::{
-    runtime,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{
     backoff::Failures,
@@ -22,6 +15,7 @@ use super::{
     settings::Settings,
     snapshot::Snapshot,
     status::Status,
+    sync::{ArcSwapOption, AtomicU64, Mutex, runtime},
 };
 use crate::{
     challenge::Challenge,
@@ -345,8 +339,16 @@ impl<C: Credential> Cache<C> {
     }
 
     /// A flight passed its deadline, but goes on.
-    pub(super) fn overdue(&self) -> Error {
-        self.locked(|state| self.fail(state, Error::new(Kind::Timeout)))
+    pub(super) fn overdue(&self, flight: &Flight<C>) -> Error {
+        let error = Error::new(Kind::Timeout);
+        self.locked(|state| {
+            // What has begun since then owes nothing to it.
+            if flight.session == state.session {
+                self.fail(state, error)
+            } else {
+                error
+            }
+        })
     }
 
     pub(super) fn is_current(&self, generation: u64) -> bool {
@@ -361,7 +363,7 @@ impl<C: Credential> Cache<C> {
     }
 
     /// Runs something under the lock, and then what it deferred.
-    fn locked<T>(&self, work: impl FnOnce(&mut State<C>) -> T) -> T {
+    pub(super) fn locked<T>(&self, work: impl FnOnce(&mut State<C>) -> T) -> T {
         // Nothing under the lock can leave the state half changed by a panic: what users write
         // (`initial`, `is_same`, `clone`) is called before anything is changed.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

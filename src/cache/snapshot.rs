@@ -1,13 +1,16 @@
 //! The credential in use, as all readers see it.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::Ordering,
     time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
 
-use super::freshness::{Expiry, Phase, missed_time};
+use super::{
+    freshness::{Expiry, Phase, missed_time},
+    sync::AtomicU64,
+};
 
 /// How often the two clocks are compared, in time that the monotonic one sees.
 const CLOCK_CHECK: Duration = Duration::from_millis(100);

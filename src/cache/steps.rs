@@ -127,7 +127,7 @@ impl<C: Credential> Cache<C> {
     /// The flight in progress.
     pub(super) fn flight(&self, state: &mut State<C>) -> Option<Arc<Flight<C>>> {
         if let Some(lost) = state.flight.take_if(|flight| flight.is_lost()) {
-            state.deferred.push(Box::new(move || lost.abort()));
+            state.deferred.push(Box::new(move || lost.give_up()));
         }
         state.flight.clone()
     }

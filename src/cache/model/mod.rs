@@ -1,0 +1,160 @@
+//! The real cache and flight under a scheduler that chooses who goes on (shuttle): first every
+//! schedule in order, as far as a bound allows, then random ones.
+//!
+//! The scheduler may switch at each use of what `sync` names (locks, shared words, the swap of
+//! the snapshot, tasks). Timers and the channel to the waiters are tokio's own: nothing switches
+//! within them. Time is paused; a thread of the scenario lets it pass, so deadlines fall anywhere
+//! in between. A thread that waits for ever is a deadlock, which the scheduler reports, and so is
+//! a loop without an end.
+//!
+//! What it does not show is weak memory: words are seen in one order by all threads.
+//!
+//! ```sh
+//! RUSTFLAGS="--cfg tower_auth_model" CARGO_TARGET_DIR=target/model cargo test --lib model:: -- --nocapture
+//! ```
+//!
+//! `TOWER_AUTH_SCHEDULES` sets how many random schedules there are per scenario and kind.
+
+#![allow(clippy::unwrap_used, reason = "scenarios are tests")]
+
+pub(super) mod primitives;
+mod provider;
+mod refreshes;
+mod rejections;
+mod sessions;
+mod times;
+
+use std::{env, sync::Arc, time::Duration};
+
+use shuttle::{
+    Config, Runner, future,
+    scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Scheduler},
+    thread,
+};
+use tokio::{runtime::Runtime, time::advance};
+
+use self::provider::{Log, Script, Scripted, Token};
+use super::{Cache, Handle, handle::Current};
+use crate::{error::Error, provider::erase};
+
+type Outcome = Result<Current<Token>, Error>;
+
+/// One run of a scenario: a cache over a scripted provider, and the time.
+#[derive(Clone)]
+struct World {
+    handle: Handle<Token>,
+    log: Arc<Log>,
+    clock: Arc<Runtime>,
+}
+
+impl World {
+    fn new(script: Script, clock: Arc<Runtime>) -> Self {
+        let log = Arc::new(Log::default());
+        let cache = Cache::new(erase(Scripted::new(script, Arc::clone(&log))));
+        Self {
+            handle: Handle::new(Arc::new(cache)),
+            log,
+            clock,
+        }
+    }
+
+    /// A caller of its own, which can be aborted.
+    fn caller(&self) -> future::JoinHandle<Outcome> {
+        let handle = self.handle.clone();
+        future::spawn(async move { handle.credential().await })
+    }
+
+    fn callers(&self, count: usize) -> Vec<future::JoinHandle<Outcome>> {
+        (0..count).map(|_| self.caller()).collect()
+    }
+
+    fn thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Self) -> T + Send + 'static,
+    ) -> thread::JoinHandle<T> {
+        let world = self.clone();
+        thread::spawn(move || work(world))
+    }
+
+    fn credential(&self) -> Outcome {
+        future::block_on(self.handle.credential())
+    }
+
+    /// The number of the credential that this caller gets.
+    fn token(&self) -> usize {
+        self.credential().unwrap().0
+    }
+
+    /// Waits until the provider was called.
+    fn called(&self) {
+        future::block_on(self.log.called());
+    }
+
+    /// Waits for the end of the refresh under way, if there is one.
+    fn landed(&self) {
+        let cache = &self.handle.cache;
+        if let Some(flight) = cache.locked(|state| cache.flight(state)) {
+            future::block_on(flight.ended());
+        }
+    }
+
+    /// Time passes, and whoever waited for that is woken.
+    fn pass(&self, time: Duration) {
+        thread::yield_now();
+        self.clock.block_on(advance(time));
+    }
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What a caller got, if it was not aborted before.
+fn outcome(caller: future::JoinHandle<Outcome>) -> Option<Outcome> {
+    future::block_on(caller).ok()
+}
+
+fn outcomes(callers: Vec<future::JoinHandle<Outcome>>) -> Vec<Outcome> {
+    callers.into_iter().filter_map(outcome).collect()
+}
+
+/// Runs a scenario under many schedules, and prints how many.
+fn explore(name: &str, script: Script, scenario: fn(&World)) {
+    let random = number("TOWER_AUTH_SCHEDULES", 1_000);
+    let in_order = 10 * random;
+    let orderly = run(DfsScheduler::new(Some(in_order), false), script, scenario);
+    let all = if orderly < in_order { " (all)" } else { "" };
+    let random = [
+        run(RandomScheduler::new(random), script, scenario),
+        run(PctScheduler::new(3, random), script, scenario),
+    ];
+    println!(
+        "{name}: {orderly} schedules in order{all}, {} at random, {} by priorities",
+        random[0], random[1]
+    );
+}
+
+fn run(scheduler: impl Scheduler + 'static, script: Script, scenario: fn(&World)) -> usize {
+    let clock = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let clock = Arc::new(clock);
+    let mut config = Config::new();
+    config.stack_size = 512 * 1024;
+    let _entered = clock.enter();
+    let clock = Arc::clone(&clock);
+    Runner::new(scheduler, config).run(move || {
+        // A schedule that failed can be run again only if nothing else is left to chance.
+        fastrand::seed(7);
+        scenario(&World::new(script, Arc::clone(&clock)));
+    })
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    match env::var(variable) {
+        Ok(number) => number.parse().unwrap(),
+        Err(_) => default,
+    }
+}

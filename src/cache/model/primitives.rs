@@ -1,0 +1,93 @@
+//! The primitives of `sync`, with a scheduling point at each use.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    ops::Deref,
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
+
+pub(in crate::cache) use shuttle::{
+    future::AbortHandle,
+    sync::{Mutex, MutexGuard, atomic::AtomicU64},
+};
+
+/// The real one; what other threads do falls before or after its operations, as they are atomic.
+pub(in crate::cache) struct ArcSwapOption<T> {
+    swap: arc_swap::ArcSwapOption<T>,
+    turn: AtomicU64,
+}
+
+impl<T> ArcSwapOption<T> {
+    pub(in crate::cache) fn empty() -> Self {
+        Self {
+            swap: arc_swap::ArcSwapOption::empty(),
+            turn: AtomicU64::new(0),
+        }
+    }
+
+    fn at_my_turn(&self) -> &arc_swap::ArcSwapOption<T> {
+        self.turn.load(SeqCst);
+        &self.swap
+    }
+
+    pub(in crate::cache) fn load(&self) -> impl Deref<Target = Option<Arc<T>>> {
+        self.at_my_turn().load()
+    }
+
+    pub(in crate::cache) fn load_full(&self) -> Option<Arc<T>> {
+        self.at_my_turn().load_full()
+    }
+
+    pub(in crate::cache) fn store(&self, value: Option<Arc<T>>) {
+        self.at_my_turn().store(value);
+    }
+
+    pub(in crate::cache) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
+        self.at_my_turn().swap(value)
+    }
+}
+
+/// In the place of `tokio::runtime`: tasks are the model checker's.
+pub(in crate::cache) mod runtime {
+    use std::{convert::Infallible, future::Future};
+
+    use shuttle::future::JoinHandle;
+
+    pub(in crate::cache) struct Handle;
+
+    impl Handle {
+        pub(in crate::cache) fn try_current() -> Result<Self, Infallible> {
+            Ok(Self)
+        }
+
+        pub(in crate::cache) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+        where
+            F: Future + Send + 'static,
+            F::Output: Send + 'static,
+        {
+            shuttle::future::spawn(task)
+        }
+    }
+}
+
+shuttle::thread_local! {
+    static CACHE: Cell<Option<usize>> = Cell::new(None);
+}
+
+pub(in crate::cache) static REFRESHING: TaskLocal = TaskLocal;
+
+/// In the place of a task-local value of tokio's, which a switch within a poll would leave to
+/// other threads.
+pub(in crate::cache) struct TaskLocal;
+
+impl TaskLocal {
+    pub(in crate::cache) async fn scope<F: Future>(&self, cache: usize, task: F) -> F::Output {
+        CACHE.with(|cell| cell.set(Some(cache)));
+        task.await
+    }
+
+    pub(in crate::cache) fn try_with<T>(&self, see: impl FnOnce(&usize) -> T) -> Result<T, ()> {
+        CACHE.with(|cell| cell.get().as_ref().map(see).ok_or(()))
+    }
+}

@@ -1,0 +1,196 @@
+//! A provider that follows a script and checks the rules it can see.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::{HeaderValue, header::AUTHORIZATION};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    credential::{Credential, Outgoing},
+    error::{BoxError, ProviderError},
+    provider::{ForgetContext, Issued, Provider, RefreshContext},
+};
+
+/// That of the cache's settings.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A credential that says which one it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Token(pub(super) usize);
+
+impl Credential for Token {
+    fn apply(&self, outgoing: &mut Outgoing<'_>) -> Result<(), BoxError> {
+        outgoing.insert_header(&AUTHORIZATION, HeaderValue::from(self.0));
+        Ok(())
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+/// What the n-th call does, from 1.
+pub(super) type Script = fn(usize) -> Turn;
+
+#[derive(Clone, Copy)]
+pub(super) struct Turn {
+    commits: bool,
+    takes: Duration,
+    answer: Answer,
+}
+
+#[derive(Clone, Copy)]
+enum Answer {
+    /// The credential with the number of the call, and its lifetime.
+    Brings(Option<Duration>),
+    Fails,
+}
+
+impl Turn {
+    pub(super) fn brings() -> Self {
+        Self {
+            commits: false,
+            takes: Duration::ZERO,
+            answer: Answer::Brings(None),
+        }
+    }
+
+    pub(super) fn lasting(seconds: u64) -> Self {
+        Self {
+            answer: Answer::Brings(Some(Duration::from_secs(seconds))),
+            ..Self::brings()
+        }
+    }
+
+    /// Next attempt in 2 s, doubling: a permanent failure leaves nothing to chance.
+    pub(super) fn fails() -> Self {
+        Self {
+            answer: Answer::Fails,
+            ..Self::brings()
+        }
+    }
+
+    pub(super) fn taking(mut self, seconds: u64) -> Self {
+        self.takes = Duration::from_secs(seconds);
+        self
+    }
+
+    /// Must not be dropped from the beginning on.
+    pub(super) fn committed(mut self) -> Self {
+        self.commits = true;
+        self
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Log {
+    /// The number and the deadline of the call in progress.
+    running: Mutex<Option<(usize, Instant)>>,
+    calls: watch::Sender<usize>,
+    pub(super) brought: Mutex<Vec<usize>>,
+    pub(super) forgotten: watch::Sender<Vec<usize>>,
+}
+
+impl Log {
+    pub(super) fn calls(&self) -> usize {
+        *self.calls.borrow()
+    }
+
+    pub(super) async fn called(&self) {
+        let mut calls = self.calls.subscribe();
+        assert!(calls.wait_for(|calls| *calls > 0).await.is_ok());
+    }
+
+    pub(super) async fn logged_out(&self) {
+        let mut forgotten = self.forgotten.subscribe();
+        assert!(forgotten.wait_for(|all| !all.is_empty()).await.is_ok());
+    }
+}
+
+pub(super) struct Scripted {
+    script: Script,
+    log: Arc<Log>,
+}
+
+impl Scripted {
+    pub(super) fn new(script: Script, log: Arc<Log>) -> Self {
+        Self { script, log }
+    }
+}
+
+/// A call in progress. There is never a second one (rule 1), unless the first was given up for
+/// lost because nobody drove its task; that one gets no further.
+struct Call<'a> {
+    log: &'a Log,
+    number: usize,
+}
+
+impl<'a> Call<'a> {
+    fn begin(log: &'a Log, deadline: Instant) -> Self {
+        let mut running = log.running.lock().unwrap();
+        let lost = running.is_none_or(|(_, deadline)| deadline < Instant::now());
+        assert!(lost, "two refreshes at once");
+        let number = log.calls() + 1;
+        *running = Some((number, deadline));
+        log.calls.send_replace(number);
+        Self { log, number }
+    }
+
+    fn goes_on(&self) {
+        let running = *self.log.running.lock().unwrap();
+        assert!(
+            running.is_some_and(|(number, _)| number == self.number),
+            "a refresh that was given up goes on"
+        );
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let mut running = self.log.running.lock().unwrap();
+        running.take_if(|(number, _)| *number == self.number);
+    }
+}
+
+impl Provider for Scripted {
+    type Credential = Token;
+
+    async fn issue(&self, context: RefreshContext<Token>) -> Result<Issued<Token>, ProviderError> {
+        let call = Call::begin(&self.log, context.deadline());
+        let number = call.number;
+        let begun = context.deadline() - REFRESH_TIMEOUT;
+        let turn = (self.script)(number);
+        if turn.commits {
+            context.commit();
+        }
+        shuttle::future::yield_now().await;
+        call.goes_on();
+        sleep_until(begun + turn.takes).await;
+        call.goes_on();
+        match turn.answer {
+            Answer::Brings(lifetime) => {
+                self.log.brought.lock().unwrap().push(number);
+                let issued = Issued::new(Token(number));
+                Ok(match lifetime {
+                    Some(lifetime) => issued.expires_in(lifetime),
+                    None => issued,
+                })
+            }
+            Answer::Fails => Err(ProviderError::permanent("refused")),
+        }
+    }
+
+    async fn forget(&self, context: ForgetContext<Token>) -> Result<(), ProviderError> {
+        let credentials = context.credentials().iter().map(|token| token.0);
+        self.log
+            .forgotten
+            .send_modify(|all| all.extend(credentials));
+        Ok(())
+    }
+}

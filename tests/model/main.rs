@@ -1,0 +1,61 @@
+//! Random programs against the whole layer, on paused time, and a reference that knows the rules.
+//!
+//! `TOWER_AUTH_PROGRAMS` sets how many programs are run.
+
+mod program;
+mod reference;
+mod server;
+mod source;
+mod world;
+
+use std::{env, sync::Mutex};
+
+use proptest::test_runner::{Config, TestRunner};
+use tokio::runtime::Builder;
+
+use self::{program::Action, reference::Seen, world::World};
+
+/// Rules 1 to 7, 11 and 12.
+#[test]
+fn every_program_keeps_the_rules_and_recovers() {
+    let config = Config {
+        cases: cases(),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    };
+    let cases = config.cases;
+    let seen = Mutex::new(Seen::default());
+    TestRunner::new(config)
+        .run(&program::programs(), |program| {
+            seen.lock().unwrap().add(run(&program));
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+    let mut seen = seen.into_inner().unwrap();
+    println!("{cases} programs: {seen:?}");
+    // The generator has to reach what the rules are about.
+    assert!(seen.least() > cases as usize / 50, "{seen:?}");
+}
+
+fn run(program: &[Action]) -> Seen {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut world = World::new();
+        for action in program {
+            world.act(action).await;
+        }
+        world.recovers().await
+    })
+}
+
+fn cases() -> u32 {
+    match env::var("TOWER_AUTH_PROGRAMS") {
+        Ok(number) => number.parse().unwrap(),
+        Err(_) => 5_000,
+    }
+}

@@ -1,0 +1,130 @@
+//! The provider, which tells the reference how each refresh begins and ends.
+
+use std::{future::pending, panic, time::Duration};
+
+use tokio::time::sleep;
+use tower_auth::{Issued, Provider, ProviderError, RefreshContext, credential::Bearer};
+
+use crate::{
+    program::Endpoint,
+    reference::Class,
+    world::{Shared, State},
+};
+
+/// Longer than callers wait.
+const LONG: Duration = Duration::from_secs(25);
+
+pub(crate) struct Source {
+    shared: Shared,
+}
+
+impl Source {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+}
+
+impl Provider for Source {
+    type Credential = Bearer;
+
+    async fn issue(
+        &self,
+        context: RefreshContext<Bearer>,
+    ) -> Result<Issued<Bearer>, ProviderError> {
+        let mut exchange = Exchange::start(&self.shared, &context);
+        let endpoint = self.shared.lock().endpoint;
+        match endpoint {
+            Endpoint::Brings { after } => sleep(after).await,
+            Endpoint::Hangs => pending().await,
+            Endpoint::CommitsAndTakesLong => {
+                context.commit();
+                exchange.committed = true;
+                sleep(LONG).await;
+            }
+            _ => {}
+        }
+        let answer = exchange.answer(endpoint);
+        // As a panic, but without its noise.
+        answer.unwrap_or_else(|| panic::resume_unwind(Box::new(())))
+    }
+}
+
+pub(crate) fn issued(token: usize, lifetime: Option<Duration>) -> Issued<Bearer> {
+    let issued = Issued::new(Bearer::new(format!("t{token}")).unwrap());
+    match lifetime {
+        Some(lifetime) => issued.expires_in(lifetime),
+        None => issued,
+    }
+}
+
+/// A refresh in progress.
+struct Exchange<'a> {
+    shared: &'a Shared,
+    number: usize,
+    committed: bool,
+    answered: bool,
+}
+
+type Answer = Result<Issued<Bearer>, ProviderError>;
+
+impl<'a> Exchange<'a> {
+    fn start(shared: &'a Shared, context: &RefreshContext<Bearer>) -> Self {
+        let reference = &mut shared.lock().reference;
+        let number = reference.refresh_starts(context.reason(), context.deadline());
+        Self {
+            shared,
+            number,
+            committed: false,
+            answered: false,
+        }
+    }
+
+    /// What the endpoint answers; `None` is a panic.
+    fn answer(mut self, endpoint: Endpoint) -> Option<Answer> {
+        self.answered = true;
+        let State {
+            reference,
+            lifetime,
+            ..
+        } = &mut *self.shared.lock();
+        reference.refresh_goes_on(self.number);
+        let (class, wait, error) = match endpoint {
+            Endpoint::FailsForNow { asks_to_wait: wait } => {
+                let error = ProviderError::transient("not now");
+                let error = match wait {
+                    Some(wait) => error.retry_after(wait),
+                    None => error,
+                };
+                (Class::Transient, wait, Some(error))
+            }
+            Endpoint::Refuses => (
+                Class::Permanent,
+                None,
+                Some(ProviderError::permanent("never")),
+            ),
+            Endpoint::WantsALogin => {
+                let error = ProviderError::login_required("log in");
+                (Class::LoginRequired, None, Some(error))
+            }
+            Endpoint::Panics => (Class::Transient, None, None),
+            _ => {
+                let same = reference
+                    .current()
+                    .filter(|_| endpoint == Endpoint::Repeats);
+                let token = reference.refresh_brings(same, *lifetime);
+                return Some(Ok(issued(token, *lifetime)));
+            }
+        };
+        reference.refresh_fails(class, wait);
+        error.map(Err)
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let reference = &mut self.shared.lock().reference;
+            reference.refresh_is_dropped(self.number, self.committed);
+        }
+    }
+}
