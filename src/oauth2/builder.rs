@@ -8,8 +8,10 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
+#[cfg(feature = "jwt")]
+use super::jwt::ClientAssertion;
 use super::{
-    client_auth::{ClientAuth, ClientAuthMode},
+    client_auth::{ClientAuth, ClientAuthMode, SecretPlace},
     discovery::ServerMetadata,
     endpoint::{TokenEndpoint, parse_endpoint},
     error::Endpoint,
@@ -36,7 +38,10 @@ pub struct Builder<P> {
     plain_http: bool,
     client_id: Option<String>,
     client_secret: Option<Secret>,
-    auth: ClientAuthMode,
+    pub(super) auth: ClientAuthMode,
+    /// Whom signed assertions are for.
+    #[cfg(feature = "jwt")]
+    pub(super) audience: Option<String>,
     scopes: Vec<String>,
     resources: Vec<String>,
     params: Vec<(String, Secret)>,
@@ -74,6 +79,8 @@ impl<P> Builder<P> {
             client_id: None,
             client_secret: None,
             auth: ClientAuthMode::default(),
+            #[cfg(feature = "jwt")]
+            audience: None,
             scopes: Vec::new(),
             resources: Vec::new(),
             params: Vec::new(),
@@ -94,7 +101,9 @@ impl<P> Builder<P> {
             plain_http: self.plain_http,
             client_id: self.client_id.clone(),
             client_secret: self.client_secret.clone(),
-            auth: self.auth,
+            auth: self.auth.clone(),
+            #[cfg(feature = "jwt")]
+            audience: self.audience.clone(),
             resources: self.resources.clone(),
             params: self.params.clone(),
             revoke_url: self.revoke_url.clone(),
@@ -106,13 +115,15 @@ impl<P> Builder<P> {
 
     /// A builder with what a server says of itself.
     pub(super) fn described_by(metadata: &ServerMetadata, http: &Arc<HttpService>) -> Self {
-        let auth = if metadata.wants_secret_in_body() {
-            ClientAuthMode::Body
+        let place = if metadata.wants_secret_in_body() {
+            SecretPlace::Body
         } else {
-            ClientAuthMode::default()
+            SecretPlace::default()
         };
         Self {
-            auth,
+            auth: ClientAuthMode::Secret(place),
+            #[cfg(feature = "jwt")]
+            audience: Some(metadata.issuer().to_owned()),
             revoke_url: metadata.revocation_endpoint().map(str::to_owned),
             http: Some(Arc::clone(http)),
             authorization: AuthorizationSettings {
@@ -236,7 +247,7 @@ impl<P: StandardGrant> Builder<P> {
     ///
     /// It takes the place of [`secret_in_body`](Self::secret_in_body).
     pub fn raw_basic(mut self) -> Self {
-        self.auth = ClientAuthMode::RawBasic;
+        self.auth = ClientAuthMode::Secret(SecretPlace::RawBasic);
         self
     }
 
@@ -245,7 +256,7 @@ impl<P: StandardGrant> Builder<P> {
     ///
     /// It takes the place of [`raw_basic`](Self::raw_basic).
     pub fn secret_in_body(mut self) -> Self {
-        self.auth = ClientAuthMode::Body;
+        self.auth = ClientAuthMode::Secret(SecretPlace::Body);
         self
     }
 
@@ -298,25 +309,38 @@ impl<P: StandardGrant> Builder<P> {
         }
     }
 
-    pub(super) fn require_client_secret(&self) -> Result<(), ConfigError> {
+    /// For grants that no public client may use.
+    pub(super) fn require_client_proof(&self) -> Result<(), ConfigError> {
         required("client_id", self.client_id.as_ref())?;
+        #[cfg(feature = "jwt")]
+        if matches!(self.auth, ClientAuthMode::Assertion(_)) {
+            return Ok(());
+        }
         required("client_secret", self.client_secret.as_ref()).map(drop)
+    }
+
+    fn client_auth(&self) -> Result<ClientAuth, ConfigError> {
+        let (id, secret) = (self.client_id.as_deref(), self.client_secret.as_ref());
+        match &self.auth {
+            ClientAuthMode::Secret(_) if id.is_none() && secret.is_none() => Ok(ClientAuth::None),
+            ClientAuthMode::Secret(place) => {
+                ClientAuth::new(*place, required("client_id", id)?, secret)
+            }
+            #[cfg(feature = "jwt")]
+            ClientAuthMode::Assertion(mode) => {
+                let audience = self.audience.as_ref().unwrap_or(&self.url);
+                let id = required("client_id", id)?;
+                ClientAssertion::new(mode, id, secret, audience).map(ClientAuth::Assertion)
+            }
+        }
     }
 
     /// Checks all settings. The parameters named are the grant's own.
     pub(super) fn finish(mut self, own_params: &[&str]) -> Result<Settings, ConfigError> {
         let uri = parse_endpoint("token_url", &self.url, self.plain_http)?;
-        let auth = Arc::new(match (&self.client_id, &self.client_secret) {
-            (None, None) => ClientAuth::None,
-            (id, secret) => {
-                let id = required("client_id", id.as_ref())?;
-                ClientAuth::new(self.auth, id, secret.as_ref())?
-            }
-        });
+        let auth = Arc::new(self.client_auth()?);
         let http = required("http", self.http.take())?;
-        let kind = Endpoint::Token {
-            secret: auth.has_secret(),
-        };
+        let kind = Endpoint::Token(auth.proof());
         for resource in &self.resources {
             check_resource(resource)?;
         }
@@ -432,6 +456,8 @@ fn check_names<'a>(
         "grant_type",
         "client_id",
         "client_secret",
+        "client_assertion",
+        "client_assertion_type",
         "scope",
         "resource",
     ];

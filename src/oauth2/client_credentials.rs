@@ -43,7 +43,7 @@ struct ClientGrant {
 
 impl ClientCredentials {
     /// Starts with the token endpoint's URL. It must be https, or lead to this machine. The
-    /// client's id and secret and the HTTP service are required.
+    /// client's id and secret (or another proof of who it is) and the HTTP service are required.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
         Builder::new(token_url)
     }
@@ -64,7 +64,7 @@ impl Builder<ClientCredentials> {
     /// Something required is missing, or a value can't be used. The error names the setting, and
     /// shows no secret.
     pub fn build(self) -> Result<ClientCredentials, ConfigError> {
-        self.require_client_secret()?;
+        self.require_client_proof()?;
         let settings = self.finish(&[])?;
         let scope = settings.scope();
         let grant = ClientGrant {

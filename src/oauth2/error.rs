@@ -30,6 +30,8 @@ pub struct TokenError {
 
 #[derive(Debug)]
 pub(super) enum Problem {
+    /// The request could not be signed, so it was not sent.
+    Unsent(BoxError),
     /// The HTTP service failed, or the answer broke off.
     Network(BoxError),
     /// A redirect.
@@ -43,16 +45,23 @@ pub(super) enum Problem {
 /// Which endpoint it was, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// The standard one, for all grants; whether the client has a secret.
-    Token {
-        secret: bool,
-    },
+    /// The standard one, for all grants.
+    Token(ClientProof),
     Revocation,
     /// Which gives tokens in the implicit flow.
     Authorization,
     /// Those of [`PasswordLogin`](super::PasswordLogin).
     Password,
     Refresh,
+}
+
+/// With what a client has said who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientProof {
+    None,
+    Secret,
+    #[cfg(feature = "jwt")]
+    Assertion,
 }
 
 /// The fields of an error answer (RFC 6749 5.2).
@@ -107,11 +116,14 @@ impl TokenError {
         self.refusal()?.uri.as_deref()
     }
 
-    /// Whether the server has understood the request and refused it, so that nothing has changed
-    /// there. Of all other failures it is not known what the server did.
-    pub(super) fn is_refusal(&self) -> bool {
-        matches!(self.problem, Problem::Refused(_))
-            && self.status.is_some_and(|status| status.is_client_error())
+    /// Whether nothing has changed at the server: it got no request, or has understood and refused
+    /// it. Of all other failures it is not known what the server did.
+    pub(super) fn is_without_effect(&self) -> bool {
+        match self.problem {
+            Problem::Unsent(_) => true,
+            Problem::Refused(_) => self.status.is_some_and(|status| status.is_client_error()),
+            _ => false,
+        }
     }
 
     /// The HTTP client's error, if it was that which failed.
@@ -133,7 +145,7 @@ impl TokenError {
     /// Whether the same request may work at another time.
     pub(super) fn is_transient(&self) -> bool {
         match (&self.problem, self.status) {
-            (Problem::Network(_), _) => true,
+            (Problem::Network(_) | Problem::Unsent(_), _) => true,
             (_, Some(status)) => status.is_server_error() || is_passing(status),
             (_, None) => false,
         }
@@ -142,8 +154,8 @@ impl TokenError {
     /// What to do about it, where that is known.
     fn advice(&self) -> Option<&'static str> {
         let status = self.status.unwrap_or_default();
-        let secret = match self.endpoint {
-            Endpoint::Token { secret } => secret,
+        let proof = match self.endpoint {
+            Endpoint::Token(proof) => proof,
             Endpoint::Revocation | Endpoint::Authorization => return None,
             Endpoint::Password | Endpoint::Refresh => {
                 return matches!(
@@ -154,13 +166,20 @@ impl TokenError {
             }
         };
         match (self.code(), status) {
-            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) if secret => Some(
-                "check client_id and client_secret, and whether the server wants raw_basic() or \
-                 secret_in_body()",
-            ),
-            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) => {
-                Some("check client_id, and whether the server wants a client_secret")
-            }
+            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) => Some(match proof {
+                ClientProof::None => {
+                    "check client_id, and whether the server wants a client_secret"
+                }
+                ClientProof::Secret => {
+                    "check client_id and client_secret, and whether the server wants raw_basic() \
+                     or secret_in_body()"
+                }
+                #[cfg(feature = "jwt")]
+                ClientProof::Assertion => {
+                    "check client_id, whether the server knows the key, its key_id(..) and \
+                     algorithm, this machine's clock, and assertion_audience(..)"
+                }
+            }),
             (Some("invalid_request"), _) => Some("check the parameters"),
             (Some("invalid_scope"), _) => Some("check the scopes"),
             (Some("invalid_target"), _) => Some("check the resource"),
@@ -213,6 +232,9 @@ impl fmt::Display for TokenError {
                 }
                 Ok(())
             }
+            Problem::Unsent(error) => {
+                write!(f, "was not asked: the request can't be signed: {error}")
+            }
             Problem::Redirect => write!(
                 f,
                 "answered {status}, a redirect, which is not followed because of the secrets in \
@@ -254,7 +276,7 @@ impl fmt::Display for TokenError {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Token { .. } => "token",
+            Self::Token(_) => "token",
             Self::Revocation => "revocation",
             Self::Authorization => "authorization",
             Self::Password => "password",

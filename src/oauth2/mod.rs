@@ -61,6 +61,8 @@ mod endpoint;
 mod error;
 mod form;
 mod http;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod login;
 mod login_required;
 #[cfg(feature = "loopback")]
@@ -75,6 +77,8 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "jwt")]
+pub use self::jwt::{SigningAlgorithm, SigningKey};
 #[cfg(feature = "loopback")]
 pub use self::loopback::Loopback;
 pub use self::{
