@@ -46,6 +46,7 @@ pub struct Builder<P> {
     resources: Vec<String>,
     params: Vec<(String, Secret)>,
     revoke_url: Option<String>,
+    pub(super) device_url: Option<String>,
     header: Option<Result<HeaderName, ConfigError>>,
     http: Option<Arc<HttpService>>,
     pub(super) authorization: AuthorizationSettings,
@@ -66,6 +67,7 @@ pub trait BrowserGrant: StandardGrant {}
 pub(super) struct Settings {
     pub(super) endpoint: TokenEndpoint,
     pub(super) parts: Parts,
+    pub(super) device: Option<TokenEndpoint>,
     pub(super) scopes: Vec<String>,
     resources: Vec<String>,
     params: Vec<(String, Secret)>,
@@ -85,6 +87,7 @@ impl<P> Builder<P> {
             resources: Vec::new(),
             params: Vec::new(),
             revoke_url: None,
+            device_url: None,
             header: None,
             http: None,
             authorization: AuthorizationSettings::default(),
@@ -125,6 +128,7 @@ impl<P> Builder<P> {
             #[cfg(feature = "jwt")]
             audience: Some(metadata.issuer().to_owned()),
             revoke_url: metadata.revocation_endpoint().map(str::to_owned),
+            device_url: metadata.device_authorization_endpoint().map(str::to_owned),
             http: Some(Arc::clone(http)),
             authorization: AuthorizationSettings {
                 url: metadata.authorization_endpoint().unwrap_or_default().into(),
@@ -309,9 +313,17 @@ impl<P: StandardGrant> Builder<P> {
         }
     }
 
+    pub(super) fn require_client_id(&self) -> Result<(), ConfigError> {
+        required("client_id", self.client_id.as_ref()).map(drop)
+    }
+
+    pub(super) fn allows_plain_http(&self) -> bool {
+        self.plain_http
+    }
+
     /// For grants that no public client may use.
     pub(super) fn require_client_proof(&self) -> Result<(), ConfigError> {
-        required("client_id", self.client_id.as_ref())?;
+        self.require_client_id()?;
         #[cfg(feature = "jwt")]
         if matches!(self.auth, ClientAuthMode::Assertion(_)) {
             return Ok(());
@@ -346,15 +358,16 @@ impl<P: StandardGrant> Builder<P> {
         }
         let names = self.params.iter().map(|(name, _)| name.as_str());
         check_names("param", names, own_params)?;
-        let revocation = match &self.revoke_url {
-            None => None,
-            Some(url) => {
-                let uri = parse_endpoint("revoke_url", url, self.plain_http)?;
-                let (auth, http) = (Arc::clone(&auth), Arc::clone(&http));
-                Some(TokenEndpoint::new(Endpoint::Revocation, uri, auth, http))
-            }
+        let beside = |kind, field, url: Option<&String>| -> Result<_, ConfigError> {
+            let Some(url) = url else { return Ok(None) };
+            let uri = parse_endpoint(field, url, self.plain_http)?;
+            let (auth, http) = (Arc::clone(&auth), Arc::clone(&http));
+            Ok(Some(TokenEndpoint::new(kind, uri, auth, http)))
         };
+        let revocation = beside(Endpoint::Revocation, "revoke_url", self.revoke_url.as_ref())?;
+        let device = beside(Endpoint::Device, "device_url", self.device_url.as_ref())?;
         Ok(Settings {
+            device,
             endpoint: TokenEndpoint::new(kind, uri, auth, http),
             scopes: std::mem::take(&mut self.scopes),
             resources: std::mem::take(&mut self.resources),
@@ -393,6 +406,12 @@ impl Settings {
     pub(super) fn form(&self, grant_type: &str, scope: Option<&str>) -> Form {
         let mut form = Form::default();
         form.push("grant_type", grant_type);
+        self.push_params(&mut form, scope);
+        form
+    }
+
+    /// What is sent whatever the grant.
+    pub(super) fn push_params(&self, form: &mut Form, scope: Option<&str>) {
         if let Some(scope) = scope {
             form.push("scope", scope);
         }
@@ -402,7 +421,6 @@ impl Settings {
         for (name, value) in &self.params {
             form.push_secret(name, value);
         }
-        form
     }
 
     /// What is asked for, which a server may leave unsaid in its answer.

@@ -13,10 +13,11 @@ use http::{
     response::Parts,
 };
 use http_body_util::{BodyExt, Full, LengthLimitError};
+use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::{
-    answer::{TokenAnswer, unreadable},
+    answer::{TokenAnswer, object, refuse_error, unreadable},
     client_auth::ClientAuth,
     error::{Endpoint, Problem, TokenError},
     form::Form,
@@ -81,6 +82,26 @@ impl TokenEndpoint {
             return Err(self.error(problem, &head));
         };
         self.parse(&head, &body?, &form)
+    }
+
+    /// Sends the form to an endpoint that answers with something else than a token.
+    pub(super) async fn ask(&self, form: &Form) -> Result<Map<String, Value>, TokenError> {
+        let mut form = form.clone();
+        let (head, body) = self.send(&mut form, |_| {}).await?;
+        let body = self.read(&head, body).await?;
+        let shown = ServerText::without(self.secrets(&form));
+        let read = || {
+            let fields = object(head.status, &head.headers, &body, &shown)?;
+            refuse_error(&fields, !head.status.is_success(), &shown)?;
+            Ok(fields)
+        };
+        read().map_err(|problem| self.error(problem, &head))
+    }
+
+    /// It did not answer in time.
+    pub(super) fn silent(&self, time: Duration) -> TokenError {
+        let problem = format!("it did not come within {} s", time.as_secs());
+        TokenError::new(self.kind, Problem::Network(problem.into()))
     }
 
     /// Sends the form to an endpoint that gives nothing back but its status, whatever the body is

@@ -48,6 +48,8 @@ pub(super) enum Endpoint {
     /// The standard one, for all grants.
     Token(ClientProof),
     Revocation,
+    /// That of device codes.
+    Device,
     /// Which gives tokens in the implicit flow.
     Authorization,
     /// Those of [`PasswordLogin`](super::PasswordLogin).
@@ -135,6 +137,18 @@ impl TokenError {
         }
     }
 
+    pub(super) fn into_refusal(self) -> Refusal {
+        match self.problem {
+            Problem::Refused(refusal) => refusal,
+            _ => Refusal::default(),
+        }
+    }
+
+    /// How long the server wants to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     fn refusal(&self) -> Option<&Refusal> {
         match &self.problem {
             Problem::Refused(refusal) => Some(refusal),
@@ -156,6 +170,7 @@ impl TokenError {
         let status = self.status.unwrap_or_default();
         let proof = match self.endpoint {
             Endpoint::Token(proof) => proof,
+            Endpoint::Device => ClientProof::None,
             Endpoint::Revocation | Endpoint::Authorization => return None,
             Endpoint::Password | Endpoint::Refresh => {
                 return matches!(
@@ -242,7 +257,7 @@ impl fmt::Display for TokenError {
             ),
             // What a browser brings has no status.
             Problem::Unusable(what) if self.status.is_none() => {
-                write!(f, "gave no token that can be used: {what}")
+                write!(f, "gave nothing that can be used: {what}")
             }
             Problem::Unusable(what) => write!(f, "answered {status}, but {what}"),
             Problem::Refused(refusal) => {
@@ -278,6 +293,7 @@ impl fmt::Display for Endpoint {
         f.write_str(match self {
             Self::Token(_) => "token",
             Self::Revocation => "revocation",
+            Self::Device => "device authorization",
             Self::Authorization => "authorization",
             Self::Password => "password",
             Self::Refresh => "refresh",
