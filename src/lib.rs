@@ -69,6 +69,7 @@
 //! |---|---|---|
 //! | `hyper` | yes | `hyper::body::Incoming` as a request body |
 //! | `oauth2` | yes | OAuth 2.0: client credentials, refresh tokens, log-ins in a browser or with a password, discovery |
+//! | `jwt` | no | clients with signed assertions: `oauth2::SigningKey`, `private_key_jwt`, `client_secret_jwt` |
 //! | `loopback` | no | log-ins in the browser of the person at this machine: `oauth2::Loopback` |
 //! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `client` |
 //! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `client::AuthMiddleware` |

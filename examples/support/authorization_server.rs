@@ -29,6 +29,8 @@ struct State {
     issued: u32,
     /// What a code was given for: the user, and the parameters of the request.
     codes: HashMap<String, (String, Params)>,
+    /// Who has confirmed a device code, if anybody has.
+    device_codes: HashMap<String, Option<String>>,
     /// Whose they are. A refresh token is good for one use.
     refresh_tokens: HashMap<String, String>,
     access_tokens: HashMap<String, String>,
@@ -58,6 +60,8 @@ impl AuthorizationServer {
         match request.uri().path() {
             "/oauth/authorize" => log_in_page(request.uri().query().unwrap_or_default()),
             "/oauth/decide" => state.decide(&params),
+            "/oauth/device" => state.device_code(request.headers()),
+            "/device" => state.confirm(&params),
             "/oauth/token" => state.token(&self::params(request.body())),
             "/api/me" => {
                 let header = ["authorization", "authentication"]
@@ -99,8 +103,42 @@ impl State {
         redirect(&format!("{redirect_uri}{separator}{answer}&state={state}"))
     }
 
+    /// RFC 8628 3.2. The code that a person enters is the last part of the other one.
+    fn device_code(&mut self, headers: &header::HeaderMap) -> Response<String> {
+        self.issued += 1;
+        let user_code = format!("BDFH-{}", self.issued);
+        self.device_codes
+            .insert(format!("device-{user_code}"), None);
+        let host = headers.get(header::HOST);
+        let host = host.and_then(|host| host.to_str().ok());
+        let page = format!("http://{}/device", host.unwrap_or_default());
+        let body = format!(
+            r#"{{"device_code":"device-{user_code}","user_code":"{user_code}","verification_uri":"{page}","verification_uri_complete":"{page}?user_code={user_code}","expires_in":300,"interval":1}}"#
+        );
+        serve::answer(200, body)
+    }
+
+    /// The person has entered a code, and who they are.
+    fn confirm(&mut self, params: &Params) -> Response<String> {
+        let device_code = format!("device-{}", text(params, "user_code"));
+        match self.device_codes.get_mut(&device_code) {
+            Some(user) => {
+                *user = Some(text(params, "user").to_owned());
+                serve::answer(200, "Go back to your device.")
+            }
+            None => serve::answer(404, "There is no such code."),
+        }
+    }
+
     fn token(&mut self, form: &Params) -> Response<String> {
+        let device_code = text(form, "device_code");
+        if self.device_codes.get(device_code) == Some(&None) {
+            return serve::answer(400, r#"{"error":"authorization_pending"}"#);
+        }
         let user = match text(form, "grant_type") {
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                self.device_codes.remove(device_code).flatten()
+            }
             "authorization_code" => self
                 .codes
                 .remove(text(form, "code"))

@@ -18,6 +18,22 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub(super) const MOST_OF_NAMES: usize = 60;
 pub(super) const MOST_OF_TEXTS: usize = 200;
 
+/// The words of the specifications that decisions hang on. They give nothing away, even if a short
+/// secret is a part of one.
+const KNOWN_CODES: [&str; 11] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "invalid_target",
+    "authorization_pending",
+    "slow_down",
+    "access_denied",
+    "expired_token",
+];
+
 /// A token, and what is known of it.
 #[derive(Debug)]
 pub(super) struct TokenAnswer {
@@ -38,10 +54,7 @@ impl TokenAnswer {
         body: &[u8],
         shown: ServerText,
     ) -> Result<Self, Problem> {
-        let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else {
-            // The parser's own message can quote the body.
-            return Err(unreadable(status, no_json(headers, body, &shown)));
-        };
+        let fields = object(status, headers, body, &shown)?;
         Self::from_fields(&fields, !status.is_success(), shown)
     }
 
@@ -55,16 +68,7 @@ impl TokenAnswer {
         for name in ["access_token", "refresh_token", "id_token"] {
             shown.hide(text(name).unwrap_or_default());
         }
-        if is_error || has_error(fields) {
-            let clean = |name, most| text(name).and_then(|text| shown.clean(text, most));
-            return Err(Problem::Refused(Refusal {
-                code: clean("error", MOST_OF_NAMES),
-                description: clean("error_description", MOST_OF_TEXTS),
-                uri: clean("error_uri", MOST_OF_TEXTS),
-                unread: None,
-            }));
-        }
-
+        refuse_error(fields, is_error, &shown)?;
         let token = text("access_token").ok_or_else(|| unusable("it has no access_token"))?;
         match text("token_type") {
             Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
@@ -88,6 +92,37 @@ impl TokenAnswer {
                 .map(Secret::new),
         })
     }
+}
+
+/// The fields of a complete answer.
+pub(super) fn object(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    shown: &ServerText,
+) -> Result<Map<String, Value>, Problem> {
+    // The parser's own message can quote the body.
+    serde_json::from_slice(body).map_err(|_| unreadable(status, no_json(headers, body, shown)))
+}
+
+/// Fails if the fields are those of an error.
+pub(super) fn refuse_error(
+    fields: &Map<String, Value>,
+    is_error: bool,
+    shown: &ServerText,
+) -> Result<(), Problem> {
+    if !is_error && !has_error(fields) {
+        return Ok(());
+    }
+    let clean = |name, most| shown.clean(fields.get(name)?.as_str()?, most);
+    let known = |code: &&str| fields.get("error").is_some_and(|said| said == code);
+    let known = KNOWN_CODES.into_iter().find(known).map(str::to_owned);
+    Err(Problem::Refused(Refusal {
+        code: known.or_else(|| clean("error", MOST_OF_NAMES)),
+        description: clean("error_description", MOST_OF_TEXTS),
+        uri: clean("error_uri", MOST_OF_TEXTS),
+        unread: None,
+    }))
 }
 
 /// What an answer is that can't be read, whatever the reason.
@@ -128,7 +163,7 @@ fn has_error(fields: &Map<String, Value>) -> bool {
 }
 
 /// Seconds as a number or as a string of one, in whatever range; `None` for all else.
-fn lifetime(value: &Value) -> Option<Duration> {
+pub(super) fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,

@@ -8,8 +8,10 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
+#[cfg(feature = "jwt")]
+use super::jwt::ClientAssertion;
 use super::{
-    client_auth::{ClientAuth, ClientAuthMode},
+    client_auth::{ClientAuth, ClientAuthMode, SecretPlace},
     discovery::ServerMetadata,
     endpoint::{TokenEndpoint, parse_endpoint},
     error::Endpoint,
@@ -36,12 +38,16 @@ pub struct Builder<P> {
     plain_http: bool,
     client_id: Option<String>,
     client_secret: Option<Secret>,
-    auth: ClientAuthMode,
+    pub(super) auth: ClientAuthMode,
+    /// Whom signed assertions are for.
+    #[cfg(feature = "jwt")]
+    pub(super) audience: Option<String>,
     scopes: Vec<String>,
     pub(super) optional_scopes: Vec<String>,
     resources: Vec<String>,
     params: Vec<(String, Secret)>,
     revoke_url: Option<String>,
+    pub(super) device_url: Option<String>,
     header: Option<Result<HeaderName, ConfigError>>,
     http: Option<Arc<HttpService>>,
     pub(super) authorization: AuthorizationSettings,
@@ -62,6 +68,7 @@ pub trait BrowserGrant: StandardGrant {}
 pub(super) struct Settings {
     pub(super) endpoint: TokenEndpoint,
     pub(super) parts: Parts,
+    pub(super) device: Option<TokenEndpoint>,
     pub(super) scopes: Vec<String>,
     resources: Vec<String>,
     params: Vec<(String, Secret)>,
@@ -75,11 +82,14 @@ impl<P> Builder<P> {
             client_id: None,
             client_secret: None,
             auth: ClientAuthMode::default(),
+            #[cfg(feature = "jwt")]
+            audience: None,
             scopes: Vec::new(),
             optional_scopes: Vec::new(),
             resources: Vec::new(),
             params: Vec::new(),
             revoke_url: None,
+            device_url: None,
             header: None,
             http: None,
             authorization: AuthorizationSettings::default(),
@@ -96,7 +106,9 @@ impl<P> Builder<P> {
             plain_http: self.plain_http,
             client_id: self.client_id.clone(),
             client_secret: self.client_secret.clone(),
-            auth: self.auth,
+            auth: self.auth.clone(),
+            #[cfg(feature = "jwt")]
+            audience: self.audience.clone(),
             resources: self.resources.clone(),
             params: self.params.clone(),
             revoke_url: self.revoke_url.clone(),
@@ -108,14 +120,17 @@ impl<P> Builder<P> {
 
     /// A builder with what a server says of itself.
     pub(super) fn described_by(metadata: &ServerMetadata, http: &Arc<HttpService>) -> Self {
-        let auth = if metadata.wants_secret_in_body() {
-            ClientAuthMode::Body
+        let place = if metadata.wants_secret_in_body() {
+            SecretPlace::Body
         } else {
-            ClientAuthMode::default()
+            SecretPlace::default()
         };
         Self {
-            auth,
+            auth: ClientAuthMode::Secret(place),
+            #[cfg(feature = "jwt")]
+            audience: Some(metadata.issuer().to_owned()),
             revoke_url: metadata.revocation_endpoint().map(str::to_owned),
+            device_url: metadata.device_authorization_endpoint().map(str::to_owned),
             http: Some(Arc::clone(http)),
             authorization: AuthorizationSettings {
                 url: metadata.authorization_endpoint().unwrap_or_default().into(),
@@ -238,7 +253,7 @@ impl<P: StandardGrant> Builder<P> {
     ///
     /// It takes the place of [`secret_in_body`](Self::secret_in_body).
     pub fn raw_basic(mut self) -> Self {
-        self.auth = ClientAuthMode::RawBasic;
+        self.auth = ClientAuthMode::Secret(SecretPlace::RawBasic);
         self
     }
 
@@ -247,7 +262,7 @@ impl<P: StandardGrant> Builder<P> {
     ///
     /// It takes the place of [`raw_basic`](Self::raw_basic).
     pub fn secret_in_body(mut self) -> Self {
-        self.auth = ClientAuthMode::Body;
+        self.auth = ClientAuthMode::Secret(SecretPlace::Body);
         self
     }
 
@@ -300,39 +315,61 @@ impl<P: StandardGrant> Builder<P> {
         }
     }
 
-    pub(super) fn require_client_secret(&self) -> Result<(), ConfigError> {
-        required("client_id", self.client_id.as_ref())?;
+    pub(super) fn require_client_id(&self) -> Result<(), ConfigError> {
+        required("client_id", self.client_id.as_ref()).map(drop)
+    }
+
+    pub(super) fn allows_plain_http(&self) -> bool {
+        self.plain_http
+    }
+
+    /// For grants that no public client may use.
+    pub(super) fn require_client_proof(&self) -> Result<(), ConfigError> {
+        self.require_client_id()?;
+        #[cfg(feature = "jwt")]
+        if matches!(self.auth, ClientAuthMode::Assertion(_)) {
+            return Ok(());
+        }
         required("client_secret", self.client_secret.as_ref()).map(drop)
+    }
+
+    fn client_auth(&self) -> Result<ClientAuth, ConfigError> {
+        let (id, secret) = (self.client_id.as_deref(), self.client_secret.as_ref());
+        match &self.auth {
+            ClientAuthMode::Secret(_) if id.is_none() && secret.is_none() => Ok(ClientAuth::None),
+            ClientAuthMode::Secret(place) => {
+                ClientAuth::new(*place, required("client_id", id)?, secret)
+            }
+            #[cfg(feature = "jwt")]
+            ClientAuthMode::Assertion(mode) => {
+                let audience = self.audience.as_ref().unwrap_or(&self.url);
+                let id = required("client_id", id)?;
+                ClientAssertion::new(mode, id, secret, audience).map(ClientAuth::Assertion)
+            }
+        }
     }
 
     /// Checks all settings. The parameters named are the grant's own.
     pub(super) fn finish(mut self, own_params: &[&str]) -> Result<Settings, ConfigError> {
         let uri = parse_endpoint("token_url", &self.url, self.plain_http)?;
-        let auth = Arc::new(match (&self.client_id, &self.client_secret) {
-            (None, None) => ClientAuth::None,
-            (id, secret) => {
-                let id = required("client_id", id.as_ref())?;
-                ClientAuth::new(self.auth, id, secret.as_ref())?
-            }
-        });
+        let auth = Arc::new(self.client_auth()?);
         let http = required("http", self.http.take())?;
-        let kind = Endpoint::Token {
-            secret: auth.has_secret(),
-        };
+        let kind = Endpoint::Token(auth.proof());
         for resource in &self.resources {
             check_resource(resource)?;
         }
         let names = self.params.iter().map(|(name, _)| name.as_str());
         check_names("param", names, own_params)?;
-        let revocation = match &self.revoke_url {
-            None => None,
-            Some(url) => {
-                let uri = parse_endpoint("revoke_url", url, self.plain_http)?;
-                let (auth, http) = (Arc::clone(&auth), Arc::clone(&http));
-                Some(TokenEndpoint::new(Endpoint::Revocation, uri, auth, http))
-            }
+        let beside = |kind, field, url: Option<&String>| -> Result<_, ConfigError> {
+            let Some(url) = url else { return Ok(None) };
+            let uri = parse_endpoint(field, url, self.plain_http)?;
+            let (auth, http) = (Arc::clone(&auth), Arc::clone(&http));
+            Ok(Some(TokenEndpoint::new(kind, uri, auth, http)))
         };
+        let revocation = beside(Endpoint::Revocation, "revoke_url", self.revoke_url.as_ref())?;
+        let device = beside(Endpoint::Device, "device_url", self.device_url.as_ref())?;
         Ok(Settings {
+            device,
             endpoint: TokenEndpoint::new(kind, uri, auth, http),
             scopes: std::mem::take(&mut self.scopes),
             resources: std::mem::take(&mut self.resources),
@@ -371,6 +408,12 @@ impl Settings {
     pub(super) fn form(&self, grant_type: &str, scope: Option<&str>) -> Form {
         let mut form = Form::default();
         form.push("grant_type", grant_type);
+        self.push_params(&mut form, scope);
+        form
+    }
+
+    /// What is sent whatever the grant.
+    pub(super) fn push_params(&self, form: &mut Form, scope: Option<&str>) {
         if let Some(scope) = scope {
             form.push("scope", scope);
         }
@@ -380,7 +423,6 @@ impl Settings {
         for (name, value) in &self.params {
             form.push_secret(name, value);
         }
-        form
     }
 
     /// What is asked for, which a server may leave unsaid in its answer.
@@ -434,6 +476,8 @@ fn check_names<'a>(
         "grant_type",
         "client_id",
         "client_secret",
+        "client_assertion",
+        "client_assertion_type",
         "scope",
         "resource",
     ];

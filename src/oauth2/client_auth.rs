@@ -2,9 +2,14 @@
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
-use super::form::Form;
+#[cfg(feature = "jwt")]
+use super::jwt::{AssertionMode, ClientAssertion};
+use super::{error::ClientProof, form::Form};
 use crate::{
-    credential::basic_value, encoding::percent_encode, error::ConfigError, secret::Secret,
+    credential::basic_value,
+    encoding::percent_encode,
+    error::{BoxError, ConfigError},
+    secret::Secret,
 };
 
 /// One way of authentication, and never two at once (RFC 6749 2.3).
@@ -23,11 +28,28 @@ pub(super) enum ClientAuth {
         id: String,
         secret: Secret,
     },
+    /// Signed (RFC 7523 2.2).
+    #[cfg(feature = "jwt")]
+    Assertion(ClientAssertion),
+}
+
+/// How the client proves who it is.
+#[derive(Clone, Debug)]
+pub(super) enum ClientAuthMode {
+    Secret(SecretPlace),
+    #[cfg(feature = "jwt")]
+    Assertion(AssertionMode),
+}
+
+impl Default for ClientAuthMode {
+    fn default() -> Self {
+        Self::Secret(SecretPlace::default())
+    }
 }
 
 /// Where the client's id and secret go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum ClientAuthMode {
+pub(super) enum SecretPlace {
     /// HTTP Basic with both percent-encoded (RFC 6749 2.3.1).
     #[default]
     Basic,
@@ -40,7 +62,7 @@ pub(super) enum ClientAuthMode {
 impl ClientAuth {
     /// A client with a secret, or a public one.
     pub(super) fn new(
-        mode: ClientAuthMode,
+        place: SecretPlace,
         id: &str,
         secret: Option<&Secret>,
     ) -> Result<Self, ConfigError> {
@@ -53,14 +75,14 @@ impl ClientAuth {
             return Ok(Self::Public { id: id.to_owned() });
         };
         refuse_empty("client_secret", secret.expose())?;
-        match mode {
-            ClientAuthMode::Basic => {
+        match place {
+            SecretPlace::Basic => {
                 let encoded = Secret::new(percent_encode(secret.expose()).to_string());
                 let id = percent_encode(id).to_string();
                 Self::basic(&id, &encoded, vec![secret.clone(), encoded.clone()])
             }
-            ClientAuthMode::RawBasic => Self::basic(id, secret, vec![secret.clone()]),
-            ClientAuthMode::Body => Ok(Self::Body {
+            SecretPlace::RawBasic => Self::basic(id, secret, vec![secret.clone()]),
+            SecretPlace::Body => Ok(Self::Body {
                 id: id.to_owned(),
                 secret: secret.clone(),
             }),
@@ -74,8 +96,12 @@ impl ClientAuth {
         Ok(Self::Basic { header, secrets })
     }
 
-    /// Puts the client's id and secret on a request.
-    pub(super) fn apply(&self, headers: &mut HeaderMap, form: &mut Form) {
+    /// Puts on a request what says and proves who the client is.
+    pub(super) async fn apply(
+        &self,
+        headers: &mut HeaderMap,
+        form: &mut Form,
+    ) -> Result<(), BoxError> {
         match self {
             Self::None => {}
             Self::Public { id } => form.push("client_id", id),
@@ -86,11 +112,19 @@ impl ClientAuth {
                 form.push("client_id", id);
                 form.push_secret("client_secret", secret);
             }
+            #[cfg(feature = "jwt")]
+            Self::Assertion(assertion) => assertion.apply(form).await?,
         }
+        Ok(())
     }
 
-    pub(super) fn has_secret(&self) -> bool {
-        matches!(self, Self::Basic { .. } | Self::Body { .. })
+    pub(super) fn proof(&self) -> ClientProof {
+        match self {
+            Self::None | Self::Public { .. } => ClientProof::None,
+            Self::Basic { .. } | Self::Body { .. } => ClientProof::Secret,
+            #[cfg(feature = "jwt")]
+            Self::Assertion(_) => ClientProof::Assertion,
+        }
     }
 
     /// What no message may show, in all the forms in which it is sent.
@@ -99,6 +133,8 @@ impl ClientAuth {
             Self::None | Self::Public { .. } => &[],
             Self::Basic { secrets, .. } => secrets,
             Self::Body { secret, .. } => std::slice::from_ref(secret),
+            #[cfg(feature = "jwt")]
+            Self::Assertion(assertion) => assertion.secrets(),
         }
     }
 }

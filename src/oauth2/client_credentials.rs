@@ -46,7 +46,7 @@ struct ClientGrant {
 
 impl ClientCredentials {
     /// Starts with the token endpoint's URL. It must be https, or lead to this machine. The
-    /// client's id and secret and the HTTP service are required.
+    /// client's id and secret (or another proof of who it is) and the HTTP service are required.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
         Builder::new(token_url)
     }
@@ -79,7 +79,7 @@ impl Builder<ClientCredentials> {
     /// Something required is missing, or a value can't be used. The error names the setting, and
     /// shows no secret.
     pub fn build(mut self) -> Result<ClientCredentials, ConfigError> {
-        self.require_client_secret()?;
+        self.require_client_proof()?;
         let optional = std::mem::take(&mut self.optional_scopes);
         let settings = self.finish(&[])?;
         let grant = ClientGrant {

@@ -108,6 +108,10 @@ impl ServerMetadata {
             ("token_endpoint", "token_endpoint"),
             ("authorization_endpoint", "authorization_endpoint"),
             ("revocation_endpoint", "revocation_endpoint"),
+            (
+                "device_authorization_endpoint",
+                "device_authorization_endpoint",
+            ),
         ] {
             if let Some(url) = fields.get(name).and_then(Value::as_str) {
                 parse_endpoint(field, url, false)?;
@@ -147,6 +151,12 @@ impl ServerMetadata {
     #[must_use]
     pub fn revocation_endpoint(&self) -> Option<&str> {
         self.text("revocation_endpoint")
+    }
+
+    /// Where device codes come from (RFC 8628).
+    #[must_use]
+    pub fn device_authorization_endpoint(&self) -> Option<&str> {
+        self.text("device_authorization_endpoint")
     }
 
     /// Whether the server names itself in each answer that a browser brings (RFC 9207).
@@ -305,6 +315,7 @@ macro_rules! discoverable {
 discoverable!(
     super::AuthorizationCode,
     super::ClientCredentials,
+    super::DeviceCode,
     super::Implicit,
     super::PasswordGrant,
     super::RefreshToken

@@ -13,10 +13,11 @@ use http::{
     response::Parts,
 };
 use http_body_util::{BodyExt, Full, LengthLimitError};
+use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::{
-    answer::{TokenAnswer, unreadable},
+    answer::{TokenAnswer, object, refuse_error, unreadable},
     client_auth::ClientAuth,
     error::{Endpoint, Problem, TokenError},
     form::Form,
@@ -56,9 +57,10 @@ impl TokenEndpoint {
         form: &Form,
         mark: impl FnOnce(&mut Extensions),
     ) -> Result<TokenAnswer, TokenError> {
-        let (head, body) = self.send(form, mark).await?;
+        let mut form = form.clone();
+        let (head, body) = self.send(&mut form, mark).await?;
         let body = self.read(&head, body).await?;
-        self.parse(&head, &body, form)
+        self.parse(&head, &body, &form)
     }
 
     /// Sends the form and reads the answer: for grants that spend something. A success is not cut
@@ -68,46 +70,71 @@ impl TokenEndpoint {
         form: &Form,
         context: &RefreshContext<C>,
     ) -> Result<TokenAnswer, TokenError> {
-        let (head, body) = self.send(form, |marks| context.mark(marks)).await?;
+        let mut form = form.clone();
+        let (head, body) = self.send(&mut form, |marks| context.mark(marks)).await?;
         if !head.status.is_success() {
             let body = self.read(&head, body).await?;
-            return self.parse(&head, &body, form);
+            return self.parse(&head, &body, &form);
         }
         context.commit();
         let Ok(body) = timeout(MOST_OF_BODY, self.read(&head, body)).await else {
             let problem = Problem::Network("its body did not end within 30 s".into());
             return Err(self.error(problem, &head));
         };
-        self.parse(&head, &body?, form)
+        self.parse(&head, &body?, &form)
+    }
+
+    /// Sends the form to an endpoint that answers with something else than a token.
+    pub(super) async fn ask(&self, form: &Form) -> Result<Map<String, Value>, TokenError> {
+        let mut form = form.clone();
+        let (head, body) = self.send(&mut form, |_| {}).await?;
+        let body = self.read(&head, body).await?;
+        let shown = ServerText::without(self.secrets(&form));
+        let read = || {
+            let fields = object(head.status, &head.headers, &body, &shown)?;
+            refuse_error(&fields, !head.status.is_success(), &shown)?;
+            Ok(fields)
+        };
+        read().map_err(|problem| self.error(problem, &head))
+    }
+
+    /// It did not answer in time.
+    pub(super) fn silent(&self, time: Duration) -> TokenError {
+        let problem = format!("it did not come within {} s", time.as_secs());
+        TokenError::new(self.kind, Problem::Network(problem.into()))
     }
 
     /// Sends the form to an endpoint that gives nothing back but its status, whatever the body is
     /// (RFC 7009 2.2).
     pub(super) async fn tell(&self, form: &Form) -> Result<(), TokenError> {
-        let (head, body) = self.send(form, |_| {}).await?;
+        let mut form = form.clone();
+        let (head, body) = self.send(&mut form, |_| {}).await?;
         if head.status.is_success() {
             return Ok(());
         }
         let body = self.read(&head, body).await?;
-        self.parse(&head, &body, form).map(drop)
+        self.parse(&head, &body, &form).map(drop)
     }
 
-    /// Sends the form, and waits for the head of the answer.
+    /// Sends the form, to which it adds what says who the client is, and waits for the head of the
+    /// answer.
     async fn send(
         &self,
-        form: &Form,
+        form: &mut Form,
         mark: impl FnOnce(&mut Extensions),
     ) -> Result<(Parts, AnswerBody), TokenError> {
-        let mut form = form.clone();
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        self.auth.apply(&mut headers, &mut form);
+        self.auth
+            .apply(&mut headers, form)
+            .await
+            .map_err(|error| TokenError::new(self.kind, Problem::Unsent(error)))?;
 
-        let mut request = Request::new(Full::new(form.into_body()));
+        let mut request = Request::new(Full::new(form.clone().into_body()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;

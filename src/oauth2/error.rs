@@ -30,6 +30,8 @@ pub struct TokenError {
 
 #[derive(Debug)]
 pub(super) enum Problem {
+    /// The request could not be signed, so it was not sent.
+    Unsent(BoxError),
     /// The HTTP service failed, or the answer broke off.
     Network(BoxError),
     /// A redirect.
@@ -43,11 +45,11 @@ pub(super) enum Problem {
 /// Which endpoint it was, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// The standard one, for all grants; whether the client has a secret.
-    Token {
-        secret: bool,
-    },
+    /// The standard one, for all grants.
+    Token(ClientProof),
     Revocation,
+    /// That of device codes.
+    Device,
     /// Which gives tokens in the implicit flow.
     Authorization,
     /// Those of [`PasswordLogin`](super::PasswordLogin).
@@ -62,10 +64,20 @@ impl Endpoint {
             Self::Token { .. } => "token",
             Self::Revocation => "revocation",
             Self::Authorization => "authorization",
+            Self::Device => "device",
             Self::Password => "password",
             Self::Refresh => "refresh",
         }
     }
+}
+
+/// With what a client has said who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientProof {
+    None,
+    Secret,
+    #[cfg(feature = "jwt")]
+    Assertion,
 }
 
 /// The fields of an error answer (RFC 6749 5.2).
@@ -120,11 +132,14 @@ impl TokenError {
         self.refusal()?.uri.as_deref()
     }
 
-    /// Whether the server has understood the request and refused it, so that nothing has changed
-    /// there. Of all other failures it is not known what the server did.
-    pub(super) fn is_refusal(&self) -> bool {
-        matches!(self.problem, Problem::Refused(_))
-            && self.status.is_some_and(|status| status.is_client_error())
+    /// Whether nothing has changed at the server: it got no request, or has understood and refused
+    /// it. Of all other failures it is not known what the server did.
+    pub(super) fn is_without_effect(&self) -> bool {
+        match self.problem {
+            Problem::Unsent(_) => true,
+            Problem::Refused(_) => self.status.is_some_and(|status| status.is_client_error()),
+            _ => false,
+        }
     }
 
     /// The HTTP client's error, if it was that which failed.
@@ -134,6 +149,18 @@ impl TokenError {
             Problem::Network(error) => Some(&**error),
             _ => None,
         }
+    }
+
+    pub(super) fn into_refusal(self) -> Refusal {
+        match self.problem {
+            Problem::Refused(refusal) => refusal,
+            _ => Refusal::default(),
+        }
+    }
+
+    /// How long the server wants to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     fn refusal(&self) -> Option<&Refusal> {
@@ -146,7 +173,7 @@ impl TokenError {
     /// Whether the same request may work at another time.
     pub(super) fn is_transient(&self) -> bool {
         match (&self.problem, self.status) {
-            (Problem::Network(_), _) => true,
+            (Problem::Network(_) | Problem::Unsent(_), _) => true,
             (_, Some(status)) => status.is_server_error() || is_passing(status),
             (_, None) => false,
         }
@@ -155,8 +182,9 @@ impl TokenError {
     /// What to do about it, where that is known.
     fn advice(&self) -> Option<&'static str> {
         let status = self.status.unwrap_or_default();
-        let secret = match self.endpoint {
-            Endpoint::Token { secret } => secret,
+        let proof = match self.endpoint {
+            Endpoint::Token(proof) => proof,
+            Endpoint::Device => ClientProof::None,
             Endpoint::Revocation | Endpoint::Authorization => return None,
             Endpoint::Password | Endpoint::Refresh => {
                 return matches!(
@@ -167,13 +195,20 @@ impl TokenError {
             }
         };
         match (self.code(), status) {
-            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) if secret => Some(
-                "check client_id and client_secret, and whether the server wants raw_basic() or \
-                 secret_in_body()",
-            ),
-            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) => {
-                Some("check client_id, and whether the server wants a client_secret")
-            }
+            (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) => Some(match proof {
+                ClientProof::None => {
+                    "check client_id, and whether the server wants a client_secret"
+                }
+                ClientProof::Secret => {
+                    "check client_id and client_secret, and whether the server wants raw_basic() \
+                     or secret_in_body()"
+                }
+                #[cfg(feature = "jwt")]
+                ClientProof::Assertion => {
+                    "check client_id, whether the server knows the key, its key_id(..) and \
+                     algorithm, this machine's clock, and assertion_audience(..)"
+                }
+            }),
             (Some("invalid_request"), _) => Some("check the parameters"),
             (Some("invalid_scope"), _) => Some("check the scopes"),
             (Some("invalid_target"), _) => Some("check the resource"),
@@ -226,6 +261,9 @@ impl fmt::Display for TokenError {
                 }
                 Ok(())
             }
+            Problem::Unsent(error) => {
+                write!(f, "was not asked: the request can't be signed: {error}")
+            }
             Problem::Redirect => write!(
                 f,
                 "answered {status}, a redirect, which is not followed because of the secrets in \
@@ -233,7 +271,7 @@ impl fmt::Display for TokenError {
             ),
             // What a browser brings has no status.
             Problem::Unusable(what) if self.status.is_none() => {
-                write!(f, "gave no token that can be used: {what}")
+                write!(f, "gave nothing that can be used: {what}")
             }
             Problem::Unusable(what) => write!(f, "answered {status}, but {what}"),
             Problem::Refused(refusal) => {
@@ -267,8 +305,9 @@ impl fmt::Display for TokenError {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Token { .. } => "token",
+            Self::Token(_) => "token",
             Self::Revocation => "revocation",
+            Self::Device => "device authorization",
             Self::Authorization => "authorization",
             Self::Password => "password",
             Self::Refresh => "refresh",

@@ -5,6 +5,7 @@
 //! | a machine that acts for itself | [`ClientCredentials`] |
 //! | the refresh token of a user who has logged in | [`RefreshToken`] |
 //! | a person with a browser | [`AuthorizationCode`], and [`RefreshToken`] for what follows |
+//! | a person whose browser is elsewhere | [`DeviceCode`], and [`RefreshToken`] for what follows |
 //! | a person with a browser, and a server that knows only the implicit flow | [`Implicit`] (discouraged), and [`AccessToken`] |
 //! | a user's password, for a server with `/auth/password` and `/auth/refresh` | [`PasswordLogin`] |
 //! | a user's password, for a server that offers nothing better | [`PasswordGrant`] (discouraged) |
@@ -56,11 +57,14 @@ mod answer;
 mod builder;
 mod client_auth;
 mod client_credentials;
+mod device;
 mod discovery;
 mod endpoint;
 mod error;
 mod form;
 mod http;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod login;
 mod login_required;
 #[cfg(feature = "loopback")]
@@ -76,12 +80,15 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "jwt")]
+pub use self::jwt::{SigningAlgorithm, SigningKey};
 #[cfg(feature = "loopback")]
 pub use self::loopback::Loopback;
 pub use self::{
     access_token::AccessToken,
     builder::{BrowserGrant, Builder, StandardGrant},
     client_credentials::ClientCredentials,
+    device::{DeviceAttempt, DeviceCode},
     discovery::{DiscoveryError, ServerMetadata},
     error::TokenError,
     login::{AuthorizationCode, Implicit, LoginAttempt, LoginError, LoginFlow},

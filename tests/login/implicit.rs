@@ -72,7 +72,7 @@ fn errors_are_read_from_the_fragment_and_the_state_is_checked() {
     let error = finish("access_token=t0ken&token_type=mac").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the authorization endpoint gave no token that can be used: its token_type is `mac`, and \
+        "the authorization endpoint gave nothing that can be used: its token_type is `mac`, and \
          only Bearer can be used here"
     );
     let error = finish("token_type=bearer").unwrap_err();

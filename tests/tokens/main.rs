@@ -1,6 +1,8 @@
 //! Providers that live on refresh tokens, passwords and stores, through the layer: a token server
 //! in memory that writes down what it is asked, and paused time.
 
+#[cfg(feature = "jwt")]
+mod assertions;
 mod clients;
 mod errors;
 mod failing_store;

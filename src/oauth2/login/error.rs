@@ -1,4 +1,4 @@
-//! Why a log-in in the browser brought no tokens.
+//! Why a person's log-in brought no tokens.
 
 use std::{error::Error as StdError, fmt};
 #[cfg(feature = "loopback")]
@@ -9,8 +9,8 @@ use crate::{
     oauth2::error::{Refusal, TokenError},
 };
 
-/// Why a log-in in the browser brought no tokens. The attempt is over: another log-in starts with
-/// a new one.
+/// Why a person's log-in brought no tokens. The attempt is over: another log-in starts with a new
+/// one.
 ///
 /// The message holds what the server said about it, as far as that is printable, short and free of
 /// secrets.
@@ -41,6 +41,8 @@ pub(in crate::oauth2) enum Problem {
     Unusable(TokenError),
     Token(TokenError),
     Config(ConfigError),
+    /// A device code; with the last trouble, if the server could not be asked.
+    CodeExpired(Option<TokenError>),
     #[cfg(feature = "loopback")]
     Listen(SocketAddr, std::io::Error),
     #[cfg(feature = "loopback")]
@@ -72,13 +74,16 @@ impl LoginError {
         )
     }
 
-    /// Whether the browser did not come back in time.
+    /// Whether the person did not come in time: the browser is not back, or the device code has
+    /// expired.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        #[cfg(feature = "loopback")]
-        return matches!(*self.problem, Problem::NeverBack(_));
-        #[cfg(not(feature = "loopback"))]
-        false
+        match *self.problem {
+            #[cfg(feature = "loopback")]
+            Problem::NeverBack(_) => true,
+            Problem::CodeExpired(_) => true,
+            _ => false,
+        }
     }
 
     /// The error code of the authorization endpoint (RFC 6749 4.1.2.1), or of the token endpoint.
@@ -105,8 +110,18 @@ impl LoginError {
     #[must_use]
     pub fn token_error(&self) -> Option<&TokenError> {
         match &*self.problem {
-            Problem::Token(error) => Some(error),
+            Problem::Token(error) | Problem::CodeExpired(Some(error)) => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl Problem {
+    /// What a token endpoint says when the person said no.
+    pub(in crate::oauth2) fn denied(error: TokenError) -> Self {
+        Self::Refused {
+            is_denied: true,
+            refusal: error.into_refusal(),
         }
     }
 }
@@ -191,6 +206,13 @@ impl fmt::Display for LoginError {
             Problem::NoCode => f.write_str("the answer has neither a code nor an error"),
             Problem::Unusable(error) | Problem::Token(error) => error.fmt(f),
             Problem::Config(error) => error.fmt(f),
+            Problem::CodeExpired(trouble) => {
+                f.write_str("the code has expired before it was confirmed: start again")?;
+                match trouble {
+                    Some(error) => write!(f, " (in the end {error})"),
+                    None => Ok(()),
+                }
+            }
             #[cfg(feature = "loopback")]
             Problem::Listen(address, error) => write!(
                 f,

@@ -14,13 +14,16 @@ mod request;
 
 use std::future::Future;
 
-pub(super) use self::request::{AuthorizationRequest, AuthorizationSettings, ExpectedIssuer};
+#[cfg(feature = "loopback")]
+pub(super) use self::callback::AnsweredIn;
 pub use self::{
     attempt::LoginAttempt, authorization_code::AuthorizationCode, error::LoginError,
     implicit::Implicit,
 };
-#[cfg(feature = "loopback")]
-pub(super) use self::{callback::AnsweredIn, error::Problem};
+pub(super) use self::{
+    error::Problem,
+    request::{AuthorizationRequest, AuthorizationSettings, ExpectedIssuer},
+};
 use crate::{error::ConfigError, store::TokenSet};
 
 /// The three steps of a log-in in a browser. [`AuthorizationCode`] and [`Implicit`] have them; each

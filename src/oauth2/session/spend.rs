@@ -137,7 +137,7 @@ impl<G: Grant> Session<G> {
             }
             Err(error) => {
                 // Of other failures it is not known whether the server has spent the token.
-                if error.is_refusal() && orphan.is_none() {
+                if error.is_without_effect() && orphan.is_none() {
                     let _ = self.set_intent(state, None).await;
                 }
                 Err(error.into())

@@ -341,3 +341,20 @@ async fn no_input_makes_it_panic() {
         let _ = issue_json(status, &body).await;
     }
 }
+
+/// Whether a refresh token is dead hangs on them, and they are no secret.
+#[tokio::test]
+async fn the_codes_of_the_specifications_are_read_although_a_secret_is_a_part_of_one() {
+    for (said, read) in [
+        ("invalid_grant", Some("invalid_grant")),
+        ("authorization_pending", Some("authorization_pending")),
+        ("other_grant", None),
+    ] {
+        let body = format!(r#"{{"error":"{said}","error_description":"no grant"}}"#);
+        let answer = Response::builder().status(400).body(body).unwrap();
+        let client = client().param("audience", "grant").param("tenant", "a");
+        let error = issue(client, answer).await.unwrap_err();
+        assert_eq!(token_error(&error).code(), read);
+        assert_eq!(token_error(&error).description(), None);
+    }
+}

@@ -23,11 +23,11 @@ use crate::{
     provider::{FlightControl, Issued, Provider, Reason, RefreshContext},
 };
 
-const URL: &str = "https://auth.example.com/oauth/v2/token";
+pub(super) const URL: &str = "https://auth.example.com/oauth/v2/token";
 const TOKEN: &str = r#"{"access_token":"abc","token_type":"Bearer"}"#;
 
 /// What the layer tells a provider, with the default refresh timeout.
-fn context() -> RefreshContext<Bearer> {
+pub(super) fn context() -> RefreshContext<Bearer> {
     context_because(Reason::First)
 }
 
@@ -38,14 +38,14 @@ fn context_because(reason: Reason) -> RefreshContext<Bearer> {
 }
 
 /// A builder that lacks only the HTTP service.
-fn client() -> Builder<ClientCredentials> {
+pub(super) fn client() -> Builder<ClientCredentials> {
     ClientCredentials::builder(URL)
         .client_id("id")
         .client_secret("hidden")
 }
 
 /// One token request to an endpoint that gives this answer.
-async fn issue(
+pub(super) async fn issue(
     client: Builder<ClientCredentials>,
     answer: Response<impl Into<Bytes> + Clone + Send + 'static>,
 ) -> Result<Issued<Bearer>, ProviderError> {
@@ -58,7 +58,7 @@ async fn issue(
 }
 
 /// The request that a client sends.
-async fn request_of(client: Builder<ClientCredentials>) -> (Parts, String) {
+pub(super) async fn request_of(client: Builder<ClientCredentials>) -> (Parts, String) {
     let seen = Arc::new(Mutex::new(None));
     let service = service_fn({
         let seen = Arc::clone(&seen);
@@ -78,6 +78,6 @@ async fn request_of(client: Builder<ClientCredentials>) -> (Parts, String) {
     seen.lock().unwrap().take().expect("a request was sent")
 }
 
-fn token_error(error: &ProviderError) -> &TokenError {
+pub(super) fn token_error(error: &ProviderError) -> &TokenError {
     error.get_ref().downcast_ref().expect("it is a TokenError")
 }

@@ -1,0 +1,129 @@
+//! Client authentication with a signed assertion (RFC 7523 2.2 and 3).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Map, Value, json};
+
+use super::{
+    hmac_sha256,
+    key::{SigningKey, compact, signing_input},
+};
+use crate::{
+    error::{BoxError, ConfigError},
+    oauth2::form::Form,
+    secret::Secret,
+};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Seconds that an assertion is good for: it is made for one request, which it goes out with.
+const LIFETIME: u64 = 60;
+
+/// What the assertions are signed with.
+#[derive(Clone, Debug)]
+pub(in crate::oauth2) enum AssertionMode {
+    PrivateKey(SigningKey),
+    /// HS256 with the client's secret.
+    ClientSecret,
+}
+
+/// A client that makes a new assertion for each request.
+pub(in crate::oauth2) struct ClientAssertion {
+    id: String,
+    audience: String,
+    proof: Proof,
+}
+
+enum Proof {
+    Key(SigningKey),
+    Secret(Secret),
+}
+
+impl ClientAssertion {
+    pub(in crate::oauth2) fn new(
+        mode: &AssertionMode,
+        id: &str,
+        secret: Option<&Secret>,
+        audience: &str,
+    ) -> Result<Self, ConfigError> {
+        let proof = match (mode, secret) {
+            (AssertionMode::PrivateKey(key), None) => Proof::Key(key.clone()),
+            (AssertionMode::PrivateKey(_), Some(_)) => {
+                return Err(ConfigError::new(
+                    "client_secret",
+                    "is not sent beside private_key_jwt(..): a client says in one way who it is",
+                ));
+            }
+            (AssertionMode::ClientSecret, Some(secret)) if !secret.expose().is_empty() => {
+                Proof::Secret(secret.clone())
+            }
+            (AssertionMode::ClientSecret, _) => {
+                let problem = "is missing: call client_secret(..)";
+                return Err(ConfigError::new("client_secret", problem));
+            }
+        };
+        if id.is_empty() {
+            return Err(ConfigError::new("client_id", "is empty"));
+        }
+        if audience.is_empty() {
+            return Err(ConfigError::new("assertion_audience", "is empty"));
+        }
+        Ok(Self {
+            id: id.to_owned(),
+            audience: audience.to_owned(),
+            proof,
+        })
+    }
+
+    /// Adds a fresh assertion to a form.
+    pub(in crate::oauth2) async fn apply(&self, form: &mut Form) -> Result<(), BoxError> {
+        let assertion = Secret::new(self.assertion().await?);
+        form.push("client_id", &self.id);
+        form.push("client_assertion_type", JWT_BEARER);
+        form.push_secret("client_assertion", &assertion);
+        Ok(())
+    }
+
+    /// R26: who the client is twice, whom it speaks to, for how long, and never the same again.
+    async fn assertion(&self) -> Result<String, BoxError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let claims = json!({
+            "iss": self.id,
+            "sub": self.id,
+            "aud": self.audience,
+            "jti": random_id()?,
+            "iat": now,
+            "exp": now + LIFETIME,
+        });
+        match &self.proof {
+            Proof::Key(key) => key.sign_jwt(&claims).await,
+            Proof::Secret(secret) => Ok(signed_with_secret(secret, &claims)),
+        }
+    }
+
+    pub(in crate::oauth2) fn secrets(&self) -> &[Secret] {
+        match &self.proof {
+            Proof::Key(_) => &[],
+            Proof::Secret(secret) => std::slice::from_ref(secret),
+        }
+    }
+}
+
+fn signed_with_secret(secret: &Secret, claims: &Value) -> String {
+    let header = Map::from_iter([
+        ("alg".to_owned(), Value::from("HS256")),
+        ("typ".to_owned(), Value::from("JWT")),
+    ]);
+    let input = signing_input(&header, claims);
+    let signature = hmac_sha256(secret.expose().as_bytes(), input.as_bytes());
+    compact(input, &signature)
+}
+
+/// 128 bits, which nobody makes twice.
+fn random_id() -> Result<String, BoxError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| format!("the system has no random numbers: {error}"))?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}

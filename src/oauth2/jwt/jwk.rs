@@ -1,0 +1,58 @@
+//! Keys as JSON Web Keys (RFC 7517, RFC 7518 6, RFC 8037 2).
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::{
+    SigningAlgorithm,
+    local::{LocalKey, RsaNumbers, decode},
+};
+use crate::error::ConfigError;
+
+/// A private key, how it signs, and its `kid`.
+pub(super) fn parse(
+    text: &str,
+) -> Result<(SigningAlgorithm, LocalKey, Option<String>), ConfigError> {
+    // The parser's own message can quote the key.
+    let jwk: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|_| ConfigError::new("key", "is no JSON Web Key: it is no JSON object"))?;
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+    let member = |name: &'static str| -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        let bytes = text(name).and_then(decode);
+        bytes.ok_or_else(|| ConfigError::new("key", format!("has no `{name}`, or no good one")))
+    };
+    let algorithm = match (text("kty"), text("crv"), text("alg")) {
+        (Some("RSA"), _, None | Some("RS256")) => SigningAlgorithm::Rs256,
+        (Some("RSA"), _, Some("PS256")) => SigningAlgorithm::Ps256,
+        (Some("EC"), Some("P-256"), None | Some("ES256")) => SigningAlgorithm::Es256,
+        (Some("OKP"), Some("Ed25519"), None | Some("EdDSA" | "Ed25519")) => SigningAlgorithm::EdDsa,
+        _ => {
+            return Err(ConfigError::new(
+                "key",
+                "is no JSON Web Key that can be used: RSA with RS256 or PS256, EC P-256 with \
+                 ES256, OKP Ed25519 with EdDSA",
+            ));
+        }
+    };
+    let key = match algorithm {
+        SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => {
+            let numbers = RsaNumbers {
+                public: [member("n")?, member("e")?],
+                private: [
+                    member("d")?,
+                    member("p")?,
+                    member("q")?,
+                    member("dp")?,
+                    member("dq")?,
+                    member("qi")?,
+                ],
+            };
+            LocalKey::from_rsa(algorithm, &numbers)?
+        }
+        SigningAlgorithm::Es256 => {
+            LocalKey::from_p256(&member("d")?, &member("x")?, &member("y")?)?
+        }
+        SigningAlgorithm::EdDsa => LocalKey::from_ed25519(&member("d")?)?,
+    };
+    Ok((algorithm, key, text("kid").map(str::to_owned)))
+}
