@@ -20,7 +20,7 @@ pub(super) const MOST_OF_TEXTS: usize = 200;
 
 /// The words of the specifications that decisions hang on. They give nothing away, even if a short
 /// secret is a part of one.
-const KNOWN_CODES: [&str; 11] = [
+const KNOWN_CODES: [&str; 13] = [
     "invalid_request",
     "invalid_client",
     "invalid_grant",
@@ -32,6 +32,8 @@ const KNOWN_CODES: [&str; 11] = [
     "slow_down",
     "access_denied",
     "expired_token",
+    "invalid_dpop_proof",
+    "use_dpop_nonce",
 ];
 
 /// A token, and what is known of it.
@@ -47,15 +49,16 @@ pub(super) struct TokenAnswer {
 }
 
 impl TokenAnswer {
-    /// Reads a complete answer.
+    /// Reads a complete answer. A token of another type is not used (RFC 6749 7.1).
     pub(super) fn parse(
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
         shown: ServerText,
+        token_type: &str,
     ) -> Result<Self, Problem> {
         let fields = object(status, headers, body, &shown)?;
-        Self::from_fields(&fields, !status.is_success(), shown)
+        Self::from_fields(&fields, !status.is_success(), shown, token_type)
     }
 
     /// Reads the fields of an answer, wherever they stood.
@@ -63,6 +66,7 @@ impl TokenAnswer {
         fields: &Map<String, Value>,
         is_error: bool,
         mut shown: ServerText,
+        token_type: &str,
     ) -> Result<Self, Problem> {
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         for name in ["access_token", "refresh_token", "id_token"] {
@@ -71,11 +75,11 @@ impl TokenAnswer {
         refuse_error(fields, is_error, &shown)?;
         let token = text("access_token").ok_or_else(|| unusable("it has no access_token"))?;
         match text("token_type") {
-            Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
+            Some(kind) if kind.eq_ignore_ascii_case(token_type) => {}
             Some(kind) => {
                 let kind = shown.clean(kind, MOST_OF_NAMES).unwrap_or_default();
                 return Err(unusable(format!(
-                    "its token_type is `{kind}`, and only Bearer can be used here"
+                    "its token_type is `{kind}`, and only {token_type} can be used here"
                 )));
             }
             None => return Err(unusable("it has no token_type")),

@@ -8,6 +8,8 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
+#[cfg(feature = "dpop")]
+use super::dpop::DpopKey;
 #[cfg(feature = "jwt")]
 use super::jwt::ClientAssertion;
 use super::{
@@ -48,7 +50,9 @@ pub struct Builder<P> {
     params: Vec<(String, Secret)>,
     revoke_url: Option<String>,
     pub(super) device_url: Option<String>,
-    header: Option<Result<HeaderName, ConfigError>>,
+    pub(super) header: Option<Result<HeaderName, ConfigError>>,
+    #[cfg(feature = "dpop")]
+    pub(super) dpop: Option<DpopKey>,
     http: Option<Arc<HttpService>>,
     pub(super) authorization: AuthorizationSettings,
     store: Option<(SharedStore, StoreKey)>,
@@ -91,6 +95,8 @@ impl<P> Builder<P> {
             revoke_url: None,
             device_url: None,
             header: None,
+            #[cfg(feature = "dpop")]
+            dpop: None,
             http: None,
             authorization: AuthorizationSettings::default(),
             store: None,
@@ -113,6 +119,8 @@ impl<P> Builder<P> {
             params: self.params.clone(),
             revoke_url: self.revoke_url.clone(),
             header: self.header.clone(),
+            #[cfg(feature = "dpop")]
+            dpop: self.dpop.clone(),
             http: self.http.clone(),
             ..Builder::new(self.url.clone())
         }
@@ -323,6 +331,16 @@ impl<P: StandardGrant> Builder<P> {
         self.plain_http
     }
 
+    /// A key is for `build_dpop()`: tokens that are bound to it are of no use without.
+    pub(super) fn refuse_dpop(&self) -> Result<(), ConfigError> {
+        #[cfg(feature = "dpop")]
+        if self.dpop.is_some() {
+            let problem = "makes tokens that can be used only with the key: call build_dpop()";
+            return Err(ConfigError::new("dpop", problem));
+        }
+        Ok(())
+    }
+
     /// For grants that no public client may use.
     pub(super) fn require_client_proof(&self) -> Result<(), ConfigError> {
         self.require_client_id()?;
@@ -370,6 +388,9 @@ impl<P: StandardGrant> Builder<P> {
         let device = beside(Endpoint::Device, "device_url", self.device_url.as_ref())?;
         Ok(Settings {
             device,
+            #[cfg(feature = "dpop")]
+            endpoint: TokenEndpoint::new(kind, uri, auth, http).bound_to(self.dpop.take()),
+            #[cfg(not(feature = "dpop"))]
             endpoint: TokenEndpoint::new(kind, uri, auth, http),
             scopes: std::mem::take(&mut self.scopes),
             resources: std::mem::take(&mut self.resources),

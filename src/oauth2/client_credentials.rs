@@ -78,7 +78,13 @@ impl Builder<ClientCredentials> {
     /// # Errors
     /// Something required is missing, or a value can't be used. The error names the setting, and
     /// shows no secret.
-    pub fn build(mut self) -> Result<ClientCredentials, ConfigError> {
+    pub fn build(self) -> Result<ClientCredentials, ConfigError> {
+        self.refuse_dpop()?;
+        self.make()
+    }
+
+    /// Whether its tokens are bound to a key or not.
+    pub(super) fn make(mut self) -> Result<ClientCredentials, ConfigError> {
         self.require_client_proof()?;
         let optional = std::mem::take(&mut self.optional_scopes);
         let settings = self.finish(&[])?;

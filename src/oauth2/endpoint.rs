@@ -24,6 +24,11 @@ use super::{
     http::{AnswerBody, HttpService},
     server_text::ServerText,
 };
+#[cfg(feature = "dpop")]
+use super::{
+    dpop::{self, DpopKey},
+    http::whole,
+};
 use crate::{error::ConfigError, observe, provider::RefreshContext, secret::Secret};
 
 /// How long the body of an answer may take that must not be lost.
@@ -34,6 +39,8 @@ pub(super) struct TokenEndpoint {
     uri: Uri,
     auth: Arc<ClientAuth>,
     http: Arc<HttpService>,
+    #[cfg(feature = "dpop")]
+    dpop: Option<DpopKey>,
 }
 
 impl TokenEndpoint {
@@ -48,14 +55,22 @@ impl TokenEndpoint {
             uri,
             auth,
             http,
+            #[cfg(feature = "dpop")]
+            dpop: None,
         }
+    }
+
+    /// Its tokens are to be bound to this key.
+    #[cfg(feature = "dpop")]
+    pub(super) fn bound_to(self, key: Option<DpopKey>) -> Self {
+        Self { dpop: key, ..self }
     }
 
     /// Sends the form and reads the answer: for grants that lose nothing when they are cut off.
     pub(super) async fn exchange(
         &self,
         form: &Form,
-        mark: impl FnOnce(&mut Extensions),
+        mark: impl Fn(&mut Extensions),
     ) -> Result<TokenAnswer, TokenError> {
         let mut form = form.clone();
         let (head, body) = self.send(&mut form, mark).await?;
@@ -117,11 +132,41 @@ impl TokenEndpoint {
     }
 
     /// Sends the form, to which it adds what says who the client is, and waits for the head of the
-    /// answer.
+    /// answer. A server that wants its nonce in the proof gets the same once more (RFC 9449 8), which
+    /// spends nothing.
     async fn send(
         &self,
         form: &mut Form,
-        mark: impl FnOnce(&mut Extensions),
+        mark: impl Fn(&mut Extensions),
+    ) -> Result<(Parts, AnswerBody), TokenError> {
+        #[cfg(feature = "dpop")]
+        if let Some(key) = &self.dpop {
+            let learn = |head: &Parts| {
+                let usage = dpop::Use::TokenRequest;
+                key.nonces().learn(usage, &self.uri, &head.headers)
+            };
+            let plain = form.clone();
+            let (head, body) = self.send_once(form, &mark).await?;
+            let has_nonce = learn(&head);
+            if !has_nonce || !head.status.is_client_error() {
+                return Ok((head, body));
+            }
+            let body = self.read(&head, body).await?;
+            if !dpop::asks_for_nonce(&body) {
+                return Ok((head, whole(body)));
+            }
+            *form = plain;
+            let (head, body) = self.send_once(form, &mark).await?;
+            learn(&head);
+            return Ok((head, body));
+        }
+        self.send_once(form, &mark).await
+    }
+
+    async fn send_once(
+        &self,
+        form: &mut Form,
+        mark: &impl Fn(&mut Extensions),
     ) -> Result<(Parts, AnswerBody), TokenError> {
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(
@@ -133,6 +178,14 @@ impl TokenEndpoint {
             .apply(&mut headers, form)
             .await
             .map_err(|error| TokenError::new(self.kind, Problem::Unsent(error)))?;
+
+        #[cfg(feature = "dpop")]
+        if let Some(key) = &self.dpop {
+            let proof = key.prove(dpop::Use::TokenRequest, &Method::POST, &self.uri);
+            let proof =
+                proof.map_err(|error| TokenError::new(self.kind, Problem::Unsent(error)))?;
+            headers.insert(dpop::DPOP, proof);
+        }
 
         let mut request = Request::new(Full::new(form.clone().into_body()));
         *request.method_mut() = Method::POST;
@@ -166,8 +219,16 @@ impl TokenEndpoint {
 
     fn parse(&self, head: &Parts, body: &[u8], form: &Form) -> Result<TokenAnswer, TokenError> {
         let shown = ServerText::without(self.secrets(form));
-        TokenAnswer::parse(head.status, &head.headers, body, shown)
+        TokenAnswer::parse(head.status, &head.headers, body, shown, self.token_type())
             .map_err(|problem| self.error(problem, head))
+    }
+
+    fn token_type(&self) -> &'static str {
+        #[cfg(feature = "dpop")]
+        if self.dpop.is_some() {
+            return "DPoP";
+        }
+        "Bearer"
     }
 
     fn error(&self, problem: Problem, head: &Parts) -> TokenError {

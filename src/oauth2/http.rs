@@ -66,6 +66,14 @@ impl fmt::Debug for HttpService {
     }
 }
 
+/// A body that was read already.
+#[cfg(feature = "dpop")]
+pub(super) fn whole(body: Bytes) -> AnswerBody {
+    Full::new(body)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
 fn erase<R>(body: R) -> AnswerBody
 where
     R: Body + Send + 'static,

@@ -59,6 +59,8 @@ mod client_auth;
 mod client_credentials;
 mod device;
 mod discovery;
+#[cfg(feature = "dpop")]
+mod dpop;
 mod endpoint;
 mod error;
 mod form;
@@ -80,6 +82,8 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "dpop")]
+pub use self::dpop::{Dpop, DpopKey, DpopToken};
 #[cfg(feature = "jwt")]
 pub use self::jwt::{SigningAlgorithm, SigningKey};
 #[cfg(feature = "loopback")]

@@ -83,7 +83,13 @@ impl Builder<PasswordGrant> {
     /// # Errors
     /// Something required is missing, or a value can't be used. The error names the setting, and
     /// shows no secret.
-    pub fn build(mut self) -> Result<PasswordGrant, ConfigError> {
+    pub fn build(self) -> Result<PasswordGrant, ConfigError> {
+        self.refuse_dpop()?;
+        self.make()
+    }
+
+    /// Whether its tokens are bound to a key or not.
+    pub(super) fn make(mut self) -> Result<PasswordGrant, ConfigError> {
         let password = required("credentials", self.password.take())?;
         let settings = self.finish(&["username", "password", "refresh_token"])?;
         let scope = settings.scope();

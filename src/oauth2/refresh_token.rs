@@ -122,6 +122,12 @@ impl Builder<RefreshToken> {
     /// Something required is missing, or a value can't be used. The error names the setting, and
     /// shows no secret.
     pub fn build(self) -> Result<RefreshToken, ConfigError> {
+        self.refuse_dpop()?;
+        self.make()
+    }
+
+    /// Whether its tokens are bound to a key or not.
+    pub(super) fn make(self) -> Result<RefreshToken, ConfigError> {
         let settings = self.finish(&["refresh_token"])?;
         let grant = RefreshGrant {
             form: settings.form("refresh_token", settings.scope().as_deref()),

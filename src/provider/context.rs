@@ -75,6 +75,17 @@ impl<C> RefreshContext<C> {
         }
     }
 
+    /// The same, for a provider of what this credential is made from.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn map<D>(self, from: impl FnOnce(C) -> D) -> RefreshContext<D> {
+        RefreshContext {
+            reason: self.reason,
+            previous: self.previous.map(from),
+            challenges: self.challenges,
+            control: self.control,
+        }
+    }
+
     /// Why this refresh was started.
     #[must_use]
     pub fn reason(&self) -> Reason {
@@ -135,6 +146,12 @@ pub struct ForgetContext<C> {
 impl<C> ForgetContext<C> {
     pub(crate) fn new(credentials: Vec<C>) -> Self {
         Self { credentials }
+    }
+
+    /// The same, for a provider of what these credentials are made from.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn map<D>(self, from: impl FnMut(C) -> D) -> ForgetContext<D> {
+        ForgetContext::new(self.credentials.into_iter().map(from).collect())
     }
 
     /// The credentials that are given up: the one in use, and the one that a refresh under way at

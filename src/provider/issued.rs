@@ -58,6 +58,18 @@ impl<C> Issued<C> {
         self
     }
 
+    /// Another credential that is made from this one and lasts as long.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn try_map<D, E>(
+        self,
+        make: impl FnOnce(C) -> Result<D, E>,
+    ) -> Result<Issued<D>, E> {
+        Ok(Issued {
+            credential: make(self.credential)?,
+            lifetime: self.lifetime,
+        })
+    }
+
     /// The credential.
     #[must_use]
     pub fn credential(&self) -> &C {

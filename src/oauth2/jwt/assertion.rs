@@ -121,7 +121,7 @@ fn signed_with_secret(secret: &Secret, claims: &Value) -> String {
 }
 
 /// 128 bits, which nobody makes twice.
-fn random_id() -> Result<String, BoxError> {
+pub(in crate::oauth2) fn random_id() -> Result<String, BoxError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| format!("the system has no random numbers: {error}"))?;

@@ -1,6 +1,10 @@
 //! Keys as JSON Web Keys (RFC 7517, RFC 7518 6, RFC 8037 2).
 
+#[cfg(feature = "dpop")]
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
+#[cfg(feature = "dpop")]
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
@@ -10,7 +14,7 @@ use super::{
 use crate::error::ConfigError;
 
 /// A private key, how it signs, and its `kid`.
-pub(super) fn parse(
+pub(in crate::oauth2) fn parse(
     text: &str,
 ) -> Result<(SigningAlgorithm, LocalKey, Option<String>), ConfigError> {
     // The parser's own message can quote the key.
@@ -55,4 +59,13 @@ pub(super) fn parse(
         SigningAlgorithm::EdDsa => LocalKey::from_ed25519(&member("d")?)?,
     };
     Ok((algorithm, key, text("kid").map(str::to_owned)))
+}
+
+/// The name of a public key (RFC 7638): the SHA-256 of the members that make it, in their order.
+#[cfg(feature = "dpop")]
+pub(in crate::oauth2) fn thumbprint(jwk: &Map<String, Value>) -> String {
+    // The members of a map are in the order of their names, which is the one that is wanted.
+    let members: std::collections::BTreeMap<_, _> = jwk.iter().collect();
+    let text = serde_json::to_string(&members).unwrap_or_default();
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(text))
 }

@@ -189,13 +189,13 @@ impl SigningKey {
 }
 
 /// What is signed of a JWS (RFC 7515 5.1).
-pub(super) fn signing_input(header: &Map<String, Value>, claims: &Value) -> String {
+pub(in crate::oauth2) fn signing_input(header: &Map<String, Value>, claims: &Value) -> String {
     let encode = |text: String| BASE64_URL_SAFE_NO_PAD.encode(text);
     let header = encode(Value::from(header.clone()).to_string());
     format!("{header}.{}", encode(claims.to_string()))
 }
 
-pub(super) fn compact(input: String, signature: &[u8]) -> String {
+pub(in crate::oauth2) fn compact(input: String, signature: &[u8]) -> String {
     format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 

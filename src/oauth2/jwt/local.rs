@@ -1,6 +1,8 @@
 //! Keys that are in this process.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+#[cfg(feature = "dpop")]
+use ring::signature::KeyPair;
 use ring::{
     hmac,
     rand::SystemRandom,
@@ -10,12 +12,14 @@ use ring::{
         RSA_PSS_SHA256, RsaEncoding,
     },
 };
+#[cfg(feature = "dpop")]
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::SigningAlgorithm;
 use crate::error::{BoxError, ConfigError};
 
-pub(super) enum LocalKey {
+pub(in crate::oauth2) enum LocalKey {
     Rsa(rsa::KeyPair),
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -28,7 +32,10 @@ pub(super) struct RsaNumbers {
 }
 
 impl LocalKey {
-    pub(super) fn from_pkcs8(algorithm: SigningAlgorithm, der: &[u8]) -> Result<Self, ConfigError> {
+    pub(in crate::oauth2) fn from_pkcs8(
+        algorithm: SigningAlgorithm,
+        der: &[u8],
+    ) -> Result<Self, ConfigError> {
         match algorithm {
             SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => {
                 rsa::KeyPair::from_pkcs8(der).map(Self::Rsa)
@@ -86,7 +93,7 @@ impl LocalKey {
             .map_err(|why| refused(SigningAlgorithm::EdDsa, why))
     }
 
-    pub(super) fn sign(
+    pub(in crate::oauth2) fn sign(
         &self,
         algorithm: SigningAlgorithm,
         message: &[u8],
@@ -109,6 +116,52 @@ impl LocalKey {
             }
             Self::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
         }
+    }
+}
+
+/// With the feature `dpop`.
+#[cfg(feature = "dpop")]
+impl LocalKey {
+    /// A new key on the curve P-256, as PKCS #8.
+    pub(in crate::oauth2) fn generate_p256() -> Result<Zeroizing<Vec<u8>>, BoxError> {
+        let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let key = EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new());
+        let key = key.map_err(|_| "the system has no random numbers")?;
+        Ok(Zeroizing::new(key.as_ref().to_vec()))
+    }
+
+    /// The public part, with the members that make it and no others (RFC 7638 3.2).
+    pub(in crate::oauth2) fn public_jwk(&self) -> Map<String, Value> {
+        let encode = |bytes: &[u8]| Value::from(BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        let members = match self {
+            Self::Rsa(key) => {
+                let numbers = rsa::PublicKeyComponents::<Vec<u8>>::from(key.public());
+                vec![
+                    ("kty", "RSA".into()),
+                    ("n", encode(&numbers.n)),
+                    ("e", encode(&numbers.e)),
+                ]
+            }
+            Self::P256(key) => {
+                // The point, uncompressed: a byte that says so, and two numbers of 32 bytes.
+                let point = key.public_key().as_ref();
+                vec![
+                    ("kty", "EC".into()),
+                    ("crv", "P-256".into()),
+                    ("x", encode(&point[1..33])),
+                    ("y", encode(&point[33..])),
+                ]
+            }
+            Self::Ed25519(key) => vec![
+                ("kty", "OKP".into()),
+                ("crv", "Ed25519".into()),
+                ("x", encode(key.public_key().as_ref())),
+            ],
+        };
+        let members = members.into_iter();
+        members
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 }
 

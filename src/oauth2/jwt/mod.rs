@@ -2,14 +2,20 @@
 
 mod assertion;
 mod builder;
-mod jwk;
+pub(super) mod jwk;
 mod key;
 mod local;
-mod pem;
+pub(super) mod pem;
 #[cfg(test)]
 mod tests;
 
 pub use self::key::{SigningAlgorithm, SigningKey};
+#[cfg(feature = "dpop")]
+pub(super) use self::{
+    assertion::random_id,
+    key::{compact, signing_input},
+    local::LocalKey,
+};
 pub(super) use self::{
     assertion::{AssertionMode, ClientAssertion},
     local::hmac_sha256,

@@ -7,7 +7,10 @@ use super::{SigningAlgorithm, local::LocalKey};
 use crate::error::ConfigError;
 
 /// The first private key of a text.
-pub(super) fn parse(algorithm: SigningAlgorithm, text: &str) -> Result<LocalKey, ConfigError> {
+pub(in crate::oauth2) fn parse(
+    algorithm: SigningAlgorithm,
+    text: &str,
+) -> Result<LocalKey, ConfigError> {
     let refuse = |why: &'static str| ConfigError::new("key", why);
     let (kind, body) = text
         .split("-----BEGIN ")

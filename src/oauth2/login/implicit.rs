@@ -99,7 +99,7 @@ impl Implicit {
         let answer = Answer::parse(callback, AnsweredIn::Fragment)?;
         answer.check(&self.flow.request, &attempt)?;
         let fields = answer.fields();
-        let token = TokenAnswer::from_fields(&fields, false, answer.shown(&attempt));
+        let token = TokenAnswer::from_fields(&fields, false, answer.shown(&attempt), "Bearer");
         let mut token = token.map_err(|problem| {
             Problem::Unusable(TokenError::new(Endpoint::Authorization, problem))
         })?;
@@ -124,6 +124,7 @@ impl Builder<Implicit> {
     /// # Errors
     /// Something required is missing, or a value can't be used. The error names the setting.
     pub fn build(self) -> Result<Implicit, ConfigError> {
+        self.refuse_dpop()?;
         self.refuse_client_secret("is not sent in the implicit flow: leave it out")?;
         Ok(Implicit {
             flow: Arc::new(Flow {

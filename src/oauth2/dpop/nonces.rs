@@ -1,0 +1,70 @@
+//! The nonces of servers (RFC 9449 sections 8 and 9).
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use http::{HeaderMap, HeaderName, Uri};
+use serde_json::{Map, Value};
+
+use super::Use;
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// Servers that are remembered. A client has few.
+const MOST: usize = 64;
+
+/// The latest nonce of each server (R29).
+#[derive(Default)]
+pub(in crate::oauth2) struct Nonces(Mutex<HashMap<Server, String>>);
+
+/// A token server and an API are two, also where they have the same origin.
+#[derive(PartialEq, Eq, Hash)]
+struct Server {
+    is_api: bool,
+    authority: String,
+}
+
+impl Server {
+    fn of(usage: Use<'_>, uri: &Uri) -> Self {
+        let authority = uri.authority().map(|authority| authority.as_str());
+        Self {
+            is_api: matches!(usage, Use::Api(_)),
+            authority: authority.unwrap_or_default().to_ascii_lowercase(),
+        }
+    }
+}
+
+impl Nonces {
+    pub(super) fn get(&self, usage: Use<'_>, uri: &Uri) -> Option<String> {
+        self.lock().get(&Server::of(usage, uri)).cloned()
+    }
+
+    /// Keeps the nonce of a response, whatever its status. Gives whether there was one.
+    pub(in crate::oauth2) fn learn(&self, usage: Use<'_>, uri: &Uri, headers: &HeaderMap) -> bool {
+        let nonce = headers
+            .get(DPOP_NONCE)
+            .and_then(|value| value.to_str().ok());
+        let Some(nonce) = nonce.filter(|nonce| !nonce.is_empty()) else {
+            return false;
+        };
+        let mut nonces = self.lock();
+        let server = Server::of(usage, uri);
+        if nonces.len() >= MOST && !nonces.contains_key(&server) {
+            nonces.clear();
+        }
+        nonces.insert(server, nonce.to_owned());
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Server, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a token server's answer wants the same request again, with the nonce that it brings.
+pub(in crate::oauth2) fn asks_for_nonce(body: &[u8]) -> bool {
+    let fields = serde_json::from_slice::<Map<String, Value>>(body);
+    fields.is_ok_and(|fields| fields.get("error").and_then(Value::as_str) == Some("use_dpop_nonce"))
+}

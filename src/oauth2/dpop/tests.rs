@@ -1,0 +1,286 @@
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use serde_json::{Value, json};
+
+use super::{proof, *};
+use crate::{
+    credential::{Answered, Credential, Outgoing, SentHead},
+    oauth2::{ClientCredentials, SigningAlgorithm, jwt::jwk},
+    provider::Provider,
+};
+
+const API: &str = "https://api.example.com/things?page=2#top";
+
+/// RFC 9449 sections 6.1 and 7.1.
+#[test]
+fn thumbprints_and_token_hashes_are_those_that_the_rfc_shows() {
+    let key = json!({
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+        "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
+    });
+    let thumbprint = jwk::thumbprint(key.as_object().unwrap());
+    assert_eq!(thumbprint, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+    assert_eq!(
+        proof::token_hash("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"),
+        "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"
+    );
+}
+
+/// A proof's header and claims, after its signature was checked with the key in its header.
+fn read(proof: &str) -> (Value, Value) {
+    let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap();
+    let (input, signature) = proof.rsplit_once('.').unwrap();
+    let (header, claims) = input.split_once('.').unwrap();
+    let header: Value = serde_json::from_slice(&decode(header)).unwrap();
+    let claims: Value = serde_json::from_slice(&decode(claims)).unwrap();
+    let number = |name: &str| decode(header["jwk"][name].as_str().unwrap());
+    let point = [vec![4], number("x"), number("y")].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+        .verify(input.as_bytes(), &decode(signature))
+        .unwrap();
+    (header, claims)
+}
+
+fn prove(key: &DpopKey, usage: Use<'_>, method: &Method, uri: &str) -> (Value, Value) {
+    let proof = key.prove(usage, method, &uri.parse().unwrap()).unwrap();
+    read(proof.to_str().unwrap())
+}
+
+/// R28.
+#[test]
+fn a_proof_says_for_which_request_it_is_and_never_the_same_twice() {
+    let key = DpopKey::generate().unwrap();
+    let (header, claims) = prove(&key, Use::Api("token"), &Method::PUT, API);
+    assert_eq!(
+        (&header["typ"], &header["alg"]),
+        (&json!("dpop+jwt"), &json!("ES256"))
+    );
+    assert!(header["jwk"].get("d").is_none());
+    assert_eq!(claims["htm"], "PUT");
+    assert_eq!(claims["htu"], "https://api.example.com/things");
+    assert_eq!(claims["ath"], proof::token_hash("token"));
+    assert!(claims["iat"].is_u64() && claims.get("nonce").is_none());
+    let (_, other) = prove(&key, Use::Api("token"), &Method::PUT, API);
+    assert_ne!(claims["jti"], other["jti"]);
+
+    let (_, claims) = prove(
+        &key,
+        Use::TokenRequest,
+        &Method::POST,
+        "https://a.example/token",
+    );
+    assert!(claims.get("ath").is_none());
+}
+
+#[test]
+fn the_target_is_normalized() {
+    for (uri, expected) in [
+        ("https://Api.Example:443", "https://api.example/"),
+        (
+            "http://127.0.0.1:8080/a%20b?c",
+            "http://127.0.0.1:8080/a%20b",
+        ),
+        ("https://[::1]:8443/x", "https://[::1]:8443/x"),
+    ] {
+        assert_eq!(proof::target(&uri.parse().unwrap()).unwrap(), expected);
+    }
+    assert!(proof::target(&Uri::from_static("/things")).is_err());
+}
+
+#[test]
+fn a_key_that_is_kept_is_the_same_key() {
+    let pem = DpopKey::generate_pem().unwrap();
+    let [one, two] = [(); 2].map(|()| DpopKey::from_pem(SigningAlgorithm::Es256, &pem).unwrap());
+    assert_eq!(one.thumbprint(), two.thumbprint());
+    assert_ne!(one.thumbprint(), DpopKey::generate().unwrap().thumbprint());
+    assert!(!format!("{one:?}").contains("PRIVATE"));
+}
+
+fn headers(nonce: &str, challenge: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if !nonce.is_empty() {
+        headers.insert("dpop-nonce", nonce.parse().unwrap());
+    }
+    if !challenge.is_empty() {
+        headers.insert("www-authenticate", challenge.parse().unwrap());
+    }
+    headers
+}
+
+fn token(key: &DpopKey) -> DpopToken {
+    DpopToken::new(
+        crate::credential::Bearer::new("token").unwrap(),
+        key.clone(),
+    )
+    .unwrap()
+}
+
+/// What goes out to an API, and whether its answer has it sent again.
+fn exchange(token: &DpopToken, url: &str, status: u16, answer: &HeaderMap) -> (Value, bool) {
+    let mut request = Request::get(url).body(()).unwrap();
+    token.apply(&mut Outgoing::new(&mut request)).unwrap();
+    assert_eq!(request.headers()["authorization"], "DPoP token");
+    let proof = &request.headers()["dpop"];
+    assert!(proof.is_sensitive());
+    let (_, claims) = read(proof.to_str().unwrap());
+    let head = SentHead::of(&request);
+    let status = StatusCode::from_u16(status).unwrap();
+    let again = token.answer(&Answered::new(&head, status, answer));
+    (claims, again)
+}
+
+/// R29, R30: the latest nonce of each server, also that of a 2xx; a nonce is no reason to refresh.
+#[test]
+fn nonces_are_kept_for_each_api_and_the_latest_counts() {
+    let key = DpopKey::generate().unwrap();
+    let token = token(&key);
+    let wants = "DPoP error=\"use_dpop_nonce\"";
+    let (claims, again) = exchange(&token, API, 401, &headers("n1", wants));
+    assert!(again && claims.get("nonce").is_none());
+    let (claims, again) = exchange(&token, API, 200, &headers("n2", ""));
+    assert!(!again && claims["nonce"] == "n1");
+    let (claims, again) = exchange(&token, API, 401, &headers("n3", wants));
+    assert!(again && claims["nonce"] == "n2");
+    let (claims, again) = exchange(
+        &token,
+        API,
+        401,
+        &headers("n4", "DPoP error=\"invalid_token\""),
+    );
+    assert!(!again && claims["nonce"] == "n3");
+
+    let (claims, _) = exchange(&token, "https://other.example/", 200, &headers("", ""));
+    assert!(claims.get("nonce").is_none());
+    // The token server is another one, also at the same place.
+    let (_, claims) = prove(&key, Use::TokenRequest, &Method::POST, API);
+    assert!(claims.get("nonce").is_none());
+    for number in 0..1000 {
+        exchange(
+            &token,
+            &format!("https://{number}.example/"),
+            200,
+            &headers("n", ""),
+        );
+    }
+    assert_eq!(
+        exchange(&token, "https://999.example/", 200, &headers("", "")).0["nonce"],
+        "n"
+    );
+}
+
+#[test]
+fn a_credential_of_the_callers_own_goes_out_without_a_proof() {
+    let token = token(&DpopKey::generate().unwrap());
+    let request = Request::get(API).header("authorization", "DPoP own");
+    let mut request = request.body(()).unwrap();
+    token.apply(&mut Outgoing::new(&mut request)).unwrap();
+    assert_eq!(request.headers()["authorization"], "DPoP own");
+    assert!(!request.headers().contains_key("dpop"));
+}
+
+type Answers = Vec<(u16, &'static str, &'static str)>;
+
+/// Asks a token server that gives these answers (status, nonce, body) for a token; gives the claims of
+/// the proofs, too.
+async fn issue(key: &DpopKey, answers: Answers) -> (Result<String, String>, Vec<Value>) {
+    let answers = Arc::new(Mutex::new(answers));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let proofs = Arc::clone(&seen);
+    let server = tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let (_, claims) = read(request.headers()["dpop"].to_str().unwrap());
+        proofs.lock().unwrap().push(claims);
+        let (status, nonce, body) = answers.lock().unwrap().remove(0);
+        let mut response = Response::new(Full::<Bytes>::from(body));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        *response.headers_mut() = headers(nonce, "");
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let provider = ClientCredentials::builder("https://login.example.com/token?tenant=1")
+        .client_id("me")
+        .client_secret("hidden")
+        .http(server)
+        .dpop(key.clone())
+        .build_dpop()
+        .unwrap();
+    let bind = |bearer| DpopToken::new(bearer, key.clone()).unwrap();
+    let context = crate::oauth2::tests::context().map(bind);
+    let issued = provider.issue(context).await;
+    let token = issued.map(|issued| issued.credential().expose().to_owned());
+    let seen = seen.lock().unwrap().clone();
+    (token.map_err(|error| error.to_string()), seen)
+}
+
+const TOKEN: &str = r#"{"access_token":"t","token_type":"dpop"}"#;
+const WANTS: &str = r#"{"error":"use_dpop_nonce"}"#;
+
+/// R29, R30.
+#[tokio::test]
+async fn a_token_server_that_wants_a_nonce_is_asked_once_more() {
+    let key = DpopKey::generate().unwrap();
+    let (token, proofs) = issue(&key, vec![(400, "n1", WANTS), (200, "n2", TOKEN)]).await;
+    assert_eq!(token.unwrap(), "t");
+    assert_eq!(proofs.len(), 2);
+    assert_eq!(proofs[0]["htu"], "https://login.example.com/token");
+    assert!(proofs[0].get("nonce").is_none() && proofs[1]["nonce"] == "n1");
+    assert_ne!(proofs[0]["jti"], proofs[1]["jti"]);
+
+    let (_, proofs) = issue(&key, vec![(200, "", TOKEN)]).await;
+    assert_eq!(proofs[0]["nonce"], "n2");
+    // Another nonce than the known one is asked for as well; a server that always asks is refused.
+    let (token, proofs) = issue(&key, vec![(401, "n3", WANTS), (401, "n4", WANTS)]).await;
+    assert_eq!(
+        (proofs[0]["nonce"].clone(), proofs[1]["nonce"].clone()),
+        (json!("n2"), json!("n3"))
+    );
+    assert!(token.unwrap_err().contains("use_dpop_nonce"));
+}
+
+#[tokio::test]
+async fn other_errors_are_told_though_they_bring_a_nonce() {
+    let key = DpopKey::generate().unwrap();
+    let answers = vec![(400, "n1", r#"{"error":"invalid_client"}"#)];
+    let (token, proofs) = issue(&key, answers).await;
+    assert_eq!(proofs.len(), 1);
+    assert!(token.unwrap_err().contains("invalid_client"));
+}
+
+/// R31.
+#[tokio::test]
+async fn a_token_that_is_not_bound_is_refused() {
+    let body = r#"{"access_token":"t","token_type":"Bearer"}"#;
+    let (token, _) = issue(&DpopKey::generate().unwrap(), vec![(200, "", body)]).await;
+    let error = token.unwrap_err();
+    assert!(
+        error.contains("its token_type is `Bearer`, and only DPoP can be used here"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_belongs_together_is_asked_for() {
+    let builder = || {
+        ClientCredentials::builder("https://login.example.com/token")
+            .client_id("me")
+            .client_secret("hidden")
+            .http(tower::service_fn(|_: Request<Full<Bytes>>| async {
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+            }))
+    };
+    let error = builder().build_dpop().unwrap_err().to_string();
+    assert_eq!(error, "dpop: is missing: call dpop(..)");
+    let bound = || builder().dpop(DpopKey::generate().unwrap());
+    let error = bound().build().unwrap_err().to_string();
+    assert!(error.ends_with("call build_dpop()"), "{error}");
+    let error = bound().header_name("x-token").build_dpop().unwrap_err();
+    assert_eq!(error.field(), "header_name");
+}

@@ -1,0 +1,102 @@
+//! Access tokens that are bound to a key.
+
+use std::fmt;
+
+use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
+use zeroize::Zeroizing;
+
+use super::{DPOP, DpopKey, Use};
+use crate::{
+    challenge::Challenge,
+    credential::{Answered, Bearer, Credential, Outgoing},
+    error::{BoxError, ConfigError},
+    secret,
+};
+
+/// An access token that is bound to a key (DPoP, RFC 9449 section 7): each sending of a request carries
+/// the token and a proof of its own, made for that method and URI.
+///
+/// An API that wants a nonce in the proof says so in a 401: the request is signed and sent again, with the same
+/// token, which is no retry of the layer's (section 9).
+///
+/// [`Dpop`](super::Dpop) issues these.
+#[derive(Clone)]
+pub struct DpopToken {
+    token: Bearer,
+    value: HeaderValue,
+    key: DpopKey,
+}
+
+impl DpopToken {
+    /// A token that was issued for this key.
+    ///
+    /// # Errors
+    /// The token has characters that cannot stand in a header.
+    pub fn new(token: Bearer, key: DpopKey) -> Result<Self, ConfigError> {
+        let value = Zeroizing::new(["DPoP ", token.expose()].concat().into_bytes());
+        Ok(Self {
+            value: secret::header_value("token", value)?,
+            token,
+            key,
+        })
+    }
+
+    /// The token itself, for what is not an HTTP request. It is a secret: don't log it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.token.expose()
+    }
+
+    /// The scope of the token: see [`Bearer::scope`].
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.token.scope()
+    }
+
+    pub(super) fn into_token(self) -> Bearer {
+        self.token
+    }
+}
+
+impl Credential for DpopToken {
+    const ANSWERS: bool = true;
+
+    fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+        let usage = Use::Api(self.token.expose());
+        let mut proof = self.key.prove(usage, request.method(), request.uri())?;
+        if request.insert_header(&AUTHORIZATION, self.value.clone()) {
+            proof.set_sensitive(true);
+            request.headers_mut().insert(DPOP, proof);
+        }
+        Ok(())
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.token.is_same(&other.token) && self.key.is_same(&other.key)
+    }
+
+    fn answer(&self, response: &Answered<'_>) -> bool {
+        let usage = Use::Api(self.token.expose());
+        let nonces = self.key.nonces();
+        let has_nonce = nonces.learn(usage, response.uri(), response.headers());
+        has_nonce
+            && response.status() == StatusCode::UNAUTHORIZED
+            && Challenge::from_headers(response.headers())
+                .iter()
+                .any(|challenge| challenge.param("error") == Some("use_dpop_nonce"))
+    }
+
+    fn detach(&self) -> Self {
+        Self {
+            token: self.token.detach(),
+            value: secret::detached(&self.value),
+            key: self.key.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for DpopToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DpopToken").finish_non_exhaustive()
+    }
+}
