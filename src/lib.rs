@@ -73,6 +73,7 @@
 //! | `loopback` | no | log-ins in the browser of the person at this machine: `oauth2::Loopback` |
 //! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `client` |
 //! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `client::AuthMiddleware` |
+//! | `dpop` | no | tokens that are bound to a key (DPoP): `oauth2::Dpop`; brings `jwt` |
 //! | `digest` | no | HTTP Digest: `credential::Digest` |
 //! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |
 //! | `redis` | no | `store::RedisStore`: tokens shared by the processes of many machines |
@@ -99,6 +100,7 @@ pub mod grpc;
 #[cfg(all(
     any(doc, doctest),
     feature = "digest",
+    feature = "dpop",
     feature = "loopback",
     feature = "metrics",
     feature = "per-key",

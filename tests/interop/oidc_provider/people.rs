@@ -12,14 +12,14 @@ use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 use tower_auth::{
     BoxError, NotRetried,
-    oauth2::{AuthorizationCode, LoginRequired, RefreshToken},
+    oauth2::{AuthorizationCode, DpopKey, LoginRequired, RefreshToken},
     store::{MemoryStore, StoreKey, TokenStore},
 };
 
 use super::{asked, token_url};
 use crate::{
     browser::{Consent, person},
-    client::{Api, Http, post_form},
+    client::{Api, Http, get_with, post_form},
     login::{Login, tokens_of_alice},
     process::Process,
     server::Server,
@@ -160,6 +160,32 @@ pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
     let error = login.result.expect_err("it was refused");
     assert!(error.is_denied(), "{error}");
     assert!(login.landing.url.contains("iss="), "{:?}", login.landing);
+    Ok(())
+}
+
+/// R28-R31, with a client that has no secret, so that its refresh tokens are bound to the key as well.
+pub(super) async fn tokens_are_bound_to_a_key(server: &Server) -> Result<(), BoxError> {
+    let tokens = Http::new();
+    let flow = AuthorizationCode::discover(&server.url, Http::new())
+        .await?
+        .client_id("bound")
+        .scopes(["openid", "offline_access"])
+        .authorization_param("prompt", "consent")
+        .dpop(DpopKey::generate()?)
+        .build()?;
+    let first = tokens_of_alice(server, &flow, "oidc-provider-dpop").await?;
+    let session = flow.session().seed(first).http(tokens.clone());
+    let api = Api::new(session.build_dpop()?, &server.url)?;
+    for _ in 0..4 {
+        assert_eq!(api.get(&me(server)).await?.text("sub")?, "alice");
+        api.handle.invalidate();
+    }
+    // The nonce of the log-in's token request serves the refreshes; the API's is learned once.
+    assert_eq!(tokens.statuses(), [200; 3]);
+    assert_eq!(api.http.statuses(), [401, 200, 200, 200, 200]);
+
+    let stolen = api.handle.credential().await?.expose().to_owned();
+    assert_eq!(get_with(&me(server), &stolen).await?.status, 401);
     Ok(())
 }
 

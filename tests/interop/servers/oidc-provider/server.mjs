@@ -35,6 +35,7 @@ const provider = new Provider(issuer, {
     client('weird', 'p@ss:w/ rd+%25&='), // must be percent-encoded in Basic
     client('id with:colon', 'x:y z'),
     client('public'),
+    { ...client('bound'), dpop_bound_access_tokens: true },
     client('native', undefined, 'none', 'http://127.0.0.1/callback'), // at any port (RFC 8252 7.3)
   ],
   jwks: { keys: [signing] },
@@ -52,6 +53,8 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: true }, // its pages for people
     clientCredentials: { enabled: true },
+    // Every proof needs its nonce, at the token endpoint and at /me.
+    dPoP: { enabled: true, nonceSecret: crypto.randomBytes(32), requireNonce: () => true },
     introspection: { enabled: true },
     revocation: { enabled: true },
     resourceIndicators: {

@@ -1,0 +1,149 @@
+//! Tokens that are bound to a key (DPoP), so that who steals one can't use it.
+//!
+//! `cargo run --features dpop --example dpop` has servers of its own, which want a nonce in every proof.
+//! `CLIENT_SECRET=.. cargo run --features dpop --example dpop -- ISSUER CLIENT_ID API_URL` asks a server
+//! that describes itself, and calls an API with the token.
+
+#[path = "support/serve.rs"]
+mod serve;
+
+use std::env;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{Request, Response, header::HeaderName};
+use http_body_util::Empty;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use serde_json::Value;
+use tower::{ServiceBuilder, ServiceExt};
+use tower_auth::{
+    AuthLayer, BoxError, Origins,
+    oauth2::{ClientCredentials, DpopKey},
+};
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    // A connector with TLS, such as that of `hyper-rustls`, goes in the same place.
+    let http = Client::builder(TokioExecutor::new()).build_http();
+    let args: Vec<_> = env::args().skip(1).collect();
+    let (tokens, api) = match args.as_slice() {
+        [issuer, client_id, api] => {
+            let tokens = ClientCredentials::discover(issuer, http).await?;
+            let tokens = tokens.client_id(client_id);
+            let secret = env::var("CLIENT_SECRET")?;
+            (tokens.client_secret(secret), api.clone())
+        }
+        [] => {
+            let url = format!("http://{}", serve::serve(servers).await?);
+            let tokens = ClientCredentials::builder(format!("{url}/token"));
+            let tokens = tokens.client_id("me").client_secret("s3cret").http(http);
+            (tokens, format!("{url}/things"))
+        }
+        _ => return Err("usage: dpop [ISSUER CLIENT_ID API_URL]".into()),
+    };
+
+    let key = DpopKey::generate()?;
+    println!("tokens are bound to the key {}", key.thumbprint());
+    let tokens = tokens.dpop(key).build_dpop()?;
+    let layer = AuthLayer::new(tokens, Origins::only(origin(&api)?)?);
+    let handle = layer.handle();
+    let client = ServiceBuilder::new()
+        .layer(layer)
+        .service(Client::builder(TokioExecutor::new()).build_http());
+    for _ in 0..3 {
+        let request = Request::get(&api).body(Empty::<Bytes>::new())?;
+        let status = client.clone().oneshot(request).await?.status();
+        println!("{api} answered {status}");
+    }
+
+    // What a thief has.
+    let stolen = handle.credential().await?;
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    for scheme in ["Bearer", "DPoP"] {
+        let request = Request::get(&api);
+        let request = request.header("authorization", format!("{scheme} {}", stolen.expose()));
+        let answer = client.request(request.body(Empty::<Bytes>::new())?).await?;
+        println!("the stolen token as {scheme}: {}", answer.status());
+    }
+    Ok(())
+}
+
+/// Where the token may go: to the API, and nowhere else.
+fn origin(url: &str) -> Result<String, BoxError> {
+    let url: http::Uri = url.parse()?;
+    let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
+        return Err("API_URL is no whole URL".into());
+    };
+    Ok(format!("{scheme}://{authority}"))
+}
+
+/// A token server and an API. The token is the key's `x`, which a real server would keep beside it.
+async fn servers(request: Request<String>) -> Response<String> {
+    let path = request.uri().path();
+    let proof = proof(&request);
+    let has_nonce = |nonce: &str| {
+        proof
+            .as_ref()
+            .is_some_and(|(_, claims)| claims["nonce"] == nonce)
+    };
+    let key = proof.as_ref().and_then(|(key, _)| key["x"].as_str());
+    let (nonce, mut answer) = match (path, key) {
+        ("/token", Some(_)) if !has_nonce("of-the-token-server") => {
+            println!("  (the token server wants a nonce)");
+            let body = r#"{"error":"use_dpop_nonce"}"#;
+            ("of-the-token-server", serve::answer(400, body))
+        }
+        ("/token", Some(key)) => {
+            println!("  (a token)");
+            let body = format!(r#"{{"access_token":"{key}","token_type":"DPoP","expires_in":60}}"#);
+            ("of-the-token-server", serve::answer(200, body))
+        }
+        (_, Some(key)) => {
+            let header = request.headers().get("authorization");
+            let is_bound = header.is_some_and(|value| *value == format!("DPoP {key}"));
+            let status = if is_bound && has_nonce("of-the-api") {
+                200
+            } else {
+                401
+            };
+            ("of-the-api", serve::answer(status, ""))
+        }
+        (_, None) => ("", serve::answer(401, "")),
+    };
+    if answer.status() == 401 && !nonce.is_empty() {
+        println!("  (the API wants a nonce)");
+        let challenge = "DPoP error=\"use_dpop_nonce\"".parse();
+        answer.headers_mut().extend(
+            challenge
+                .ok()
+                .map(|value| (http::header::WWW_AUTHENTICATE, value)),
+        );
+    }
+    let name = HeaderName::from_static("dpop-nonce");
+    answer
+        .headers_mut()
+        .extend(nonce.parse().ok().map(|value| (name, value)));
+    answer
+}
+
+/// The key and the claims of a request's proof, if it is one for this request.
+fn proof(request: &Request<String>) -> Option<(Value, Value)> {
+    let proof = request.headers().get("dpop")?.to_str().ok()?;
+    let (input, signature) = proof.rsplit_once('.')?;
+    let (header, claims) = input.split_once('.')?;
+    let json = |part| serde_json::from_slice::<Value>(&decode(part)?).ok();
+    let (key, claims) = (json(header)?["jwk"].clone(), json(claims)?);
+    let number = |name: &str| decode(key[name].as_str()?);
+    let point = [vec![4], number("x")?, number("y")?].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+        .verify(input.as_bytes(), &decode(signature)?)
+        .ok()?;
+    let is_for_it = claims["htm"] == request.method().as_str()
+        && claims["htu"].as_str()?.ends_with(request.uri().path());
+    is_for_it.then_some((key, claims))
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
+}
