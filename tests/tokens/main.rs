@@ -14,3 +14,4 @@ mod refresh_token;
 mod server;
 mod shared_store;
 mod statics;
+mod subjects;
