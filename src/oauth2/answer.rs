@@ -46,6 +46,8 @@ pub(super) struct TokenAnswer {
     pub(super) scope: Option<String>,
     /// `None` also for an empty one.
     pub(super) refresh_token: Option<Secret>,
+    /// Whether there is an `issued_token_type` (RFC 8693 2.2.1).
+    pub(super) says_issued_type: bool,
 }
 
 impl TokenAnswer {
@@ -94,6 +96,7 @@ impl TokenAnswer {
             refresh_token: text("refresh_token")
                 .filter(|token| !token.is_empty())
                 .map(Secret::new),
+            says_issued_type: text("issued_token_type").is_some(),
         })
     }
 }

@@ -22,6 +22,7 @@ use super::{
     login::{AuthorizationRequest, AuthorizationSettings, ExpectedIssuer},
     password::Password,
     session::Parts,
+    subject::SubjectSettings,
 };
 use crate::{
     credential::parse_name,
@@ -58,6 +59,7 @@ pub struct Builder<P> {
     store: Option<(SharedStore, StoreKey)>,
     pub(super) seed: Option<TokenSet>,
     pub(super) password: Option<Password>,
+    pub(super) subject: SubjectSettings,
     provider: PhantomData<fn() -> P>,
 }
 
@@ -102,6 +104,7 @@ impl<P> Builder<P> {
             store: None,
             seed: None,
             password: None,
+            subject: SubjectSettings::default(),
             provider: PhantomData,
         }
     }

@@ -317,6 +317,8 @@ discoverable!(
     super::ClientCredentials,
     super::DeviceCode,
     super::Implicit,
+    super::JwtBearer,
     super::PasswordGrant,
-    super::RefreshToken
+    super::RefreshToken,
+    super::TokenExchange
 );

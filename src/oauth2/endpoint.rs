@@ -116,7 +116,11 @@ impl TokenEndpoint {
     /// It did not answer in time.
     pub(super) fn silent(&self, time: Duration) -> TokenError {
         let problem = format!("it did not come within {} s", time.as_secs());
-        TokenError::new(self.kind, Problem::Network(problem.into()))
+        self.failed(Problem::Network(problem.into()))
+    }
+
+    pub(super) fn failed(&self, problem: Problem) -> TokenError {
+        TokenError::new(self.kind, problem)
     }
 
     /// Sends the form to an endpoint that gives nothing back but its status, whatever the body is
@@ -174,10 +178,10 @@ impl TokenEndpoint {
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        self.auth
-            .apply(&mut headers, form)
-            .await
-            .map_err(|error| TokenError::new(self.kind, Problem::Unsent(error)))?;
+        self.auth.apply(&mut headers, form).await.map_err(|error| {
+            let problem = format!("the request can't be signed: {error}");
+            self.failed(Problem::Unsent(problem.into()))
+        })?;
 
         #[cfg(feature = "dpop")]
         if let Some(key) = &self.dpop {
@@ -197,7 +201,7 @@ impl TokenEndpoint {
         call.answered(answer.as_ref().map(Response::status).ok());
         answer
             .map(Response::into_parts)
-            .map_err(|error| TokenError::new(self.kind, Problem::Network(error)))
+            .map_err(|error| self.failed(Problem::Network(error)))
     }
 
     /// Reads the body of an answer.

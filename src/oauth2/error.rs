@@ -30,7 +30,7 @@ pub struct TokenError {
 
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// The request could not be signed, so it was not sent.
+    /// The request could not be made, so it was not sent.
     Unsent(BoxError),
     /// The HTTP service failed, or the answer broke off.
     Network(BoxError),
@@ -262,7 +262,7 @@ impl fmt::Display for TokenError {
                 Ok(())
             }
             Problem::Unsent(error) => {
-                write!(f, "was not asked: the request can't be signed: {error}")
+                write!(f, "was not asked: {error}")
             }
             Problem::Redirect => write!(
                 f,

@@ -7,6 +7,8 @@
 //! | a person with a browser | [`AuthorizationCode`], and [`RefreshToken`] for what follows |
 //! | a person whose browser is elsewhere | [`DeviceCode`], and [`RefreshToken`] for what follows |
 //! | a person with a browser, and a server that knows only the implicit flow | [`Implicit`] (discouraged), and [`AccessToken`] |
+//! | a token of another server, or for another one | [`TokenExchange`] |
+//! | an assertion of somebody whom the server trusts | [`JwtBearer`] |
 //! | a user's password, for a server with `/auth/password` and `/auth/refresh` | [`PasswordLogin`] |
 //! | a user's password, for a server that offers nothing better | [`PasswordGrant`] (discouraged) |
 //! | a token that never changes | [`Bearer`](crate::credential::Bearer) |
@@ -67,6 +69,7 @@ mod form;
 mod http;
 #[cfg(feature = "jwt")]
 mod jwt;
+mod jwt_bearer;
 mod login;
 mod login_required;
 #[cfg(feature = "loopback")]
@@ -78,6 +81,8 @@ mod refresh_token;
 mod scopes;
 mod server_text;
 mod session;
+mod subject;
+mod token_exchange;
 
 #[cfg(test)]
 mod tests;
@@ -95,9 +100,11 @@ pub use self::{
     device::{DeviceAttempt, DeviceCode},
     discovery::{DiscoveryError, ServerMetadata},
     error::TokenError,
+    jwt_bearer::JwtBearer,
     login::{AuthorizationCode, Implicit, LoginAttempt, LoginError, LoginFlow},
     login_required::LoginRequired,
     password_grant::PasswordGrant,
     password_login::PasswordLogin,
     refresh_token::RefreshToken,
+    token_exchange::TokenExchange,
 };

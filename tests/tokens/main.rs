@@ -15,3 +15,4 @@ mod server;
 mod shared_store;
 mod statics;
 mod step_up;
+mod subjects;
