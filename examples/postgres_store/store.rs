@@ -225,11 +225,15 @@ fn json_of(tokens: &TokenSet) -> Value {
 fn tokens_from(value: &Value) -> Option<TokenSet> {
     let text = |name: &str| value[name].as_str();
     let seconds = |name: &str| value[name].as_u64().map(Duration::from_secs);
-    let mut tokens = match (text("access_token"), text("refresh_token")) {
-        (Some(access), Some(refresh)) => TokenSet::new(access).with_refresh_token(refresh),
-        (Some(access), None) => TokenSet::new(access),
-        (None, refresh) => TokenSet::from_refresh_token(refresh?),
+    // What this program wrote has both fields, and either may be null.
+    value.get("access_token").and(value.get("refresh_token"))?;
+    let mut tokens = match text("access_token") {
+        Some(access) => TokenSet::new(access),
+        None => TokenSet::empty(),
     };
+    if let Some(refresh) = text("refresh_token") {
+        tokens = tokens.with_refresh_token(refresh);
+    }
     if let Some(time) = seconds("expires_at") {
         tokens = tokens.with_expires_at(SystemTime::UNIX_EPOCH + time);
     }

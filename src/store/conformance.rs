@@ -58,6 +58,7 @@ async fn all_of_a_token_set_comes_back<S: TokenStore>(store: &S) {
         TokenSet::new("a"),
         TokenSet::from_refresh_token("r"),
         all.without_refresh_token(),
+        TokenSet::from_refresh_token("r").without_refresh_token(),
     ]
     .iter()
     .enumerate()

@@ -25,11 +25,13 @@ pub(super) fn intent(intent: &Intent) -> Value {
 pub(super) fn parse_tokens(object: &Map<String, Value>) -> Option<TokenSet> {
     let text = |name: &str| object.get(name).and_then(Value::as_str);
     let time = |name: &str| number(object, name).map(Duration::from_millis);
-    let mut tokens = match (text("access_token"), text("refresh_token")) {
-        (Some(access), Some(refresh)) => TokenSet::new(access).with_refresh_token(refresh),
-        (Some(access), None) => TokenSet::new(access),
-        (None, refresh) => TokenSet::from_refresh_token(refresh?),
+    let mut tokens = match token(object, "access_token")? {
+        Some(access) => TokenSet::new(access),
+        None => TokenSet::empty(),
     };
+    if let Some(refresh) = token(object, "refresh_token")? {
+        tokens = tokens.with_refresh_token(refresh);
+    }
     if let Some(moment) = time("expires_at").and_then(|time| UNIX_EPOCH.checked_add(time)) {
         tokens = tokens.with_expires_at(moment);
     }
@@ -47,6 +49,14 @@ pub(super) fn parse_intent(object: &Map<String, Value>) -> Option<Intent> {
         revision: Revision(number(object, "revision")?),
         holder: object.get("holder")?.as_str()?.to_owned(),
     })
+}
+
+/// `None` if it cannot be read, `Some(None)` if there is none.
+fn token<'a>(object: &'a Map<String, Value>, name: &str) -> Option<Option<&'a str>> {
+    match object.get(name)? {
+        Value::Null => Some(None),
+        value => value.as_str().map(Some),
+    }
 }
 
 pub(super) fn number(object: &Map<String, Value>, name: &str) -> Option<u64> {

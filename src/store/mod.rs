@@ -79,7 +79,7 @@ pub use self::{
 /// | of the entry | at first | |
 /// |---|---|---|
 /// | revision | 0 | grows with each save and each delete, for ever |
-/// | tokens | none | a [`TokenSet`], secret: keep it from other users' eyes |
+/// | tokens | none | a [`TokenSet`], in which any part may be missing; keep it from other users' eyes |
 /// | intent | none | an [`Intent`] |
 /// | fence | 0 | the number of the last lock; grows with each lock, for ever |
 /// | locked until | not | by the store's clock, never by that of a client |

@@ -46,7 +46,10 @@ impl TokenSet {
         Self::empty().with_refresh_token(refresh_token)
     }
 
-    fn empty() -> Self {
+    /// No token at all: what is left of a refresh token that brought nothing, when the server has
+    /// refused it. A store keeps that too, so that nobody sends it again.
+    #[must_use]
+    pub fn empty() -> Self {
         Self {
             access_token: None,
             refresh_token: None,

@@ -1,14 +1,16 @@
-//! An authorization server that rotates refresh tokens, and an API that accepts what it issued.
+//! An authorization server that takes the second use of a refresh token for theft, and an API that
+//! accepts what it issued.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -20,37 +22,93 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
+use tower_auth::store::TokenSet;
 
+/// The header by which a process says which one it is.
+pub(crate) const PROCESS: &str = "x-process";
+
+/// Dropping it ends it.
 pub(crate) struct AuthorizationServer {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     _task: JoinSet<()>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) lifetime: Duration,
+    /// An answer takes so long before it is decided, and at random up to so long after that.
+    pub(crate) delays: (Duration, Duration),
+}
+
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) token_requests: u64,
-    pub(crate) reused: u64,
-    pub(crate) families_revoked: u64,
+    /// Tokens that were asked for when their predecessor was near its end.
+    pub(crate) expiries: u64,
+    /// Tokens that were asked for before that, with the age of their predecessors.
+    pub(crate) too_early: Vec<Duration>,
+    pub(crate) accepted: u64,
     pub(crate) rejected: u64,
+    /// Families that were revoked because a refresh token was spent twice.
+    pub(crate) reused: Vec<Reuse>,
+    pub(crate) revocations: u64,
+    pub(crate) by_process: BTreeMap<String, Counts>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) token_requests: u64,
+    /// The tokens that this process has used.
+    pub(crate) used: BTreeSet<usize>,
+    pub(crate) last_accepted: Option<Instant>,
+}
+
+/// A refresh token that was spent for the second time.
+#[derive(Clone, Debug)]
+pub(crate) struct Reuse {
+    pub(crate) by: String,
+    /// The newest one, which came in exchange for it or for a later one.
+    pub(crate) newest: usize,
+    pub(crate) newest_of: String,
+}
+
+/// How far the token request of a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Nothing has changed yet.
+    Asked,
+    /// This token is issued, and the answer not sent.
+    Issued(usize),
+    Answered(usize),
 }
 
 struct State {
+    rules: Rules,
     seen: Seen,
-    lifetime: Duration,
-    /// The number of the one refresh token that can be spent; `None` once the family is revoked.
-    current: Option<u64>,
-    /// Access tokens by their numbers, and until when they are valid.
-    issued: Vec<Instant>,
+    /// All tokens by their numbers.
+    grants: Vec<Grant>,
+    /// The one refresh token of each family that can be spent; `None` if the family is revoked.
+    families: Vec<Option<usize>>,
+    phases: BTreeMap<String, Phase>,
+}
+
+struct Grant {
+    family: usize,
+    to: String,
+    at: Instant,
+    /// When the access token ends.
+    until: Instant,
 }
 
 impl AuthorizationServer {
-    pub(crate) async fn start(lifetime: Duration) -> Self {
+    pub(crate) async fn start(rules: Rules) -> Self {
         let state = Arc::new(Mutex::new(State {
+            rules,
             seen: Seen::default(),
-            lifetime,
-            current: Some(0),
-            issued: Vec::new(),
+            grants: Vec::new(),
+            families: Vec::new(),
+            phases: BTreeMap::new(),
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -65,6 +123,7 @@ impl AuthorizationServer {
                     let server = auto::Builder::new(TokioExecutor::new());
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
+                while connections.try_join_next().is_some() {}
             }
         });
         Self {
@@ -79,7 +138,39 @@ impl AuthorizationServer {
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        self.state.lock().unwrap().seen
+        self.state().seen.clone()
+    }
+
+    /// A person logs in, which begins a family of tokens.
+    pub(crate) fn log_in(&self) -> TokenSet {
+        let mut state = self.state();
+        let number = state.issue(None, "the log-in", Duration::ZERO);
+        TokenSet::from_refresh_token(format!("refresh-{number}"))
+    }
+
+    /// Whether some refresh token can be spent.
+    pub(crate) fn is_logged_in(&self) -> bool {
+        self.state().families.iter().any(Option::is_some)
+    }
+
+    /// How far the last token request of each process is.
+    pub(crate) fn phases(&self) -> BTreeMap<String, Phase> {
+        self.state().phases.clone()
+    }
+
+    /// Whether a token request is not answered yet.
+    pub(crate) fn is_at_work(&self) -> bool {
+        let is_answered = |phase: &Phase| matches!(phase, Phase::Answered(_));
+        !self.state().phases.values().all(is_answered)
+    }
+
+    /// A process has ended, and its connections with it.
+    pub(crate) fn is_gone(&self, process: &str) {
+        self.state().phases.remove(process);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
     }
 }
 
@@ -88,51 +179,154 @@ async fn answer(
     state: Arc<Mutex<State>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    if head.uri.path() == "/token" {
-        let form = body
-            .collect()
-            .await
-            .map(|body| body.to_bytes())
-            .unwrap_or_default();
-        sleep(Duration::from_millis(50)).await;
-        return Ok(state.lock().unwrap().token(&String::from_utf8_lossy(&form)));
+    let process = text(&head.headers, PROCESS).to_owned();
+    if head.uri.path() == "/api" {
+        return Ok(state.lock().unwrap().call(process, &head.headers));
     }
-    let token = head.headers.get("authorization");
-    let token = token.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer access-"));
-    let number = token.and_then(|number| number.parse::<usize>().ok());
+    let form = body.collect().await.map(|body| body.to_bytes());
+    let form = form.unwrap_or_default();
+    let form = String::from_utf8_lossy(&form);
+    if head.uri.path() == "/revoke" {
+        return Ok(state.lock().unwrap().revoke(&form));
+    }
+    let (before, after) = state.lock().unwrap().asked(&process);
+    sleep(before).await;
+    let response = state.lock().unwrap().token(&process, &form);
+    sleep(after).await;
     let mut state = state.lock().unwrap();
-    let until = number.and_then(|number| state.issued.get(number));
-    if until.is_some_and(|until| Instant::now() < *until) {
-        return Ok(Response::new(Full::default()));
+    if let Some(phase @ Phase::Issued(_)) = state.phases.get_mut(&process) {
+        let Phase::Issued(number) = *phase else {
+            unreachable!()
+        };
+        *phase = Phase::Answered(number);
     }
-    state.seen.rejected += 1;
-    Ok(response(401, String::new()))
+    Ok(response)
 }
 
 impl State {
-    fn token(&mut self, form: &str) -> Response<Full<Bytes>> {
+    fn asked(&mut self, process: &str) -> (Duration, Duration) {
+        self.phases.insert(process.to_owned(), Phase::Asked);
+        let (before, after) = self.rules.delays;
+        (
+            before.mul_f64(fastrand::f64()),
+            after.mul_f64(fastrand::f64()),
+        )
+    }
+
+    fn token(&mut self, process: &str, form: &str) -> Response<Full<Bytes>> {
         self.seen.token_requests += 1;
-        let spent = form
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("refresh_token=refresh-"));
-        let spent: Option<u64> = spent.and_then(|number| number.parse().ok());
-        if spent.is_none() || spent != self.current {
-            self.seen.reused += 1;
-            self.seen.families_revoked += u64::from(self.current.take().is_some());
-            return response(400, r#"{"error":"invalid_grant"}"#.to_owned());
+        let counts = self.seen.by_process.entry(process.to_owned()).or_default();
+        counts.token_requests += 1;
+        if form.contains("grant_type=client_credentials") {
+            // The client's previous token is revoked.
+            if let Some(last) = self.grants.last_mut() {
+                last.until = Instant::now();
+            }
+            return self.success(None, process);
         }
-        let access = self.issued.len();
-        self.issued.push(Instant::now() + self.lifetime);
-        let next = spent.unwrap_or_default() + 1;
-        self.current = Some(next);
-        let seconds = self.lifetime.as_secs();
+        let spent = number_after(form, "refresh_token=refresh-");
+        let family = spent.and_then(|spent| Some(self.grants.get(spent)?.family));
+        let newest = family.and_then(|family| self.families[family]);
+        if newest.is_some() && newest == spent {
+            return self.success(family, process);
+        }
+        self.phases.remove(process);
+        if let (Some(newest), Some(family)) = (newest, family) {
+            self.families[family] = None;
+            self.seen.reused.push(Reuse {
+                by: process.to_owned(),
+                newest,
+                newest_of: self.grants[newest].to.clone(),
+            });
+        }
+        response(400, r#"{"error":"invalid_grant"}"#.to_owned())
+    }
+
+    fn success(&mut self, family: Option<usize>, process: &str) -> Response<Full<Bytes>> {
+        let lifetime = self.rules.lifetime;
+        let previous = self.grants.last().filter(|last| last.until > last.at);
+        if let Some(previous) = previous {
+            // Early refresh begins when two fifths are left. That is reckoned from when the
+            // process asked: half of the lifetime is too early however busy the machine is.
+            let age = previous.at.elapsed();
+            if age >= lifetime / 2 {
+                self.seen.expiries += 1;
+            } else {
+                self.seen.too_early.push(age);
+            }
+        }
+        let number = self.issue(family, process, lifetime);
+        self.phases
+            .insert(process.to_owned(), Phase::Issued(number));
+        let seconds = lifetime.as_secs();
         response(
             200,
             format!(
-                r#"{{"token_type":"bearer","access_token":"access-{access}","refresh_token":"refresh-{next}","expires_in":{seconds}}}"#
+                r#"{{"token_type":"bearer","access_token":"access-{number}","refresh_token":"refresh-{number}","expires_in":{seconds}}}"#
             ),
         )
     }
+
+    /// Issues a pair of tokens, in a new family unless one is named.
+    fn issue(&mut self, family: Option<usize>, to: &str, lifetime: Duration) -> usize {
+        let number = self.grants.len();
+        let family = family.unwrap_or(self.families.len());
+        self.families
+            .resize(self.families.len().max(family + 1), None);
+        self.families[family] = Some(number);
+        let at = Instant::now();
+        self.grants.push(Grant {
+            family,
+            to: to.to_owned(),
+            at,
+            until: at + lifetime,
+        });
+        number
+    }
+
+    /// RFC 7009: with its refresh token the whole family ends.
+    fn revoke(&mut self, form: &str) -> Response<Full<Bytes>> {
+        self.seen.revocations += 1;
+        let token = number_after(form, "token=refresh-");
+        let mut families = self.families.iter_mut();
+        if let Some(family) = families.find(|newest| newest.is_some() && **newest == token) {
+            *family = None;
+            for grant in &mut self.grants {
+                grant.until = grant.until.min(Instant::now());
+            }
+        }
+        response(200, String::new())
+    }
+
+    fn call(&mut self, process: String, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let number = number_after(text(headers, "authorization"), "Bearer access-");
+        let grant = number.and_then(|number| Some((number, self.grants.get(number)?)));
+        let now = Instant::now();
+        match grant {
+            Some((number, grant)) if now < grant.until => {
+                self.seen.accepted += 1;
+                let counts = self.seen.by_process.entry(process).or_default();
+                counts.used.insert(number);
+                counts.last_accepted = Some(now);
+                response(200, String::new())
+            }
+            _ => {
+                self.seen.rejected += 1;
+                response(401, String::new())
+            }
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default()
+}
+
+fn number_after(text: &str, before: &str) -> Option<usize> {
+    let (_, rest) = text.split_once(before)?;
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    rest[..end.unwrap_or(rest.len())].parse().ok()
 }
 
 fn response(status: u16, body: String) -> Response<Full<Bytes>> {

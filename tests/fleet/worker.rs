@@ -1,85 +1,268 @@
 //! One process of the fleet: this test program, started again.
+//!
+//! It hears commands on its input, and ends with it. What it tells is one line each.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::Empty;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{Empty, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::{Value, json};
 use tokio::{
+    io::{AsyncBufReadExt, BufReader},
     task::JoinSet,
-    time::{Instant, sleep},
+    time::sleep,
 };
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_auth::{
-    AuthLayer, Origins,
-    oauth2::RefreshToken,
-    store::{FileStore, StoreKey},
+    AuthLayer, BoxError, Error, Origins, Provider,
+    credential::Bearer,
+    oauth2::{ClientCredentials, LoginRequired, RefreshToken},
+    store::{FileStore, StoreKey, TokenStore},
 };
 
-pub(crate) const STORE: &str = "FLEET_STORE";
-pub(crate) const SERVER: &str = "FLEET_SERVER";
-pub(crate) const SECONDS: &str = "FLEET_SECONDS";
+use crate::{server::PROCESS, watched::Watched};
 
-const CALLERS: usize = 100;
+pub(crate) const CALLERS: u64 = 100;
+pub(crate) const RESUME: &str = "resume";
+pub(crate) const LOG_OUT: &str = "log out";
+
+const SETTINGS: &str = "TOWER_AUTH_FLEET_WORKER";
+const MARK: &str = "fleet> ";
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// Which process it is.
+    pub(crate) name: String,
+    pub(crate) server: String,
+    /// A file, or the URL of a Redis server.
+    pub(crate) store: String,
+    pub(crate) has_refresh_token: bool,
+    /// Between two calls of a caller.
+    pub(crate) pause: Duration,
+    pub(crate) refresh_timeout: Duration,
+    /// How many seconds its clock is ahead.
+    pub(crate) clock: i64,
+}
+
+impl Settings {
+    pub(crate) fn key(&self) -> StoreKey {
+        StoreKey::issuer(&self.token_url()).client("fleet")
+    }
+
+    pub(crate) fn token_url(&self) -> String {
+        format!("{}/token", self.server)
+    }
+
+    /// How to start a process with them.
+    pub(crate) fn command(&self) -> tokio::process::Command {
+        let value = json!({
+            "name": self.name, "server": self.server, "store": self.store,
+            "has_refresh_token": self.has_refresh_token, "clock": self.clock,
+            "pause": self.pause.as_millis() as u64,
+            "refresh_timeout": self.refresh_timeout.as_millis() as u64,
+        });
+        let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "worker::works_if_it_is_told_to", "--nocapture"])
+            .env(SETTINGS, value.to_string());
+        command
+    }
+
+    fn from_environment() -> Option<Self> {
+        let value: Value = serde_json::from_str(&std::env::var(SETTINGS).ok()?).unwrap();
+        let text = |name: &str| value[name].as_str().unwrap().to_owned();
+        let time = |name: &str| Duration::from_millis(value[name].as_u64().unwrap());
+        Some(Self {
+            name: text("name"),
+            server: text("server"),
+            store: text("store"),
+            has_refresh_token: value["has_refresh_token"].as_bool().unwrap(),
+            pause: time("pause"),
+            refresh_timeout: time("refresh_timeout"),
+            clock: value["clock"].as_i64().unwrap(),
+        })
+    }
+}
+
+/// Tells the supervisor something.
+pub(crate) fn tell(what: impl fmt::Display) {
+    println!("{MARK}{what}");
+}
+
+/// What a line of a process's output tells.
+pub(crate) fn told(line: &str) -> Option<&str> {
+    line.split_once(MARK).map(|(_, told)| told)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn works_if_it_is_told_to() {
-    let Some(store) = std::env::var_os(STORE) else {
+    let Some(settings) = Settings::from_environment() else {
         return;
     };
-    let server = std::env::var(SERVER).unwrap();
-    let seconds: u64 = std::env::var(SECONDS).unwrap().parse().unwrap();
+    if !settings.store.starts_with("redis:") {
+        let store = FileStore::new(&settings.store).unwrap();
+        return work_with(settings, store).await;
+    }
+    #[cfg(feature = "redis")]
+    loop {
+        // It may be away for a moment.
+        match tower_auth::store::RedisStore::connect(&settings.store).await {
+            Ok(store) => return work_with(settings, store).await,
+            Err(_) => sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
 
-    let token_url = format!("{server}/token");
-    let provider = RefreshToken::builder(&token_url)
-        .client_id("fleet")
-        .store(
-            FileStore::new(store).unwrap(),
-            StoreKey::issuer(&token_url).client("fleet"),
-        )
-        .refresh_token("refresh-0")
-        .http(Client::builder(TokioExecutor::new()).build_http())
-        .build()
-        .unwrap();
-    let layer = AuthLayer::new(provider, Origins::only(&server).unwrap());
+async fn work_with(settings: Settings, store: impl TokenStore) {
+    let store = Watched {
+        inner: store,
+        clock: settings.clock,
+    };
+    let name = HeaderValue::from_str(&settings.name).unwrap();
+    let http = ServiceBuilder::new()
+        .map_request(move |mut request: Request<Full<Bytes>>| {
+            request.headers_mut().insert(PROCESS, name.clone());
+            request
+        })
+        .service(Client::builder(TokioExecutor::new()).build_http());
+    if settings.has_refresh_token {
+        let builder = RefreshToken::builder(settings.token_url())
+            .client_id("fleet")
+            .revoke_url(format!("{}/revoke", settings.server))
+            .store(store, settings.key())
+            .http(http);
+        work(settings, builder.build().unwrap()).await;
+    } else {
+        let builder = ClientCredentials::builder(settings.token_url())
+            .client_id("fleet")
+            .client_secret("secret")
+            .store(store, settings.key())
+            .http(http);
+        work(settings, builder.build().unwrap()).await;
+    }
+}
+
+struct Process {
+    settings: Settings,
+    stops: AtomicBool,
+    calls: AtomicU64,
+    failed: AtomicU64,
+    /// How often it was told that there is a new log-in.
+    resumed: AtomicU64,
+    /// Why it needs one, as far as that is told.
+    told: Mutex<&'static str>,
+}
+
+async fn work(settings: Settings, provider: impl Provider<Credential = Bearer>) {
+    let layer = AuthLayer::new(provider, Origins::only(&settings.server).unwrap())
+        .refresh_timeout(settings.refresh_timeout);
+    let handle = layer.handle();
     // One connection for each process: many systems allow no thousand open files.
     let client = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http::<Empty<Bytes>>();
     let client = layer.layer(client);
+    let process = Arc::new(Process {
+        settings,
+        stops: AtomicBool::new(false),
+        calls: AtomicU64::new(0),
+        failed: AtomicU64::new(0),
+        resumed: AtomicU64::new(0),
+        told: Mutex::new(""),
+    });
 
-    let end = Instant::now() + Duration::from_secs(seconds);
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
-        let (client, url) = (client.clone(), format!("{server}/api"));
+        let (client, process) = (client.clone(), Arc::clone(&process));
         callers.spawn(async move {
-            let (mut calls, mut failed) = (0u64, 0u64);
-            sleep(Duration::from_millis(caller as u64)).await;
-            while Instant::now() < end {
-                let request = Request::get(&url).body(Empty::new()).unwrap();
-                calls += 1;
-                match client.clone().oneshot(request).await {
-                    Ok(response) if response.status() == 200 => {}
-                    Ok(response) => {
-                        failed += 1;
-                        eprintln!("{} {:?}", response.status(), response.extensions().len());
-                    }
-                    Err(error) => {
-                        failed += 1;
-                        eprintln!("{:?} {error}", SystemTime::now());
-                    }
-                }
-                sleep(Duration::from_millis(100)).await;
+            let pause = process.settings.pause;
+            sleep(pause.mul_f64(caller as f64 / CALLERS as f64)).await;
+            while !process.stops.load(Ordering::Relaxed) {
+                process.call(client.clone()).await;
+                sleep(pause).await;
             }
-            (calls, failed)
         });
     }
-    let counts = callers.join_all().await;
-    let calls: u64 = counts.iter().map(|(calls, _)| calls).sum();
-    let failed: u64 = counts.iter().map(|(_, failed)| failed).sum();
-    println!(
-        "\nREPORT process {} : {calls} calls, {failed} failed",
-        std::process::id()
-    );
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(command)) = commands.next_line().await {
+        match command.as_str() {
+            RESUME => {
+                process.resumed.fetch_add(1, Ordering::Relaxed);
+                *process.told.lock().unwrap() = "";
+                handle.resume();
+            }
+            LOG_OUT => match handle.forget().await {
+                Ok(()) => tell("logged out"),
+                Err(error) => tell(format_args!("log-out failed: {error}")),
+            },
+            other => panic!("{other}"),
+        }
+    }
+    process.stops.store(true, Ordering::Relaxed);
+    callers.join_all().await;
+    tell(format_args!(
+        "done {} {}",
+        process.calls.load(Ordering::Relaxed),
+        process.failed.load(Ordering::Relaxed)
+    ));
+}
+
+impl Process {
+    async fn call<C, B>(&self, client: C)
+    where
+        C: Service<Request<Empty<Bytes>>, Response = Response<B>, Error: Into<BoxError>>,
+    {
+        let request = Request::get(format!("{}/api", self.settings.server))
+            .header(PROCESS, &self.settings.name)
+            .body(Empty::new())
+            .unwrap();
+        let resumed = self.resumed.load(Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let error = match client.oneshot(request).await {
+            Ok(response) if response.status() == 200 => return,
+            Ok(_) => None,
+            Err(error) => Some(error.into()),
+        };
+        let failed = self.failed.fetch_add(1, Ordering::Relaxed);
+        let why = error.as_ref().and_then(why_log_in);
+        let mut told = self.told.lock().unwrap();
+        match why {
+            // An answer from before the last log-in is of no interest.
+            Some(why) if *told != why && resumed == self.resumed.load(Ordering::Relaxed) => {
+                *told = why;
+                tell(format_args!("log in: {why}"));
+            }
+            None if failed < 3 => match error {
+                Some(error) => eprintln!("process {}: {error}", self.settings.name),
+                None => eprintln!("process {}: rejected", self.settings.name),
+            },
+            _ => {}
+        }
+    }
+}
+
+/// Why somebody has to log in again, if it is that.
+fn why_log_in(error: &BoxError) -> Option<&'static str> {
+    let error = error.downcast_ref::<Error>()?;
+    if error.is_logged_out() {
+        return Some("logged out here");
+    }
+    let login = error.provider_error()?.get_ref();
+    let login = login.downcast_ref::<LoginRequired>()?;
+    Some(match login {
+        login if login.is_outcome_lost() => "outcome lost",
+        login if login.is_suspected_reuse() => "suspected reuse",
+        login if login.is_refused() => "refused",
+        login if login.is_logged_out() => "logged out elsewhere",
+        _ => "no refresh token",
+    })
 }

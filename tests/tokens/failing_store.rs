@@ -2,6 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
+use tokio::time::Instant;
 use tower_auth::store::{LockAttempt, Revision, Save, TokenSet, TokenStore, Written};
 
 use crate::{
@@ -137,6 +138,28 @@ async fn at_the_save_the_new_token_is_used_and_saved_later() {
         assert_eq!(call_all(&api, 100).await, 0);
         assert_eq!(server.take_trace(), ["refresh r2 200"]);
     }
+}
+
+/// The same, when the store does not even say so.
+#[tokio::test(start_paused = true)]
+async fn a_save_that_hangs_has_failed_and_nobody_waits_for_it_any_longer() {
+    let (server, store) = (Server::new(), Faulty::default());
+    let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
+    let (api, handle) = server.layer(provider.clone());
+    store.hang([Saving]);
+    let start = Instant::now();
+    assert_eq!(call_all(&api, 100).await, 0);
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    assert_eq!(
+        provider.unsaved().unwrap().to_string(),
+        "the token store (faulty) failed to save the tokens: no answer within 5 s"
+    );
+    store.hang([]);
+    pass(10).await;
+    assert!(provider.unsaved().is_none());
+    handle.invalidate();
+    assert_eq!(call_all(&api, 100).await, 0);
+    assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
 }
 
 /// The same, when the next refresh comes before the store is well: without a record of what is

@@ -1,0 +1,103 @@
+//! A store that tells what it has saved, and whose owner's clock may be off.
+
+use std::{
+    future::Future,
+    time::{Duration, SystemTime},
+};
+
+use tower_auth::store::{
+    Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenSet, TokenStore,
+    Written,
+};
+
+use crate::worker::tell;
+
+pub(crate) struct Watched<S> {
+    pub(crate) inner: S,
+    /// By how many seconds the clock of this process is ahead of the others': the moments of expiry
+    /// that it writes are so much later, and those that it reads seem so much earlier. The store's
+    /// own clock is not touched by this: a server has its own, and all processes on one machine
+    /// have the same.
+    pub(crate) clock: i64,
+}
+
+impl<S> Watched<S> {
+    fn shifted(&self, tokens: TokenSet, direction: i64) -> TokenSet {
+        let seconds = self.clock * direction;
+        let by = Duration::from_secs(seconds.unsigned_abs());
+        let shift = |moment: SystemTime| {
+            if seconds < 0 {
+                moment - by
+            } else {
+                moment + by
+            }
+        };
+        match tokens.expires_at() {
+            Some(moment) => tokens.with_expires_at(shift(moment)),
+            None => tokens,
+        }
+    }
+}
+
+impl<S: TokenStore> TokenStore for Watched<S> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Stored, StoreError> {
+        let mut stored = self.inner.load(key).await?;
+        stored.tokens = stored.tokens.map(|tokens| self.shifted(tokens, -1));
+        Ok(stored)
+    }
+
+    async fn save(&self, key: &StoreKey, save: Save<'_>) -> Result<Written, StoreError> {
+        let tokens = &self.shifted(save.tokens.clone(), 1);
+        let written = self.inner.save(key, Save { tokens, ..save }).await?;
+        if let (Written::Done, Some(token)) = (written, tokens.expose_refresh_token()) {
+            tell(format_args!(
+                "saved {}",
+                token.trim_start_matches("refresh-")
+            ));
+        }
+        Ok(written)
+    }
+
+    fn delete(&self, key: &StoreKey) -> impl Future<Output = Result<Revision, StoreError>> + Send {
+        self.inner.delete(key)
+    }
+
+    fn try_lock(
+        &self,
+        key: &StoreKey,
+        holder: &str,
+        lasts: Duration,
+    ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send {
+        self.inner.try_lock(key, holder, lasts)
+    }
+
+    fn renew(
+        &self,
+        key: &StoreKey,
+        fence: Fence,
+        lasts: Duration,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        self.inner.renew(key, fence, lasts)
+    }
+
+    fn unlock(
+        &self,
+        key: &StoreKey,
+        fence: Fence,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.inner.unlock(key, fence)
+    }
+
+    fn set_intent(
+        &self,
+        key: &StoreKey,
+        fence: Fence,
+        intent: Option<Intent>,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        self.inner.set_intent(key, fence, intent)
+    }
+}
