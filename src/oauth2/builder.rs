@@ -14,7 +14,7 @@ use super::dpop::DpopKey;
 use super::jwt::ClientAssertion;
 use super::{
     client_auth::{ClientAuth, ClientAuthMode, SecretPlace},
-    discovery::ServerMetadata,
+    discovery::{Aliases, ServerMetadata},
     endpoint::{TokenEndpoint, parse_endpoint},
     error::Endpoint,
     form::Form,
@@ -50,6 +50,8 @@ pub struct Builder<P> {
     resources: Vec<String>,
     params: Vec<(String, Secret)>,
     revoke_url: Option<String>,
+    /// Where clients with certificates go instead.
+    mtls_aliases: Aliases,
     pub(super) device_url: Option<String>,
     pub(super) header: Option<Result<HeaderName, ConfigError>>,
     #[cfg(feature = "dpop")]
@@ -95,6 +97,7 @@ impl<P> Builder<P> {
             resources: Vec::new(),
             params: Vec::new(),
             revoke_url: None,
+            mtls_aliases: Aliases::default(),
             device_url: None,
             header: None,
             #[cfg(feature = "dpop")]
@@ -141,6 +144,7 @@ impl<P> Builder<P> {
             #[cfg(feature = "jwt")]
             audience: Some(metadata.issuer().to_owned()),
             revoke_url: metadata.revocation_endpoint().map(str::to_owned),
+            mtls_aliases: metadata.mtls_aliases(),
             device_url: metadata.device_authorization_endpoint().map(str::to_owned),
             http: Some(Arc::clone(http)),
             authorization: AuthorizationSettings {
@@ -277,6 +281,22 @@ impl<P: StandardGrant> Builder<P> {
         self
     }
 
+    /// The client proves who it is by the certificate of its connection (mutual TLS, RFC 8705): the
+    /// [`http`](Self::http) service must show it, and requests say the [`client_id`](Self::client_id)
+    /// only. It takes the place of a [`client_secret`](Self::client_secret).
+    ///
+    /// If the server was discovered and has endpoints of its own for that
+    /// (`mtls_endpoint_aliases`), they are used. Tokens may then be bound to the certificate, so that the API
+    /// has to be called with it too: give both the same TLS client.
+    pub fn mutual_tls(mut self) -> Self {
+        self.auth = ClientAuthMode::Certificate;
+        let aliases = std::mem::take(&mut self.mtls_aliases);
+        self.url = aliases.token.unwrap_or(self.url);
+        self.revoke_url = aliases.revocation.or(self.revoke_url);
+        self.device_url = aliases.device.or(self.device_url);
+        self
+    }
+
     /// Revokes the tokens here at log-out, [`Handle::forget`](crate::Handle::forget): first the
     /// refresh token, then the access token (RFC 7009). Default: they are only forgotten, and end
     /// when they expire.
@@ -347,11 +367,14 @@ impl<P: StandardGrant> Builder<P> {
     /// For grants that no public client may use.
     pub(super) fn require_client_proof(&self) -> Result<(), ConfigError> {
         self.require_client_id()?;
-        #[cfg(feature = "jwt")]
-        if matches!(self.auth, ClientAuthMode::Assertion(_)) {
-            return Ok(());
+        match self.auth {
+            ClientAuthMode::Secret(_) => {
+                required("client_secret", self.client_secret.as_ref()).map(drop)
+            }
+            ClientAuthMode::Certificate => Ok(()),
+            #[cfg(feature = "jwt")]
+            ClientAuthMode::Assertion(_) => Ok(()),
         }
-        required("client_secret", self.client_secret.as_ref()).map(drop)
     }
 
     fn client_auth(&self) -> Result<ClientAuth, ConfigError> {
@@ -360,6 +383,9 @@ impl<P: StandardGrant> Builder<P> {
             ClientAuthMode::Secret(_) if id.is_none() && secret.is_none() => Ok(ClientAuth::None),
             ClientAuthMode::Secret(place) => {
                 ClientAuth::new(*place, required("client_id", id)?, secret)
+            }
+            ClientAuthMode::Certificate => {
+                ClientAuth::certificate(required("client_id", id)?, secret)
             }
             #[cfg(feature = "jwt")]
             ClientAuthMode::Assertion(mode) => {

@@ -28,6 +28,10 @@ pub(super) enum ClientAuth {
         id: String,
         secret: Secret,
     },
+    /// The connection proves it (RFC 8705 2): the request only says which client it is.
+    Certificate {
+        id: String,
+    },
     /// Signed (RFC 7523 2.2).
     #[cfg(feature = "jwt")]
     Assertion(ClientAssertion),
@@ -37,6 +41,7 @@ pub(super) enum ClientAuth {
 #[derive(Clone, Debug)]
 pub(super) enum ClientAuthMode {
     Secret(SecretPlace),
+    Certificate,
     #[cfg(feature = "jwt")]
     Assertion(AssertionMode),
 }
@@ -66,10 +71,6 @@ impl ClientAuth {
         id: &str,
         secret: Option<&Secret>,
     ) -> Result<Self, ConfigError> {
-        let refuse_empty = |field, text: &str| match text {
-            "" => Err(ConfigError::new(field, "is empty")),
-            _ => Ok(()),
-        };
         refuse_empty("client_id", id)?;
         let Some(secret) = secret else {
             return Ok(Self::Public { id: id.to_owned() });
@@ -89,6 +90,18 @@ impl ClientAuth {
         }
     }
 
+    /// A client with a certificate.
+    pub(super) fn certificate(id: &str, secret: Option<&Secret>) -> Result<Self, ConfigError> {
+        refuse_empty("client_id", id)?;
+        match secret {
+            None => Ok(Self::Certificate { id: id.to_owned() }),
+            Some(_) => Err(ConfigError::new(
+                "client_secret",
+                "is not sent beside mutual_tls(): a client says in one way who it is",
+            )),
+        }
+    }
+
     fn basic(id: &str, secret: &Secret, mut secrets: Vec<Secret>) -> Result<Self, ConfigError> {
         let header = basic_value(("client_id", id), ("client_secret", secret.expose()))?;
         let sent = header.to_str().unwrap_or_default();
@@ -104,7 +117,7 @@ impl ClientAuth {
     ) -> Result<(), BoxError> {
         match self {
             Self::None => {}
-            Self::Public { id } => form.push("client_id", id),
+            Self::Public { id } | Self::Certificate { id } => form.push("client_id", id),
             Self::Basic { header, .. } => {
                 headers.insert(AUTHORIZATION, header.clone());
             }
@@ -122,6 +135,7 @@ impl ClientAuth {
         match self {
             Self::None | Self::Public { .. } => ClientProof::None,
             Self::Basic { .. } | Self::Body { .. } => ClientProof::Secret,
+            Self::Certificate { .. } => ClientProof::Certificate,
             #[cfg(feature = "jwt")]
             Self::Assertion(_) => ClientProof::Assertion,
         }
@@ -130,11 +144,18 @@ impl ClientAuth {
     /// What no message may show, in all the forms in which it is sent.
     pub(super) fn secrets(&self) -> &[Secret] {
         match self {
-            Self::None | Self::Public { .. } => &[],
+            Self::None | Self::Public { .. } | Self::Certificate { .. } => &[],
             Self::Basic { secrets, .. } => secrets,
             Self::Body { secret, .. } => std::slice::from_ref(secret),
             #[cfg(feature = "jwt")]
             Self::Assertion(assertion) => assertion.secrets(),
         }
+    }
+}
+
+fn refuse_empty(field: &'static str, text: &str) -> Result<(), ConfigError> {
+    match text {
+        "" => Err(ConfigError::new(field, "is empty")),
+        _ => Ok(()),
     }
 }

@@ -117,11 +117,19 @@ impl ServerMetadata {
                 parse_endpoint(field, url, false)?;
             }
         }
-        Ok(Self {
+        let metadata = Self {
             issuer,
             fields,
             http,
-        })
+        };
+        let aliases = metadata.mtls_aliases();
+        for url in [aliases.token, aliases.revocation, aliases.device]
+            .into_iter()
+            .flatten()
+        {
+            parse_endpoint("mtls_endpoint_aliases", &url, false)?;
+        }
+        Ok(metadata)
     }
 
     /// A builder for a provider or a log-in at this server.
@@ -184,9 +192,28 @@ impl ServerMetadata {
         has("client_secret_post") && !has("client_secret_basic")
     }
 
+    /// Where clients with certificates go (RFC 8705 5).
+    pub(super) fn mtls_aliases(&self) -> Aliases {
+        let aliases = self.fields.get("mtls_endpoint_aliases");
+        let alias = |name| Some(aliases?.get(name)?.as_str()?.to_owned());
+        Aliases {
+            token: alias("token_endpoint"),
+            revocation: alias("revocation_endpoint"),
+            device: alias("device_authorization_endpoint"),
+        }
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         self.fields.get(name).and_then(Value::as_str)
     }
+}
+
+/// Other addresses of endpoints.
+#[derive(Clone, Default)]
+pub(super) struct Aliases {
+    pub(super) token: Option<String>,
+    pub(super) revocation: Option<String>,
+    pub(super) device: Option<String>,
 }
 
 enum Found {

@@ -76,6 +76,7 @@ impl Endpoint {
 pub(super) enum ClientProof {
     None,
     Secret,
+    Certificate,
     #[cfg(feature = "jwt")]
     Assertion,
 }
@@ -202,6 +203,10 @@ impl TokenError {
                 ClientProof::Secret => {
                     "check client_id and client_secret, and whether the server wants raw_basic() \
                      or secret_in_body()"
+                }
+                ClientProof::Certificate => {
+                    "check client_id, whether the http(..) service shows the client's certificate, \
+                     and whether the server knows it"
                 }
                 #[cfg(feature = "jwt")]
                 ClientProof::Assertion => {

@@ -172,3 +172,34 @@ async fn an_unreachable_server_is_a_passing_failure() {
         "{error}"
     );
 }
+
+/// R27, RFC 8705 5: a client with a certificate has endpoints of its own, and says only its id.
+#[tokio::test]
+async fn mutual_tls_goes_to_the_endpoints_that_are_for_it() {
+    let with_aliases = |url: &str| {
+        METADATA.replacen(
+            '{',
+            &format!(r#"{{"mtls_endpoint_aliases":{{"token_endpoint":"{url}"}},"#),
+            1,
+        )
+    };
+    let metadata = with_aliases("https://mtls.example.com/token");
+    let (http, asked) = site(&[(OAUTH, 200, &metadata)]);
+    let provider = ClientCredentials::discover(ISSUER, http).await.unwrap();
+    let provider = provider.client_id("me").mutual_tls().build().unwrap();
+    let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
+    let error = layer.handle().credential().await.unwrap_err();
+    assert!(error.provider_error().is_some());
+    assert_eq!(
+        asked.lock().unwrap()[1],
+        "POST https://mtls.example.com/token"
+    );
+
+    let metadata = with_aliases("http://mtls.example.com/token");
+    let (http, _) = site(&[(OAUTH, 200, &metadata)]);
+    let error = ServerMetadata::fetch(ISSUER, http).await.unwrap_err();
+    assert!(
+        error.to_string().contains("mtls_endpoint_aliases"),
+        "{error}"
+    );
+}

@@ -133,6 +133,25 @@ async fn scopes_resources_and_parameters_are_sent() {
     );
 }
 
+/// R27: the connection proves who the client is.
+#[tokio::test]
+async fn with_mutual_tls_only_the_id_is_sent() {
+    let (head, body) = request_of(
+        ClientCredentials::builder(URL)
+            .client_id("my client")
+            .mutual_tls(),
+    )
+    .await;
+    assert_eq!(body, "grant_type=client_credentials&client_id=my%20client");
+    assert!(!head.headers.contains_key("authorization"));
+
+    let service = service_fn(|_: Request<Full<Bytes>>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let with_both = client().mutual_tls().http(service);
+    assert_eq!(with_both.build().unwrap_err().field(), "client_secret");
+}
+
 /// P13: it is not for this crate to see what the service beneath does, but to follow none itself.
 #[tokio::test]
 async fn a_redirect_is_a_permanent_error_that_says_so() {
