@@ -1,6 +1,7 @@
 //! HTTP for flows: calls through the layer, whose requests are counted, and requests without it.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
@@ -11,11 +12,18 @@ use futures::future::BoxFuture;
 use http::{Extensions, HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, Error, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore,
+    client::WantsClientCert,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use serde_json::Value;
 use tower::{Layer, Service, ServiceExt};
 use tower_auth::{Auth, AuthLayer, BoxError, Handle, NotRetried, Origins, Provider};
@@ -23,15 +31,31 @@ use tower_auth::{Auth, AuthLayer, BoxError, Handle, NotRetried, Origins, Provide
 /// A hyper client that remembers what it sent.
 #[derive(Clone)]
 pub(crate) struct Http {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     /// Path and status.
     sent: Arc<Mutex<Vec<(String, u16)>>>,
 }
 
 impl Http {
     pub(crate) fn new() -> Self {
+        Self::with(trusting(RootCertStore::empty()).with_no_client_auth())
+    }
+
+    /// A client that trusts the authority `ca.pem` of a folder, and shows the certificate `tls.pem`.
+    pub(crate) fn with_certificate(dir: &Path) -> Result<Self, BoxError> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(dir.join("ca.pem"))?)?;
+        let certificate = CertificateDer::from_pem_file(dir.join("tls.pem"))?;
+        let key = PrivateKeyDer::from_pem_file(dir.join("tls.key"))?;
+        let config = trusting(roots).with_client_auth_cert(vec![certificate], key)?;
+        Ok(Self::with(config))
+    }
+
+    fn with(config: ClientConfig) -> Self {
+        let connector = HttpsConnectorBuilder::new().with_tls_config(config);
+        let connector = connector.https_or_http().enable_http1().build();
         Self {
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::builder(TokioExecutor::new()).build(connector),
             sent: Arc::default(),
         }
     }
@@ -70,6 +94,13 @@ impl Service<Request<Full<Bytes>>> for Http {
     }
 }
 
+fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_root_certificates(roots)
+}
+
 /// A client with the layer.
 pub(crate) struct Api<P: Provider> {
     service: Auth<Http, P>,
@@ -86,7 +117,10 @@ impl<P: Provider> Api<P> {
     }
 
     pub(crate) fn with(layer: &AuthLayer<P>) -> Self {
-        let http = Http::new();
+        Self::over(Http::new(), layer)
+    }
+
+    pub(crate) fn over(http: Http, layer: &AuthLayer<P>) -> Self {
         Self {
             service: layer.layer(http.clone()),
             handle: layer.handle(),

@@ -40,6 +40,7 @@ pub(crate) const SUITE: Suite = Suite {
         flow!(an_answer_of_another_issuer_is_not_used, in browser),
         flow!(the_example_of_a_log_in, in browser),
         flow!(tokens_are_bound_to_a_key, in browser),
+        flow!(a_client_with_a_certificate, in browser),
         flow!(many_callers_spend_each_refresh_token_once, in browser, "ACCESS_TTL" = "2"),
         flow!(tokens_that_expire, "MACHINE_TTL" = "2"),
         flow!(

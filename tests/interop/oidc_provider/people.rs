@@ -11,7 +11,7 @@ use std::{
 use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 use tower_auth::{
-    BoxError, NotRetried,
+    AuthLayer, BoxError, NotRetried, Origins,
     oauth2::{AuthorizationCode, DpopKey, LoginRequired, RefreshToken},
     store::{MemoryStore, StoreKey, TokenStore},
 };
@@ -22,7 +22,7 @@ use crate::{
     client::{Api, Http, get_with, post_form},
     login::{Login, tokens_of_alice},
     process::Process,
-    server::Server,
+    server::{Kind, Server},
     temp::TempDir,
 };
 
@@ -184,6 +184,47 @@ pub(super) async fn tokens_are_bound_to_a_key(server: &Server) -> Result<(), Box
     assert_eq!(tokens.statuses(), [200; 3]);
     assert_eq!(api.http.statuses(), [401, 200, 200, 200, 200]);
 
+    let stolen = api.handle.credential().await?.expose().to_owned();
+    assert_eq!(get_with(&me(server), &stolen).await?.status, 401);
+    Ok(())
+}
+
+/// R27: the token endpoint and the API are reached over mutual TLS, the pages as ever.
+pub(super) async fn a_client_with_a_certificate(server: &Server) -> Result<(), BoxError> {
+    const MTLS: Kind = Kind {
+        name: "mtls",
+        ready: "/",
+        has_setup: false,
+    };
+    let proxy = Server::start(&MTLS, &[("UPSTREAM", &server.url)]).await?;
+    let secure = proxy.url.replacen("http", "https", 1);
+    let http = || Http::with_certificate(proxy.dir.path());
+    let tokens = http()?;
+    let flow =
+        AuthorizationCode::builder(format!("{}/auth", server.url), format!("{secure}/token"))
+            .client_id("tls")
+            .mutual_tls()
+            .scopes(["openid", "offline_access"])
+            .authorization_param("prompt", "consent")
+            .http(tokens.clone())
+            .build()?;
+    let first = tokens_of_alice(server, &flow, "oidc-provider-mtls").await?;
+    let provider = flow.session().seed(first).build()?;
+    let layer = AuthLayer::new(provider, Origins::only(&secure)?);
+    let api = Api::over(http()?, &layer);
+    for _ in 0..3 {
+        assert_eq!(
+            api.get(&format!("{secure}/me")).await?.text("sub")?,
+            "alice"
+        );
+        api.handle.invalidate();
+    }
+    assert_eq!(
+        (tokens.statuses(), api.http.statuses()),
+        (vec![200; 3], vec![200; 3])
+    );
+
+    // The token is bound to the certificate, which the way around the proxy does not show.
     let stolen = api.handle.credential().await?.expose().to_owned();
     assert_eq!(get_with(&me(server), &stolen).await?.status, 401);
     Ok(())

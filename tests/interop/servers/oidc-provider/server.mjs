@@ -28,6 +28,12 @@ const client = (id, secret, method = 'client_secret_basic', redirect = process.e
   application_type: 'native',
 });
 
+// As the proxy of mtls/start tells it. Its header has spaces for the ends of lines.
+const certificate = (ctx) => {
+  const body = ctx.get('x-client-cert').match(/-----BEGIN CERTIFICATE-----(.+)-----END CERTIFICATE-----/)?.[1];
+  return body && new crypto.X509Certificate(Buffer.from(body, 'base64'));
+};
+
 const provider = new Provider(issuer, {
   clients: [
     client('svc', 's3cret'),
@@ -36,11 +42,18 @@ const provider = new Provider(issuer, {
     client('id with:colon', 'x:y z'),
     client('public'),
     { ...client('bound'), dpop_bound_access_tokens: true },
+    {
+      ...client('tls'),
+      token_endpoint_auth_method: 'tls_client_auth',
+      tls_client_auth_subject_dn: 'CN=tls',
+      tls_client_certificate_bound_access_tokens: true,
+    },
     client('native', undefined, 'none', 'http://127.0.0.1/callback'), // at any port (RFC 8252 7.3)
   ],
   jwks: { keys: [signing] },
   cookies: { keys: [crypto.randomBytes(16).toString('hex')] },
   scopes: ['openid', 'offline_access', 'read', 'write'],
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none', 'tls_client_auth'],
   pkce: { required: () => true },
   clockTolerance: 0,
   rotateRefreshToken: true,
@@ -53,6 +66,14 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: true }, // its pages for people
     clientCredentials: { enabled: true },
+    mTLS: {
+      enabled: true,
+      certificateBoundAccessTokens: true,
+      tlsClientAuth: true,
+      getCertificate: certificate,
+      certificateAuthorized: (ctx) => ctx.get('x-client-verify') === 'SUCCESS',
+      certificateSubjectMatches: (ctx, property, expected) => ctx.get('x-client-subject') === expected,
+    },
     // Every proof needs its nonce, at the token endpoint and at /me.
     dPoP: { enabled: true, nonceSecret: crypto.randomBytes(32), requireNonce: () => true },
     introspection: { enabled: true },
