@@ -32,7 +32,7 @@
 //!
 //! - A page for each thing one wants to do: the module `guide`.
 //! - Where credentials come from: [`credential`] for those that never change, [`oauth2`] for token
-//!   endpoints, [`provider`] for writing your own; [`store`] for tokens that outlive the process.
+//!   endpoints, [`provider`] for files, other programs, and writing your own; [`store`] for tokens that outlive the process.
 //! - Many users behind one client: `AuthLayer::per_key`.
 //! - Other clients than hyper-util's: the module `client` for reqwest, [`grpc`] for tonic.
 //! - Using the credential outside of requests, logging out, asking how it stands: [`Handle`].
@@ -69,6 +69,8 @@
 //! |---|---|---|
 //! | `hyper` | yes | `hyper::body::Incoming` as a request body |
 //! | `oauth2` | yes | OAuth 2.0: client credentials, refresh tokens, log-ins in a browser or with a password, discovery |
+//! | `file` | no | a token in a file that somebody else keeps up to date: `provider::FileToken` |
+//! | `command` | no | a token that another program prints: `provider::CommandToken` |
 //! | `jwt` | no | clients with signed assertions: `oauth2::SigningKey`, `private_key_jwt`, `client_secret_jwt` |
 //! | `loopback` | no | log-ins in the browser of the person at this machine: `oauth2::Loopback` |
 //! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `client` |

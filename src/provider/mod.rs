@@ -23,13 +23,23 @@
 //! ```
 
 mod boxed;
+#[cfg(feature = "command")]
+mod command;
 mod context;
+#[cfg(feature = "file")]
+mod file;
 mod fixed;
 mod function;
 mod issued;
+#[cfg(any(feature = "command", feature = "file"))]
+mod jwt;
 
 use std::future::Future;
 
+#[cfg(feature = "command")]
+pub use self::command::CommandToken;
+#[cfg(feature = "file")]
+pub use self::file::FileToken;
 pub use self::{
     boxed::BoxProvider,
     context::{ForgetContext, Reason, RefreshContext},

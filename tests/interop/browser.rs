@@ -41,6 +41,16 @@ pub(crate) struct Landing {
 ///
 /// A picture of that last page is in `target/interop/pictures/{name}.png`.
 pub(crate) async fn person(name: &str, url: &str, consent: Consent) -> Result<Landing, BoxError> {
+    person_with_code(name, url, None, consent).await
+}
+
+/// The same, for a page that wants the code of a device.
+pub(crate) async fn person_with_code(
+    name: &str,
+    url: &str,
+    code: Option<&str>,
+    consent: Consent,
+) -> Result<Landing, BoxError> {
     let pictures = workshop().join("pictures");
     fs::create_dir_all(&pictures)?;
     let picture: PathBuf = pictures.join(format!("{name}.png"));
@@ -52,7 +62,7 @@ pub(crate) async fn person(name: &str, url: &str, consent: Consent) -> Result<La
     std::os::unix::fs::symlink(modules, dir.path().join("node_modules"))?;
 
     let order = json!({
-        "url": url, "user": "alice", "password": "wonderland",
+        "url": url, "user": "alice", "password": "wonderland", "code": code,
         "consents": consent == Consent::Yes, "picture": picture,
     });
     let (page, errors) = (dir.path().join("page"), dir.path().join("errors"));

@@ -1,8 +1,10 @@
 //! oidc-provider, which is certified, and strict. Its own API is `/me`, for users; the tokens of
 //! machines go to Apache, which asks it about them or knows its keys.
 
+mod devices;
 mod machines;
 mod people;
+mod proofs;
 
 use futures::{FutureExt, future::BoxFuture};
 use tower_auth::BoxError;
@@ -14,8 +16,10 @@ use crate::{
     needs::Need,
     server::{Kind, Server},
 };
+use devices::*;
 use machines::*;
 use people::*;
+use proofs::*;
 
 pub(crate) const SUITE: Suite = Suite {
     server: "oidc-provider",
@@ -34,6 +38,17 @@ pub(crate) const SUITE: Suite = Suite {
         flow!(a_secret_that_is_sent_raw_is_refused),
         flow!(a_revoked_token_is_replaced),
         flow!(a_jwt_at_both_modules_of_apache),
+        flow!(private_key_jwt_with_rs256),
+        flow!(private_key_jwt_with_ps256),
+        flow!(private_key_jwt_with_es256),
+        flow!(private_key_jwt_with_eddsa),
+        flow!(a_signature_of_another_key_is_refused),
+        flow!(client_secret_jwt_with_hs256),
+        flow!(a_token_is_exchanged_for_another),
+        flow!(a_token_for_an_assertion),
+        flow!(a_code_entered_by_a_person, in browser),
+        flow!(a_code_that_a_person_refuses, in browser),
+        flow!(the_example_of_a_device, in browser),
         flow!(a_person_consents_and_refresh_tokens_rotate, in browser),
         flow!(a_refresh_token_used_elsewhere_ends_the_family, in browser),
         flow!(a_person_refuses, in browser),

@@ -1,6 +1,6 @@
 // A person in front of headless Chromium, who logs in and says yes (or no) on a server's real pages.
 //
-//   node login.mjs '{"url": "..", "user": "..", "password": "..", "consents": true, "picture": "x.png"}'
+//   node login.mjs '{"url": "..", "user": "..", "password": "..", "code": null, "consents": true, "picture": "x.png"}'
 //
 // The person ends where a page is of another origin than the first one's, or has nothing to fill in
 // and nothing to press. Prints JSON: where (`url`, with its fragment), and the page's `text`.
@@ -9,7 +9,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-const { url, user, password, consents, picture } = JSON.parse(process.argv[2]);
+const { url, user, password, code, consents, picture } = JSON.parse(process.argv[2]);
 const home = new URL(url).origin;
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'tower-auth-browser-'));
 const context = await chromium.launchPersistentContext(profile, {
@@ -21,10 +21,10 @@ const context = await chromium.launchPersistentContext(profile, {
 });
 
 const yes = 'button[type=submit], input[type=submit], form button, button.btn-primary, button.btn-success';
-const no = /^\W*(deny|cancel|decline|refuse)\b/i;
+const no = /^\W*(abort|deny|cancel|decline|refuse)\b/i;
 
 async function act(page) {
-  const fields = { login: user, username: user, password };
+  const fields = { login: user, username: user, password, ...(code && { user_code: code }) };
   let filled = false;
   for (const [name, value] of Object.entries(fields)) {
     const field = page.locator(`input[name="${name}"]:visible, input#${name}:visible`).first();

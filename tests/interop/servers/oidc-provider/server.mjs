@@ -4,8 +4,10 @@
 //   ACCESS_TTL    seconds that an access token of a user lasts (3600)
 //   MACHINE_TTL   seconds that one of client credentials lasts (600)
 //
-// With resource=urn:api the token is a JWT, else opaque.
-import { Provider } from 'oidc-provider';
+// With resource=urn:api the token is a JWT, else opaque. The private keys of the clients that sign are
+// in {client}.pem. Exchange and JWT bearer are grants of this file, registered as such.
+import { Provider, errors } from 'oidc-provider';
+import { jwtVerify } from 'jose';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 
@@ -33,6 +35,31 @@ const certificate = (ctx) => {
   const body = ctx.get('x-client-cert').match(/-----BEGIN CERTIFICATE-----(.+)-----END CERTIFICATE-----/)?.[1];
   return body && new crypto.X509Certificate(Buffer.from(body, 'base64'));
 };
+// Clients that sign: what they are called is how they do it.
+const pairs = {
+  RS256: ['rsa', { modulusLength: 2048 }],
+  PS256: ['rsa', { modulusLength: 2048 }],
+  ES256: ['ec', { namedCurve: 'P-256' }],
+  EdDSA: ['ed25519'],
+};
+const keys = {};
+const signer = (alg) => {
+  const pair = crypto.generateKeyPairSync(...pairs[alg]);
+  keys[alg] = pair.publicKey;
+  fs.writeFileSync(`${alg}.pem`, pair.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  return {
+    client_id: alg,
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: alg,
+    grant_types: ['client_credentials'],
+    response_types: [],
+    redirect_uris: [],
+    jwks: { keys: [{ ...pair.publicKey.export({ format: 'jwk' }), alg, use: 'sig', kid: `key of ${alg}` }] },
+  };
+};
+const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const bearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const device = 'urn:ietf:params:oauth:grant-type:device_code';
 
 const provider = new Provider(issuer, {
   clients: [
@@ -40,6 +67,10 @@ const provider = new Provider(issuer, {
     client('svc-post', 's3cret', 'client_secret_post'),
     client('weird', 'p@ss:w/ rd+%25&='), // must be percent-encoded in Basic
     client('id with:colon', 'x:y z'),
+    ...Object.keys(pairs).map(signer),
+    client('signs', 'a secret of more than 32 characters', 'client_secret_jwt'),
+    { ...client('broker', 's3cret'), grant_types: [exchange, bearer], response_types: [], redirect_uris: [] },
+    { ...client('tv'), grant_types: [device, 'refresh_token'], response_types: [], redirect_uris: [] },
     client('public'),
     { ...client('bound'), dpop_bound_access_tokens: true },
     {
@@ -53,7 +84,8 @@ const provider = new Provider(issuer, {
   jwks: { keys: [signing] },
   cookies: { keys: [crypto.randomBytes(16).toString('hex')] },
   scopes: ['openid', 'offline_access', 'read', 'write'],
-  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none', 'tls_client_auth'],
+  clientAuthMethods: ['client_secret_basic', 'client_secret_jwt', 'client_secret_post', 'none', 'private_key_jwt',
+    'tls_client_auth'],
   pkce: { required: () => true },
   clockTolerance: 0,
   rotateRefreshToken: true,
@@ -76,6 +108,7 @@ const provider = new Provider(issuer, {
     },
     // Every proof needs its nonce, at the token endpoint and at /me.
     dPoP: { enabled: true, nonceSecret: crypto.randomBytes(32), requireNonce: () => true },
+    deviceFlow: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
     resourceIndicators: {
@@ -92,6 +125,30 @@ const provider = new Provider(issuer, {
     },
   },
 });
+// A token of the client's own, in the name of `sub`.
+async function issue(ctx, sub, more = {}) {
+  const token = new provider.ClientCredentials({ client: ctx.oidc.client, extra: { sub } });
+  const value = await token.save();
+  ctx.body = { access_token: value, token_type: token.tokenType, expires_in: token.expiration, ...more };
+}
+const accessToken = 'urn:ietf:params:oauth:token-type:access_token';
+provider.registerGrantType(exchange, async (ctx) => {
+  const { subject_token: subject, subject_token_type: type } = ctx.oidc.params;
+  if (type !== accessToken) throw new errors.InvalidRequest('an access token is wanted');
+  const token = await provider.ClientCredentials.find(subject);
+  if (!token?.isValid) throw new errors.InvalidGrant('the subject token is not valid');
+  await issue(ctx, token.clientId, { issued_token_type: accessToken });
+}, ['subject_token', 'subject_token_type', 'audience']);
+provider.registerGrantType(bearer, async (ctx) => {
+  try {
+    const about = { issuer: 'robot', audience: issuer, requiredClaims: ['exp', 'sub'], clockTolerance: 5 };
+    const { payload } = await jwtVerify(ctx.oidc.params.assertion, keys.ES256, about);
+    await issue(ctx, payload.sub);
+  } catch (error) {
+    throw new errors.InvalidGrant(error.message);
+  }
+}, ['assertion']);
+
 provider.on('server_error', (_, error) => console.error('server_error', error));
 provider.on('grant.error', (_, error) => console.error('grant.error', error.message, error.error_detail ?? ''));
 provider.listen(port, '127.0.0.1');

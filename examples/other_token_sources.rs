@@ -1,0 +1,140 @@
+//! Token sources that other crates have already, as providers: the crate `oauth2`, and whatever is
+//! a `TokenCredential` of Azure's SDK. Each is asked for a token, and nothing else: when that is, who
+//! waits for it and what happens after a 401 is the layer's business. So leave their own caches and
+//! retries out where they can be left out.
+//!
+//! `cargo run --example other_token_sources`
+
+#[path = "support/serve.rs"]
+mod serve;
+
+use std::{sync::Arc, time::SystemTime};
+
+use async_trait::async_trait;
+use azure_core::{
+    credentials::{AccessToken, TokenCredential, TokenRequestOptions},
+    time::{Duration, OffsetDateTime},
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use oauth2::{
+    AuthUrl, ClientId, ClientSecret, RequestTokenError, TokenResponse, TokenUrl, basic::BasicClient,
+};
+use tower::{ServiceBuilder, ServiceExt};
+use tower_auth::{
+    AuthLayer, BoxError, Issued, Origins, Provider, ProviderError, credential::Bearer, provider_fn,
+};
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let server = serve::serve(answer).await?;
+    let server = format!("http://{server}");
+    println!("oauth2: {}", call(&server, of_oauth2(&server)?).await?);
+    let credential = Arc::new(Workload);
+    println!("azure_core: {}", call(&server, of_azure(credential)).await?);
+    Ok(())
+}
+
+/// Client credentials by the crate `oauth2`.
+fn of_oauth2(server: &str) -> Result<impl Provider<Credential = Bearer> + use<>, BoxError> {
+    let client = BasicClient::new(ClientId::new("my-service".to_owned()))
+        .set_client_secret(ClientSecret::new("correct horse".to_owned()))
+        .set_auth_uri(AuthUrl::new(format!("{server}/authorize"))?)
+        .set_token_uri(TokenUrl::new(format!("{server}/token"))?);
+    let http = Client::builder(TokioExecutor::new()).build_http();
+    Ok(provider_fn(move |_| {
+        let (client, http) = (client.clone(), http.clone());
+        async move {
+            let send = |request| send(http.clone(), request);
+            let answer = client.exchange_client_credentials().request_async(&send);
+            let answer = answer.await.map_err(|error| match error {
+                // Of the others some hold the answer's body, which is no message for a log.
+                RequestTokenError::Request(error) => ProviderError::transient(error),
+                RequestTokenError::ServerResponse(error) => {
+                    ProviderError::permanent(error.error().to_string())
+                }
+                _ => ProviderError::permanent("the token endpoint's answer can't be read"),
+            })?;
+            let token = answer.access_token().secret();
+            let issued = Issued::new(Bearer::new(token).map_err(ProviderError::permanent)?);
+            Ok(match answer.expires_in() {
+                Some(lifetime) => issued.expires_in(lifetime),
+                None => issued,
+            })
+        }
+    }))
+}
+
+/// A hyper client in the form that `oauth2` wants.
+async fn send(
+    http: Client<HttpConnector, Full<Bytes>>,
+    request: oauth2::HttpRequest,
+) -> Result<oauth2::HttpResponse, std::io::Error> {
+    let request = request.map(|body| Full::new(Bytes::from(body)));
+    let (head, body) = http
+        .request(request)
+        .await
+        .map_err(std::io::Error::other)?
+        .into_parts();
+    let body = body.collect().await.map_err(std::io::Error::other)?;
+    Ok(Response::from_parts(head, body.to_bytes().to_vec()))
+}
+
+/// Any credential of Azure's SDK, such as those of the crate `azure_identity`.
+fn of_azure(credential: Arc<dyn TokenCredential>) -> impl Provider<Credential = Bearer> {
+    provider_fn(move |_| {
+        let credential = Arc::clone(&credential);
+        async move {
+            let token = credential.get_token(&["https://api.example.com/.default"], None);
+            let token = token.await.map_err(ProviderError::transient)?;
+            let until = SystemTime::from(token.expires_on);
+            let token = Bearer::new(token.token.secret()).map_err(ProviderError::permanent)?;
+            Ok(Issued::new(token).expires_at(until))
+        }
+    })
+}
+
+/// A credential that needs no cloud.
+#[derive(Debug)]
+struct Workload;
+
+#[async_trait]
+impl TokenCredential for Workload {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let until = OffsetDateTime::now_utc() + Duration::hours(1);
+        Ok(AccessToken::new("of-azure", until))
+    }
+}
+
+async fn call(server: &str, provider: impl Provider) -> Result<String, BoxError> {
+    let client = ServiceBuilder::new()
+        .layer(AuthLayer::new(provider, Origins::only(server)?))
+        .service(Client::builder(TokioExecutor::new()).build_http());
+    let request = Request::get(format!("{server}/things")).body(Empty::<Bytes>::new())?;
+    let response = client.oneshot(request).await?;
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// A token endpoint, and an API that says which token it got.
+async fn answer(request: Request<String>) -> Response<String> {
+    if request.uri().path() == "/token" {
+        let token = r#"{"access_token":"of-oauth2","token_type":"bearer","expires_in":60}"#;
+        let mut response = serve::answer(200, token);
+        let json = http::HeaderValue::from_static("application/json");
+        response.headers_mut().insert("content-type", json);
+        return response;
+    }
+    let header = request.headers().get("authorization");
+    let token = header.and_then(|value| value.to_str().ok());
+    serve::answer(200, token.unwrap_or("nothing"))
+}

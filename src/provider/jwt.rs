@@ -1,0 +1,54 @@
+//! When a token that is a JWT expires, for tokens that come without anything else.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+/// The `exp` of a JWT (RFC 7519 4.1.4), unverified: whoever issued it knows better. `None` for
+/// everything else.
+pub(super) fn expiry(token: &str) -> Option<SystemTime> {
+    let mut parts = token.split('.');
+    let (_, claims, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
+        return None;
+    };
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    moment(claims.get("exp")?.as_f64()?)
+}
+
+/// Seconds since 1970.
+pub(super) fn moment(seconds: f64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_jwt_says_when_it_expires() {
+        let jwt = |claims: &str| format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(
+            expiry(&jwt(r#"{"exp":1300819380}"#)),
+            Some(at(1_300_819_380))
+        );
+        assert_eq!(expiry(&jwt(r#"{"exp":1.5e3}"#)), Some(at(1500)));
+        for token in [
+            "",
+            "opaque",
+            "a.b.c",
+            "..",
+            "a.b.c.d.e",
+            &jwt("{}"),
+            &jwt("[]"),
+            &jwt(r#"{"exp":"soon"}"#),
+            &jwt(r#"{"exp":-1}"#),
+            &jwt(r#"{"exp":1e300}"#),
+            &format!("{}.more", jwt(r#"{"exp":1}"#)),
+        ] {
+            assert_eq!(expiry(token), None, "{token}");
+        }
+    }
+}
