@@ -39,6 +39,7 @@ async fn main() -> Result<(), BoxError> {
         let request = Request::get(&api).body(Empty::<Bytes>::new())?;
         let response = client.ready().await?.call(request).await?;
         println!("{api} answered {}", response.status());
+        assert!(response.status().is_success());
     }
     Ok(())
 }

@@ -51,6 +51,7 @@ async fn call(
         let request = Request::get(api).body(Empty::<Bytes>::new())?;
         let response = client.ready().await?.call(request).await?;
         println!("{what}: {}", response.status());
+        assert!(response.status().is_success());
         between()?;
     }
     Ok(())

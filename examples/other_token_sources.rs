@@ -34,9 +34,12 @@ use tower_auth::{
 async fn main() -> Result<(), BoxError> {
     let server = serve::serve(answer).await?;
     let server = format!("http://{server}");
-    println!("oauth2: {}", call(&server, of_oauth2(&server)?).await?);
-    let credential = Arc::new(Workload);
-    println!("azure_core: {}", call(&server, of_azure(credential)).await?);
+    let sent = call(&server, of_oauth2(&server)?).await?;
+    println!("oauth2: {sent}");
+    assert_eq!(sent, "Bearer of-oauth2");
+    let sent = call(&server, of_azure(Arc::new(Workload))).await?;
+    println!("azure_core: {sent}");
+    assert_eq!(sent, "Bearer of-azure");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Grants that prove, anew for each token, whom it is for: with another token, or an assertion.
 
-use std::{future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 
@@ -30,6 +30,16 @@ impl Source {
         Fut: Future<Output = Result<String, ProviderError>> + Send + 'static,
     {
         Self(Arc::new(move || give().map_ok(Secret::new).boxed()))
+    }
+
+    pub(super) async fn give(&self) -> Result<Secret, ProviderError> {
+        (self.0)().await
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").finish_non_exhaustive()
     }
 }
 
@@ -97,7 +107,7 @@ impl SubjectGrant {
     async fn proven(&self) -> Result<Form, ProviderError> {
         let mut form = self.form.clone();
         for (name, source) in &self.proofs {
-            form.push_secret(name, &(source.0)().await?);
+            form.push_secret(name, &source.give().await?);
         }
         Ok(form)
     }

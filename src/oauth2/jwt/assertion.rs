@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{BoxError, ConfigError},
-    oauth2::form::Form,
+    oauth2::{form::Form, subject::Source},
     secret::Secret,
 };
 
@@ -26,6 +26,8 @@ pub(in crate::oauth2) enum AssertionMode {
     PrivateKey(SigningKey),
     /// HS256 with the client's secret.
     ClientSecret,
+    /// By somebody else.
+    Given(Source),
 }
 
 /// A client that makes a new assertion for each request.
@@ -38,6 +40,7 @@ pub(in crate::oauth2) struct ClientAssertion {
 enum Proof {
     Key(SigningKey),
     Secret(Secret),
+    Given(Source),
 }
 
 impl ClientAssertion {
@@ -49,10 +52,11 @@ impl ClientAssertion {
     ) -> Result<Self, ConfigError> {
         let proof = match (mode, secret) {
             (AssertionMode::PrivateKey(key), None) => Proof::Key(key.clone()),
-            (AssertionMode::PrivateKey(_), Some(_)) => {
+            (AssertionMode::Given(source), None) => Proof::Given(source.clone()),
+            (AssertionMode::PrivateKey(_) | AssertionMode::Given(_), Some(_)) => {
                 return Err(ConfigError::new(
                     "client_secret",
-                    "is not sent beside private_key_jwt(..): a client says in one way who it is",
+                    "is not sent beside an assertion: a client says in one way who it is",
                 ));
             }
             (AssertionMode::ClientSecret, Some(secret)) if !secret.expose().is_empty() => {
@@ -78,46 +82,50 @@ impl ClientAssertion {
 
     /// Adds a fresh assertion to a form.
     pub(in crate::oauth2) async fn apply(&self, form: &mut Form) -> Result<(), BoxError> {
-        let assertion = Secret::new(self.assertion().await?);
+        let assertion = self.assertion().await?;
         form.push("client_id", &self.id);
         form.push("client_assertion_type", JWT_BEARER);
         form.push_secret("client_assertion", &assertion);
         Ok(())
     }
 
+    async fn assertion(&self) -> Result<Secret, BoxError> {
+        match &self.proof {
+            Proof::Key(key) => Ok(Secret::new(key.sign_jwt(&self.claims()?).await?)),
+            Proof::Secret(secret) => Ok(signed_with_secret(secret, &self.claims()?)),
+            Proof::Given(source) => Ok(source.give().await?),
+        }
+    }
+
     /// R26: who the client is twice, whom it speaks to, for how long, and never the same again.
-    async fn assertion(&self) -> Result<String, BoxError> {
+    fn claims(&self) -> Result<Value, BoxError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let claims = json!({
+        Ok(json!({
             "iss": self.id,
             "sub": self.id,
             "aud": self.audience,
             "jti": random_id()?,
             "iat": now,
             "exp": now + LIFETIME,
-        });
-        match &self.proof {
-            Proof::Key(key) => key.sign_jwt(&claims).await,
-            Proof::Secret(secret) => Ok(signed_with_secret(secret, &claims)),
-        }
+        }))
     }
 
     pub(in crate::oauth2) fn secrets(&self) -> &[Secret] {
         match &self.proof {
-            Proof::Key(_) => &[],
+            Proof::Key(_) | Proof::Given(_) => &[],
             Proof::Secret(secret) => std::slice::from_ref(secret),
         }
     }
 }
 
-fn signed_with_secret(secret: &Secret, claims: &Value) -> String {
+fn signed_with_secret(secret: &Secret, claims: &Value) -> Secret {
     let header = Map::from_iter([
         ("alg".to_owned(), Value::from("HS256")),
         ("typ".to_owned(), Value::from("JWT")),
     ]);
     let input = signing_input(&header, claims);
     let signature = hmac_sha256(secret.expose().as_bytes(), input.as_bytes());
-    compact(input, &signature)
+    Secret::new(compact(input, &signature))
 }
 
 /// 128 bits, which nobody makes twice.

@@ -1,9 +1,15 @@
 //! The settings for clients that sign.
 
+use std::future::Future;
+
 use super::{AssertionMode, SigningKey};
-use crate::oauth2::{
-    builder::{Builder, StandardGrant},
-    client_auth::ClientAuthMode,
+use crate::{
+    error::ProviderError,
+    oauth2::{
+        builder::{Builder, StandardGrant},
+        client_auth::ClientAuthMode,
+        subject::Source,
+    },
 };
 
 /// With the feature `jwt`.
@@ -42,6 +48,41 @@ impl<P: StandardGrant> Builder<P> {
     /// have 32 characters or more. For the rest see [`private_key_jwt`](Self::private_key_jwt).
     pub fn client_secret_jwt(mut self) -> Self {
         self.auth = ClientAuthMode::Assertion(AssertionMode::ClientSecret);
+        self
+    }
+
+    /// The client shows an assertion that somebody else has signed, such as the token that Kubernetes
+    /// mounts into a workload (federated credentials of Azure, workload identities of others). The
+    /// closure is asked before each request; its error is a transient failure of the refresh.
+    ///
+    /// ```
+    /// # use tower::service_fn;
+    /// # use bytes::Bytes;
+    /// # use http_body_util::Full;
+    /// use tower_auth::{ProviderError, oauth2::ClientCredentials};
+    ///
+    /// # fn provider(file: &'static str) -> Result<ClientCredentials, tower_auth::ConfigError> {
+    /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
+    /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
+    /// # });
+    /// let token = move || async move {
+    ///     let token = tokio::fs::read_to_string(file).await;
+    ///     Ok(token.map_err(ProviderError::transient)?.trim().to_owned())
+    /// };
+    /// ClientCredentials::builder("https://login.example.com/token")
+    ///     .client_id("my-workload")
+    ///     .client_assertion(token)
+    ///     .http(client)
+    ///     .build()
+    /// # }
+    /// ```
+    pub fn client_assertion<F, Fut>(mut self, assertion: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, ProviderError>> + Send + 'static,
+    {
+        let source = Source::new(assertion);
+        self.auth = ClientAuthMode::Assertion(AssertionMode::Given(source));
         self
     }
 

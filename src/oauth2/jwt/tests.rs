@@ -387,3 +387,21 @@ async fn no_error_shows_the_assertion() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn an_assertion_of_somebody_else_is_shown_as_it_is() {
+    let new = || ClientCredentials::builder(crate::oauth2::tests::URL).client_id("id");
+    let given = new().client_assertion(|| async { Ok("a.b.c".to_owned()) });
+    assert!(!format!("{given:?}").contains("a.b.c"));
+    let form = form_of(given).await;
+    assert_eq!(form["client_assertion"], "a.b.c");
+    assert_eq!(form["client_id"], "id");
+
+    let broken = || async { Err(ProviderError::transient("the file is gone")) };
+    let error = issue(new().client_assertion(broken), http::Response::new("")).await;
+    let error = error.unwrap_err();
+    assert!(
+        error.is_transient() && error.to_string().contains("the file is gone"),
+        "{error}"
+    );
+}
