@@ -46,7 +46,7 @@ pub(crate) struct Seen {
     pub(crate) token_requests: u64,
     /// Tokens that were asked for when their predecessor was near its end.
     pub(crate) expiries: u64,
-    /// Tokens that were asked for before that, with the age of their predecessors.
+    /// Tokens that were asked for before that: the age of their predecessors.
     pub(crate) too_early: Vec<Duration>,
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,

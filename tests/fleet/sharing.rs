@@ -58,7 +58,12 @@ pub(crate) async fn share(
     );
     assert_eq!(fleet.failed, 0);
     assert_eq!(fleet.calls, seen.accepted, "each call is answered once");
-    assert!(seen.too_early.is_empty(), "{:?}", seen.too_early);
+    let too_early = seen.too_early.iter().min();
+    assert!(
+        too_early.is_none(),
+        "{too_early:?} of {}",
+        seen.too_early.len()
+    );
     assert_eq!(seen.token_requests, 1 + seen.expiries, "one at the start");
     assert!(in_time.is_ok() && seen.expiries >= EXPIRIES, "{seen:?}");
     server

@@ -1,4 +1,5 @@
-//! A store that tells what it has saved, and whose owner's clock may be off.
+//! A store that tells what it has saved, and whose owner's clock may be off; a provider that tells
+//! when somebody has to log in.
 
 use std::{
     future::Future,
@@ -9,10 +10,16 @@ use tower_auth::store::{
     Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenSet, TokenStore,
     Written,
 };
+use tower_auth::{
+    ProviderError,
+    credential::Bearer,
+    oauth2::LoginRequired,
+    provider::{ForgetContext, Issued, Provider, RefreshContext},
+};
 
 use crate::worker::tell;
 
-pub(crate) struct Watched<S> {
+pub(crate) struct WatchedStore<S> {
     pub(crate) inner: S,
     /// By how many seconds the clock of this process is ahead of the others': the moments of expiry
     /// that it writes are so much later, and those that it reads seem so much earlier. The store's
@@ -21,7 +28,7 @@ pub(crate) struct Watched<S> {
     pub(crate) clock: i64,
 }
 
-impl<S> Watched<S> {
+impl<S> WatchedStore<S> {
     fn shifted(&self, tokens: TokenSet, direction: i64) -> TokenSet {
         let seconds = self.clock * direction;
         let by = Duration::from_secs(seconds.unsigned_abs());
@@ -39,7 +46,7 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: TokenStore> TokenStore for Watched<S> {
+impl<S: TokenStore> TokenStore for WatchedStore<S> {
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -99,5 +106,45 @@ impl<S: TokenStore> TokenStore for Watched<S> {
         intent: Option<Intent>,
     ) -> impl Future<Output = Result<Written, StoreError>> + Send {
         self.inner.set_intent(key, fence, intent)
+    }
+}
+
+pub(crate) struct WatchedProvider<P>(pub(crate) P);
+
+impl<P: Provider<Credential = Bearer>> Provider for WatchedProvider<P> {
+    type Credential = Bearer;
+
+    async fn issue(
+        &self,
+        context: RefreshContext<Bearer>,
+    ) -> Result<Issued<Bearer>, ProviderError> {
+        let issued = self.0.issue(context).await;
+        if let Err(error) = &issued
+            && let Some(login) = error.get_ref().downcast_ref::<LoginRequired>()
+        {
+            tell(format_args!("log in: {}", why(login)));
+        }
+        issued
+    }
+
+    fn is_restorable(&self) -> bool {
+        self.0.is_restorable()
+    }
+
+    fn forget(
+        &self,
+        context: ForgetContext<Bearer>,
+    ) -> impl Future<Output = Result<(), ProviderError>> + Send {
+        self.0.forget(context)
+    }
+}
+
+fn why(login: &LoginRequired) -> &'static str {
+    match login {
+        login if login.is_outcome_lost() => "outcome lost",
+        login if login.is_suspected_reuse() => "suspected reuse",
+        login if login.is_refused() => "refused",
+        login if login.is_logged_out() => "logged out elsewhere",
+        _ => "no refresh token",
     }
 }

@@ -5,7 +5,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,13 +23,16 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_auth::{
-    AuthLayer, BoxError, Error, Origins, Provider,
+    AuthLayer, BoxError, Origins, Provider,
     credential::Bearer,
-    oauth2::{ClientCredentials, LoginRequired, RefreshToken},
+    oauth2::{ClientCredentials, RefreshToken},
     store::{FileStore, StoreKey, TokenStore},
 };
 
-use crate::{server::PROCESS, watched::Watched};
+use crate::{
+    server::PROCESS,
+    watched::{WatchedProvider, WatchedStore},
+};
 
 pub(crate) const CALLERS: u64 = 100;
 pub(crate) const RESUME: &str = "resume";
@@ -123,7 +126,7 @@ async fn works_if_it_is_told_to() {
 }
 
 async fn work_with(settings: Settings, store: impl TokenStore) {
-    let store = Watched {
+    let store = WatchedStore {
         inner: store,
         clock: settings.clock,
     };
@@ -156,15 +159,14 @@ struct Process {
     stops: AtomicBool,
     calls: AtomicU64,
     failed: AtomicU64,
-    /// How often it was told that there is a new log-in.
-    resumed: AtomicU64,
-    /// Why it needs one, as far as that is told.
-    told: Mutex<&'static str>,
 }
 
 async fn work(settings: Settings, provider: impl Provider<Credential = Bearer>) {
-    let layer = AuthLayer::new(provider, Origins::only(&settings.server).unwrap())
-        .refresh_timeout(settings.refresh_timeout);
+    let layer = AuthLayer::new(
+        WatchedProvider(provider),
+        Origins::only(&settings.server).unwrap(),
+    )
+    .refresh_timeout(settings.refresh_timeout);
     let handle = layer.handle();
     // One connection for each process: many systems allow no thousand open files.
     let client = Client::builder(TokioExecutor::new())
@@ -176,8 +178,6 @@ async fn work(settings: Settings, provider: impl Provider<Credential = Bearer>) 
         stops: AtomicBool::new(false),
         calls: AtomicU64::new(0),
         failed: AtomicU64::new(0),
-        resumed: AtomicU64::new(0),
-        told: Mutex::new(""),
     });
 
     let mut callers = JoinSet::new();
@@ -195,11 +195,7 @@ async fn work(settings: Settings, provider: impl Provider<Credential = Bearer>) 
     let mut commands = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(command)) = commands.next_line().await {
         match command.as_str() {
-            RESUME => {
-                process.resumed.fetch_add(1, Ordering::Relaxed);
-                *process.told.lock().unwrap() = "";
-                handle.resume();
-            }
+            RESUME => handle.resume(),
             LOG_OUT => match handle.forget().await {
                 Ok(()) => tell("logged out"),
                 Err(error) => tell(format_args!("log-out failed: {error}")),
@@ -225,44 +221,14 @@ impl Process {
             .header(PROCESS, &self.settings.name)
             .body(Empty::new())
             .unwrap();
-        let resumed = self.resumed.load(Ordering::Relaxed);
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let error = match client.oneshot(request).await {
+        let why = match client.oneshot(request).await {
             Ok(response) if response.status() == 200 => return,
-            Ok(_) => None,
-            Err(error) => Some(error.into()),
+            Ok(response) => response.status().to_string(),
+            Err(error) => error.into().to_string(),
         };
-        let failed = self.failed.fetch_add(1, Ordering::Relaxed);
-        let why = error.as_ref().and_then(why_log_in);
-        let mut told = self.told.lock().unwrap();
-        match why {
-            // An answer from before the last log-in is of no interest.
-            Some(why) if *told != why && resumed == self.resumed.load(Ordering::Relaxed) => {
-                *told = why;
-                tell(format_args!("log in: {why}"));
-            }
-            None if failed < 3 => match error {
-                Some(error) => eprintln!("process {}: {error}", self.settings.name),
-                None => eprintln!("process {}: rejected", self.settings.name),
-            },
-            _ => {}
+        if self.failed.fetch_add(1, Ordering::Relaxed) < 3 {
+            eprintln!("process {}: {why}", self.settings.name);
         }
     }
-}
-
-/// Why somebody has to log in again, if it is that.
-fn why_log_in(error: &BoxError) -> Option<&'static str> {
-    let error = error.downcast_ref::<Error>()?;
-    if error.is_logged_out() {
-        return Some("logged out here");
-    }
-    let login = error.provider_error()?.get_ref();
-    let login = login.downcast_ref::<LoginRequired>()?;
-    Some(match login {
-        login if login.is_outcome_lost() => "outcome lost",
-        login if login.is_suspected_reuse() => "suspected reuse",
-        login if login.is_refused() => "refused",
-        login if login.is_logged_out() => "logged out elsewhere",
-        _ => "no refresh token",
-    })
 }

@@ -141,13 +141,12 @@ impl Book {
 struct Temporary(PathBuf);
 
 impl Temporary {
+    /// One name for all writers, who take turns: what is there was left by one that was killed, and
+    /// has tokens in it.
     fn beside(path: &Path) -> Self {
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(
-            ".new-{}-{:08x}",
-            std::process::id(),
-            fastrand::u32(..)
-        ));
+        name.push(".new");
+        let _ = fs::remove_file(&name);
         Self(name.into())
     }
 }

@@ -178,6 +178,18 @@ async fn a_file_that_cannot_be_read_is_an_error_and_is_not_overwritten() {
     }
 }
 
+/// P45: tokens must not lie about in files that nobody knows of.
+#[tokio::test]
+async fn what_a_killed_writer_has_left_is_gone_with_the_next_write() {
+    let folder = Folder::new();
+    let store = folder.store();
+    fs::write(folder.0.join("tokens.json.new"), "{\"half").unwrap();
+    let fence = lock(&store).await;
+    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done);
+    store.unlock(&key(), fence).await.unwrap();
+    assert_eq!(folder.names(), ["tokens.json", "tokens.json.lock"]);
+}
+
 /// P44: a folder that is gone stands for a full or broken disk.
 #[tokio::test]
 async fn a_write_that_fails_is_an_error_and_the_next_one_works() {
