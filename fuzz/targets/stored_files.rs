@@ -13,8 +13,10 @@ use tower_auth_fuzz::{is_harmless, run, said};
 /// What is secret in the files of the corpus.
 const SECRET: &str = "s3cr3t";
 
+/// Beside the program, as nothing is called when a fuzzer ends that could remove it.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = std::env::temp_dir().join(format!("tower-auth-fuzz-{}", std::process::id()));
+    let program = std::env::current_exe().unwrap();
+    let folder = program.with_extension(format!("files-{}", std::process::id() % 8));
     fs::create_dir_all(&folder).unwrap();
     folder
 });
