@@ -48,6 +48,8 @@ pub(super) fn challenges(value: &str) -> Vec<Challenge> {
 
 impl Challenge {
     fn add(&mut self, param: (String, String)) {
+        // A challenge has the one or the other: it was a parameter without its value.
+        self.token68 = None;
         if self.params.len() < MOST_PARAMS {
             self.params.push(param);
         }

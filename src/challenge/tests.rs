@@ -185,3 +185,12 @@ fn what_is_well_formed_reads_back_as_it_was_meant() {
         assert_eq!(read(&text), meant, "{text}");
     }
 }
+
+/// RFC 9110 11.6.1: a challenge has parameters or a token68.
+#[test]
+fn an_empty_parameter_before_others_is_no_token68() {
+    let challenges = Challenge::parse(r#"Bearer error=, realm="api""#);
+    assert_eq!(challenges.len(), 1);
+    assert_eq!(challenges[0].token68(), None);
+    assert_eq!(challenges[0].param("realm"), Some("api"));
+}

@@ -7,6 +7,7 @@ use http::{Extensions, HeaderMap, Method, Uri, uri::InvalidUri};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error as MiddlewareError, Middleware, Next, Result};
 
+use super::service::without_query;
 use crate::{
     body::Drain,
     cache::{Acquired, Handle, Snapshot},
@@ -97,7 +98,11 @@ impl<P: Provider> AuthMiddleware<P> {
                 return pass(request, extensions, next, why).await;
             }
             let head = sent_head::<P::Credential>(&mut request)?;
-            let mut response = next.clone().run(request, extensions).await?;
+            let response = next.clone().run(request, extensions).await;
+            let mut response = response.map_err(|error| match error {
+                MiddlewareError::Reqwest(error) => without_query(error).into(),
+                other => other,
+            })?;
             let (head, status) = (head.as_deref(), response.status());
             let verdict = flow.judge(&snapshot, head, status, response.headers());
             if verdict == Verdict::Accepted {

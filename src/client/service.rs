@@ -98,7 +98,8 @@ impl Future for ReqwestFuture {
     type Output = Result<Response<reqwest::Body>, reqwest::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.future.poll_unpin(cx).map_ok(Into::into)
+        let response = self.future.poll_unpin(cx);
+        response.map_ok(Into::into).map_err(without_query)
     }
 }
 
@@ -106,6 +107,14 @@ impl fmt::Debug for ReqwestFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReqwestFuture").finish_non_exhaustive()
     }
+}
+
+/// The error, which names its URL, without the query: there may be a key in it.
+pub(super) fn without_query(mut error: reqwest::Error) -> reqwest::Error {
+    if let Some(url) = error.url_mut() {
+        url.set_query(None);
+    }
+    error
 }
 
 /// A body of bytes is copied; a stream is sent once.

@@ -181,9 +181,10 @@ impl<'a> Place<'a> {
             .rsplit_once('@')
             .unwrap_or(("", authority.as_str()));
         // `Authority::port` gives nothing for a port that is too large, as if it were not there.
-        let port = match place.strip_prefix(host)?.strip_prefix(':') {
-            None | Some("") => default_port(scheme)?,
-            Some(port) => port.parse().ok()?,
+        // And anything may follow the bracket of an address.
+        let port = match place.strip_prefix(host)? {
+            "" | ":" => default_port(scheme)?,
+            port => port.strip_prefix(':')?.parse().ok()?,
         };
         Some(Self {
             scheme,

@@ -57,6 +57,16 @@ fn addresses_are_compared_as_addresses() {
     assert!(!allows(&origins, "https://192.0.2.8/"));
 }
 
+/// Rule 9: the parser of URIs lets anything follow the bracket, and clients take a port out of it.
+#[test]
+fn what_follows_an_address_is_a_port_or_nothing() {
+    let origins = Origins::only("https://[2001:db8::1]").unwrap();
+    for other in ["https://[2001:db8::1]~:8443/", "https://[2001:db8::1]evil/"] {
+        assert_eq!(check(&origins, other), Check::Denied, "{other}");
+    }
+    assert!(Origins::only("https://[2001:db8::1]~:8443").is_err());
+}
+
 /// Rule 9, P35.
 #[test]
 fn plain_http_goes_to_loopback_only_unless_danger_is_named() {

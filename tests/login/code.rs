@@ -173,6 +173,12 @@ async fn other_errors_of_the_server_are_told() {
         error.to_string(),
         "the answer has the parameter `code` twice: it is not used"
     );
+    // Rule 10: what stands in the place of a name may be anything.
+    let error = refused(&login, "Splx10B&Splx10B").await;
+    assert_eq!(
+        error.to_string(),
+        "the answer has a parameter twice: it is not used"
+    );
     nothing_asked(&asked);
 }
 

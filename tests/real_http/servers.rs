@@ -49,6 +49,8 @@ impl Server {
             let mut open = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counter.fetch_add(1, SeqCst);
+                // Those that have ended take no more room.
+                while open.try_join_next().is_some() {}
                 let answer = Arc::clone(&answer);
                 open.spawn(async move {
                     let service = service_fn(move |request| {

@@ -17,6 +17,9 @@ use crate::{
     secret::Secret,
 };
 
+/// Of the parameters that have a meaning here.
+const LONGEST_NAME: usize = 32;
+
 /// Where in its URL the browser brings the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(unnameable_types, reason = "only the sealed trait speaks of it")]
@@ -56,8 +59,7 @@ impl Answer {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name);
             if params.iter().any(|(other, _)| *other == name) {
-                let name = ServerText::without(Vec::new()).clean(&name, MOST_OF_NAMES);
-                return Err(Problem::Repeated(name.unwrap_or_default()).into());
+                return Err(Problem::Repeated(Some(name).filter(|name| is_name(name))).into());
             }
             params.push((name, Secret::new(decode(value))));
         }
@@ -128,6 +130,12 @@ impl Answer {
         let field = |(name, value): &(String, Secret)| (name.clone(), value.expose().into());
         self.0.iter().map(field).collect()
     }
+}
+
+/// Whether it is the name of a parameter. In its place there may be anything, a secret too.
+fn is_name(text: &str) -> bool {
+    let is_usual = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(is_usual)
 }
 
 fn is_url(text: &str) -> bool {

@@ -35,7 +35,7 @@ pub(in crate::oauth2) enum Problem {
         is_denied: bool,
         refusal: Refusal,
     },
-    Repeated(String),
+    Repeated(Option<String>),
     NoCode,
     /// The token that came in the browser's URL.
     Unusable(TokenError),
@@ -197,7 +197,10 @@ impl fmt::Display for LoginError {
                     None => Ok(()),
                 }
             }
-            Problem::Repeated(name) => {
+            Problem::Repeated(None) => {
+                f.write_str("the answer has a parameter twice: it is not used")
+            }
+            Problem::Repeated(Some(name)) => {
                 write!(
                     f,
                     "the answer has the parameter `{name}` twice: it is not used"

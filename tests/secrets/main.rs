@@ -1,5 +1,11 @@
 //! Rule 10: no secret in any message, whatever fails.
 
+#[cfg(feature = "reqwest-middleware")]
+mod clients;
+mod log;
+mod sessions;
+mod stores;
+
 use std::{fmt::Debug, time::Duration};
 
 use bytes::Bytes;
@@ -7,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, ServiceExt};
 use tower_auth::{
-    AuthLayer, BoxError, ConfigError, Issued, NotRetried, Origins, ProviderError,
+    AuthLayer, BoxError, ConfigError, Issued, NotRetried, Origins, Provider, ProviderError,
     credential::{ApiKey, Basic, Bearer},
     oauth2::ClientCredentials,
     provider_fn,
@@ -86,7 +92,7 @@ fn nothing_that_holds_a_secret_shows_it() {
 type Request_ = Request<Full<Bytes>>;
 type Response_ = Response<Full<Bytes>>;
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Answering(u16, &'static str);
 
 /// A client that answers every request alike.
@@ -113,6 +119,31 @@ impl tower::Service<Request_> for Answering {
     }
 }
 
+/// Answers of a token endpoint that repeats what it was sent, in all the ways an answer can fail.
+const ANSWERS: [(u16, &str); 12] = [
+    (
+        400,
+        r#"{"error":"invalid_client","error_description":"hunter2 is wrong"}"#,
+    ),
+    (
+        401,
+        r#"{"error":"hunter2","error_uri":"https://x.com/hunter2"}"#,
+    ),
+    (400, "<html>hunter2</html>"),
+    (500, "hunter2"),
+    (302, "hunter2"),
+    (200, "hunter2"),
+    (200, r#"{"access_token":"hunter2 x","token_type":"bearer"}"#),
+    (200, r#"{"access_token":"hunter2"}"#),
+    (200, r#"{"access_token":"hunter2","token_type":"hunter2"}"#),
+    (200, r#"{"error":"hunter2"}"#),
+    (200, r#"{"access_token":["hunter2"]}"#),
+    (
+        400,
+        r#"{"error":"invalid_grant","error_description":"hunter2"}"#,
+    ),
+];
+
 fn get() -> Request_ {
     Request::get("https://api.example.com/")
         .body(Full::default())
@@ -122,25 +153,7 @@ fn get() -> Request_ {
 /// Token endpoints that echo what they were sent, in all the ways an answer can fail.
 #[tokio::test(start_paused = true)]
 async fn no_answer_of_a_token_endpoint_gets_a_secret_into_an_error() {
-    for (status, body) in [
-        (
-            400,
-            r#"{"error":"invalid_client","error_description":"hunter2 is wrong"}"#,
-        ),
-        (
-            401,
-            r#"{"error":"hunter2","error_uri":"https://x.com/hunter2"}"#,
-        ),
-        (400, "<html>hunter2</html>"),
-        (500, "hunter2"),
-        (302, "hunter2"),
-        (200, "hunter2"),
-        (200, r#"{"access_token":"hunter2 x","token_type":"bearer"}"#),
-        (200, r#"{"access_token":"hunter2"}"#),
-        (200, r#"{"access_token":"hunter2","token_type":"hunter2"}"#),
-        (200, r#"{"error":"hunter2"}"#),
-        (200, r#"{"access_token":["hunter2"]}"#),
-    ] {
+    for (status, body) in ANSWERS {
         let provider = ClientCredentials::builder("https://example.com/token")
             .client_id("me")
             .client_secret(MARK)
@@ -148,15 +161,21 @@ async fn no_answer_of_a_token_endpoint_gets_a_secret_into_an_error() {
             .build()
             .unwrap();
         let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
-        let error = layer
-            .layer(answering(200, ""))
-            .oneshot(get())
-            .await
-            .unwrap_err();
-        tells_nothing(&*error);
-        is_silent(&layer.handle().status().to_string());
-        shows_nothing(layer.handle().status());
+        fails_silently(&layer).await;
     }
+}
+
+/// A request fails for want of a credential, and nothing says more than it should.
+async fn fails_silently<P: Provider>(layer: &AuthLayer<P>) {
+    log::watch();
+    let service = layer.layer(answering(200, ""));
+    if let Err(error) = service.oneshot(get()).await {
+        tells_nothing(&*error);
+    }
+    shows_nothing(layer);
+    shows_nothing(layer.handle().status());
+    is_silent(&layer.handle().status().to_string());
+    is_silent(&log::lines());
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,6 +206,7 @@ async fn a_rejection_tells_nothing_of_the_credential() {
 /// What a panic prints holds no secret either: the layer's own types are not printed by it.
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_panics_tells_callers_nothing() {
+    log::watch();
     let provider = provider_fn(|_| async {
         let secret = Bearer::new(MARK).unwrap();
         assert!(std::env::args().count() == 0, "{secret:?}");
@@ -200,4 +220,36 @@ async fn a_provider_that_panics_tells_callers_nothing() {
         .unwrap_err();
     tells_nothing(&*error);
     assert!(error.source().is_none());
+    let lines = log::lines();
+    assert!(lines.contains("panicked"));
+    is_silent(&lines);
+}
+
+/// Keys may be secret too, such as session ids.
+#[cfg(feature = "per-key")]
+#[tokio::test(start_paused = true)]
+async fn a_layer_for_many_users_tells_nothing_of_keys_and_credentials() {
+    log::watch();
+    let origins = Origins::only("https://api.example.com").unwrap();
+    let provider = |key: &String| {
+        key.ends_with('2')
+            .then(|| Bearer::new(MARK).unwrap().boxed())
+    };
+    let layer = AuthLayer::per_key(provider, origins);
+    let service = layer.layer(answering(401, ""));
+    shows_nothing(&layer);
+    shows_nothing(&service);
+    for key in [MARK.to_owned(), format!("{MARK} unknown")] {
+        let mut request = get();
+        request.extensions_mut().insert(key.clone());
+        match service.clone().oneshot(request).await {
+            Ok(response) => shows_nothing(response.extensions().get::<NotRetried>()),
+            Err(error) => tells_nothing(&*error),
+        }
+        match layer.handle().for_key(&key) {
+            Ok(handle) => shows_nothing(handle.status()),
+            Err(error) => tells_nothing(&error),
+        }
+    }
+    is_silent(&log::lines());
 }

@@ -1,0 +1,28 @@
+//! A long operation with faults: does anything grow?
+//!
+//! First ten hours on paused time with a provider and an API in memory, then real load over
+//! loopback for `SOAK_SECONDS` (60 by default). Both are measured after a fifth of their time and
+//! at their end, when everything has come to rest. Prints the growth of the heap, of tasks and of
+//! open files, and fails if there is any worth the name.
+//!
+//! ```sh
+//! SOAK_SECONDS=600 cargo bench --bench soak
+//! ```
+
+mod growth;
+mod load;
+#[allow(dead_code, reason = "it is another bench's")]
+#[path = "../replay/memory.rs"]
+mod memory;
+mod paused;
+#[allow(dead_code, reason = "the tests over loopback use more of it")]
+#[path = "../../tests/real_http/servers.rs"]
+mod servers;
+
+use std::{env, time::Duration};
+
+fn main() {
+    let seconds = env::var("SOAK_SECONDS").map_or(60, |text| text.parse().unwrap());
+    paused::soak(Duration::from_secs(36_000));
+    load::soak(Duration::from_secs(seconds));
+}

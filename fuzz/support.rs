@@ -1,0 +1,62 @@
+//! What several targets need.
+
+use std::{
+    error::Error,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tokio::runtime::{Builder, Runtime};
+use tower::{BoxError, util::BoxCloneService};
+
+thread_local! {
+    static RUNTIME: Runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+}
+
+/// Runs a future on paused time.
+pub fn run<F: Future>(future: F) -> F::Output {
+    RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+/// A server that answers every request alike, and counts them.
+pub fn answering(
+    answer: Response<Bytes>,
+) -> (
+    BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>,
+    Arc<AtomicUsize>,
+) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let service = tower::service_fn(move |_| {
+        counter.fetch_add(1, SeqCst);
+        let answer = answer.clone().map(Full::new);
+        async move { Ok(answer) }
+    });
+    (BoxCloneService::new(service), asked)
+}
+
+/// Everything that an error says, and those beneath it.
+pub fn said(error: &(dyn Error + 'static)) -> String {
+    let mut said = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        said.push_str(&format!("{error}\n{error:?}\n"));
+        next = error.source();
+    }
+    said
+}
+
+/// Whether a text could do something to a terminal or to a log.
+pub fn is_harmless(text: &str) -> bool {
+    text.chars().all(|c| c == '\n' || !c.is_control())
+}

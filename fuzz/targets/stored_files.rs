@@ -1,0 +1,70 @@
+//! A file of tokens that something else has written to.
+
+#![no_main]
+
+use std::{fs, path::PathBuf, sync::LazyLock, time::Duration};
+
+use libfuzzer_sys::fuzz_target;
+use tower_auth::store::{
+    FileStore, LockAttempt, Revision, Save, StoreError, StoreKey, TokenSet, TokenStore, Written,
+};
+use tower_auth_fuzz::{is_harmless, run, said};
+
+/// What is secret in the files of the corpus.
+const SECRET: &str = "s3cr3t";
+
+/// Beside the program, as nothing is called when a fuzzer ends that could remove it.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let program = std::env::current_exe().unwrap();
+    let folder = program.with_extension(format!("files-{}", std::process::id() % 8));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+});
+
+fuzz_target!(|data: &[u8]| {
+    let path = FOLDER.join("tokens.json");
+    fs::write(&path, data).unwrap();
+    let store = FileStore::new(&path).unwrap();
+    let key = StoreKey::new("key");
+    let written = run(write(&store, &key));
+    if let Err(error) = written {
+        let said = said(&error);
+        assert!(
+            !said.contains(SECRET) && is_harmless(&error.to_string()),
+            "{said}"
+        );
+        assert_eq!(
+            fs::read(&path).unwrap(),
+            data,
+            "a file that is not understood was changed"
+        );
+    }
+});
+
+/// Reads the entry and replaces it.
+async fn write(store: &FileStore, key: &StoreKey) -> Result<(), StoreError> {
+    let before = store.load(key).await?;
+    let fence = match store
+        .try_lock(key, "fuzzer", Duration::from_secs(60))
+        .await?
+    {
+        LockAttempt::Acquired(fence) => fence,
+        LockAttempt::HeldFor(_) => return Ok(()),
+    };
+    let tokens = TokenSet::new("access").with_refresh_token("refresh");
+    let save = Save {
+        fence,
+        replaces: before.revision,
+        revision: Revision(before.revision.0.saturating_add(1)),
+        tokens: &tokens,
+    };
+    let written = store.save(key, save).await?;
+    let after = store.load(key).await?;
+    if written == Written::Done {
+        assert_eq!(after.tokens.as_ref(), Some(&tokens));
+        assert_eq!(after.revision, save.revision);
+    } else {
+        assert_eq!(after.revision, before.revision);
+    }
+    store.unlock(key, fence).await
+}

@@ -1,0 +1,48 @@
+//! What clients say of requests that carry a secret.
+
+use tower::{Layer, ServiceExt};
+use tower_auth::{
+    AuthLayer, Origins,
+    client::{ReqwestService, same_origin_redirects},
+    credential::{ApiKey, Basic, Bearer},
+};
+
+use crate::{MARK, is_silent, log, shows_nothing, tells_nothing};
+
+/// Nobody listens there: the port was free a moment ago.
+fn nowhere() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+fn client() -> reqwest::Client {
+    let client = reqwest::Client::builder().redirect(same_origin_redirects());
+    client.connection_verbose(true).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_fails_does_not_tell_its_credential() {
+    log::watch();
+    let url = nowhere();
+    let origins = Origins::only(&url).unwrap();
+    let bearer = AuthLayer::new(Bearer::new(MARK).unwrap(), origins.clone());
+    let basic = AuthLayer::new(Basic::new("me", MARK).unwrap(), origins.clone());
+    let header = AuthLayer::new(ApiKey::header("x-api-key", MARK).unwrap(), origins.clone());
+    let query = AuthLayer::new(ApiKey::query("key", MARK).unwrap(), origins);
+
+    macro_rules! fails {
+        ($($layer:ident),*) => {$(
+            let service = $layer.layer(ReqwestService::new(client()));
+            shows_nothing(&service);
+            let request = http::Request::get(&url).body(reqwest::Body::default()).unwrap();
+            tells_nothing(&*service.oneshot(request).await.unwrap_err());
+            let with_layer = reqwest_middleware::ClientBuilder::new(client());
+            let with_layer = with_layer.with($layer.middleware()).build();
+            tells_nothing(&with_layer.get(&url).send().await.unwrap_err());
+        )*};
+    }
+    fails!(bearer, basic, header, query);
+    let lines = log::lines();
+    assert!(lines.contains("connect"), "the client says nothing");
+    is_silent(&lines);
+}

@@ -1,0 +1,52 @@
+//! Everything that the process logs at the most talkative level, and what its panics print.
+
+use std::{
+    io::{self, Write},
+    panic,
+    sync::{Mutex, Once, PoisonError},
+};
+
+use tracing_subscriber::fmt::format::FmtSpan;
+
+static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes down what is logged and printed by panics from now on.
+pub(crate) fn watch() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(FmtSpan::FULL)
+            .with_ansi(false)
+            .with_writer(|| Lines)
+            .init();
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let _ = writeln!(Lines, "{info}");
+            print(info);
+        }));
+    });
+}
+
+/// What was written down, which is something at least.
+pub(crate) fn lines() -> String {
+    tracing::trace!("the log is read");
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let lines = String::from_utf8_lossy(&lines).into_owned();
+    assert!(lines.contains("the log is read"), "nothing is logged");
+    lines
+}

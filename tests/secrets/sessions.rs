@@ -1,0 +1,138 @@
+//! Log-ins and what lives on them: passwords, codes, refresh tokens, states and verifiers.
+
+use tower_auth::{
+    AuthLayer, ConfigError, Origins, Provider,
+    oauth2::{
+        AuthorizationCode, Implicit, LoginAttempt, LoginError, PasswordGrant, PasswordLogin,
+        RefreshToken, ServerMetadata,
+    },
+    store::{MemoryStore, StoreKey, TokenSet},
+};
+
+use crate::{
+    ANSWERS, MARK, answering, fails_silently, is_silent, refused, shows_nothing, tells_nothing,
+};
+
+const TOKEN_URL: &str = "https://auth.example.com/token";
+const CALLBACK: &str = "https://app.example.com/callback";
+
+/// Answers of a server that has understood nothing, or repeats what it was told.
+#[tokio::test(start_paused = true)]
+async fn no_failed_refresh_or_log_in_tells_what_was_sent() {
+    for (status, body) in ANSWERS {
+        let http = answering(status, body);
+        let refresh = RefreshToken::builder(TOKEN_URL)
+            .client_id("me")
+            .client_secret(MARK)
+            .refresh_token(MARK)
+            .store(MemoryStore::new(), StoreKey::issuer(TOKEN_URL))
+            .revoke_url("https://auth.example.com/revoke")
+            .http(http.clone());
+        shows_nothing(&refresh);
+        check(refresh.build()).await;
+        let login = PasswordLogin::builder("https://auth.example.com")
+            .credentials("alice", MARK)
+            .http(http.clone());
+        shows_nothing(&login);
+        check(login.build()).await;
+        let grant = PasswordGrant::builder(TOKEN_URL)
+            .credentials("alice", MARK)
+            .http(http);
+        shows_nothing(&grant);
+        check(grant.build()).await;
+    }
+}
+
+async fn check<P: Provider + std::fmt::Debug>(provider: Result<P, ConfigError>) {
+    let provider = provider.unwrap();
+    shows_nothing(&provider);
+    let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
+    fails_silently(&layer).await;
+    if let Err(error) = layer.handle().forget().await {
+        tells_nothing(&error);
+    }
+    is_silent(&layer.handle().status().to_string());
+}
+
+fn code_flow(status: u16, body: &'static str) -> AuthorizationCode {
+    let flow = AuthorizationCode::builder("https://auth.example.com/authorize", TOKEN_URL)
+        .client_id("me")
+        .client_secret(MARK)
+        .issuer("https://auth.example.com")
+        .http(answering(status, body));
+    shows_nothing(&flow);
+    let flow = flow.build().unwrap();
+    shows_nothing(&flow);
+    flow
+}
+
+/// An attempt of the flow whose state and verifier have the mark.
+fn marked(attempt: &LoginAttempt) -> LoginAttempt {
+    let mut kept: serde_json::Value = serde_json::from_str(&attempt.expose()).unwrap();
+    for (name, value) in kept.as_object_mut().unwrap() {
+        if ["state", "verifier"].contains(&name.as_str()) && value.is_string() {
+            *value = MARK.into();
+        }
+    }
+    let attempt = LoginAttempt::restore(&kept.to_string()).unwrap();
+    shows_nothing(&attempt);
+    attempt
+}
+
+fn silently<T: std::fmt::Debug>(outcome: Result<T, LoginError>) {
+    match outcome {
+        Ok(tokens) => shows_nothing(tokens),
+        Err(error) => tells_nothing(&error),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_callback_gets_a_secret_into_an_error() {
+    let callbacks = [
+        "?code=hunter2&state=hunter2&iss=https://auth.example.com",
+        "?code=hunter2&state=hunter2&iss=https://hunter2.example.com",
+        "?code=hunter2&state=other",
+        "?code=hunter2",
+        "?code=hunter2&code=hunter2&state=hunter2",
+        "?hunter2&hunter2",
+        "?error=hunter2&error_description=hunter2&error_uri=hunter2&state=hunter2",
+        "?error=access_denied&error_description=code+hunter2&code=hunter2&state=hunter2",
+        "#access_token=hunter2&token_type=bearer&state=hunter2",
+        "#access_token=hunter2&token_type=hunter2&state=hunter2",
+        "#access_token=hunter2%0A&token_type=bearer&state=hunter2",
+        "#access_token=hunter2&error=hunter2&state=hunter2",
+        "#hunter2",
+    ];
+    for callback in callbacks {
+        let url = format!("{CALLBACK}{callback}");
+        for (status, body) in ANSWERS {
+            let flow = code_flow(status, body);
+            let attempt = marked(&flow.start(CALLBACK).unwrap());
+            silently(flow.finish(attempt, &url).await);
+        }
+        let flow = Implicit::builder("https://auth.example.com/authorize").client_id("me");
+        let flow = flow.build().unwrap();
+        let attempt = marked(&flow.start(CALLBACK).unwrap());
+        silently(flow.finish(attempt, &url));
+    }
+    for kept in [MARK, r#"{"state":"hunter2"}"#, r#"{"version":"hunter2"}"#] {
+        tells_nothing(&LoginAttempt::restore(kept).unwrap_err());
+    }
+}
+
+#[tokio::test]
+async fn bad_settings_of_log_ins_are_refused_without_showing_them() {
+    let flow = code_flow(200, "");
+    refused(flow.start(&format!("http://me:{MARK}@app.example.com/")));
+    refused(flow.start(&format!("https://app.example.com/#{MARK}")));
+    refused(
+        Implicit::builder(format!("http://me:{MARK}@auth.example.com/"))
+            .client_id("me")
+            .build(),
+    );
+    refused(RefreshToken::builder(format!("http://me:{MARK}@auth.example.com/")).build());
+    let issuer = format!("https://me:{MARK}@auth.example.com");
+    let error = ServerMetadata::fetch(issuer, answering(200, "{}")).await;
+    tells_nothing(&error.unwrap_err());
+    shows_nothing(TokenSet::new(MARK).with_refresh_token(MARK));
+}
