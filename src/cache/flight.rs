@@ -29,6 +29,10 @@ use crate::{
 /// there, but nobody drives it), they help themselves so much later.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// So long after its deadline a task that anybody drives has run, however busy the machine is. Until
+/// then the server's answer may be waiting for it, and giving it up would lose that.
+const LOST: Duration = Duration::from_secs(1);
+
 /// A refresh in progress. It runs in a task of its own, so no caller's end is its end.
 pub(crate) struct Flight<C> {
     pub(crate) reason: Reason,
@@ -138,7 +142,7 @@ impl<C: Credential> Flight<C> {
 
     /// Whether it should have ended by itself long ago: nobody drives its task.
     pub(crate) fn is_lost(&self) -> bool {
-        !self.control.is_committed() && Instant::now() > self.control.deadline + GRACE
+        !self.control.is_committed() && Instant::now() > self.control.deadline + LOST
     }
 
     /// Ends a lost flight, also if it is just about to start.
