@@ -101,8 +101,10 @@ pub mod grpc;
 // It names what is behind features, and is read where all are on.
 #[cfg(all(
     any(doc, doctest),
+    feature = "command",
     feature = "digest",
     feature = "dpop",
+    feature = "file",
     feature = "loopback",
     feature = "metrics",
     feature = "per-key",
