@@ -171,7 +171,7 @@ fn report(found: &[Vec<Run>], load: Load) -> Report {
         );
     }
     let refused = found[AUTH].iter().map(|run| run.refused as f64);
-    report.aim(
+    report.fact(
         "expiry_tail: requests without success",
         refused.reduce(f64::max),
         Limit::AtMost(0.0),
@@ -191,17 +191,12 @@ fn added(runs: &[Run], without: &[Run], figure: fn(&Run) -> f64) -> f64 {
 
 /// The last run of each variant.
 fn draw(found: &[Vec<Run>], load: Load) -> Result<(), BoxError> {
-    // What is small is drawn last, to be seen.
-    let lines = VARIANTS
-        .iter()
-        .zip(found)
-        .rev()
-        .filter_map(|((_, name), runs)| {
-            Some(Line {
-                name: (*name).to_owned(),
-                points: runs.last()?.slowest_of_each(POINT),
-            })
-        });
+    let lines = VARIANTS.iter().zip(found).filter_map(|((_, name), runs)| {
+        Some(Line {
+            name: (*name).to_owned(),
+            points: runs.last()?.slowest_of_each(POINT),
+        })
+    });
     let lines = Lines {
         title: "Latency through expiries (the slowest request of each 20 ms)",
         x: ("seconds", 0.0..load.time.as_secs_f64()),
@@ -209,7 +204,5 @@ fn draw(found: &[Vec<Run>], load: Load) -> Result<(), BoxError> {
         lines: lines.collect(),
         names: SeriesLabelPosition::UpperRight,
     };
-    lines
-        .over_linear_x("expiry_tail.svg")
-        .map_err(|error| error.to_string().into())
+    lines.over_linear_x("expiry_tail.svg")
 }

@@ -50,6 +50,9 @@ use self::{
     },
 };
 
+/// The shortest lifetime there is.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// The services that are measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Client {
@@ -125,7 +128,7 @@ where
     S: Clone + Send + 'static,
     S::Future: Send,
 {
-    scenario.prepare(servers, service.clone()).await;
+    scenario.prepare(servers, service.clone(), SHORT).await;
     scenario.run(servers, service, callers).await
 }
 
@@ -178,17 +181,17 @@ fn report(rows: &[Row]) -> Report {
 fn aims(report: &mut Report, rows: &[Row]) {
     let auth = || rows.iter().filter(|row| row.client == Client::Auth);
     let worst = |what: fn(&Row) -> u64| auth().map(what).max().map(|worst| worst as f64);
-    report.aim(
+    report.fact(
         "storm: token requests, any scenario and number of callers",
         worst(|row| row.outcome.token_requests),
         Limit::AtMost(1.0),
     );
-    report.aim(
+    report.fact(
         "storm: 401s seen by callers, any scenario",
         worst(|row| row.outcome.unauthorized),
         Limit::AtMost(0.0),
     );
-    report.aim(
+    report.fact(
         "storm: callers failed while the endpoint works",
         auth()
             .filter(|row| row.scenario != Scenario::Failing)
@@ -222,7 +225,5 @@ fn draw(rows: &[Row], most: f64) -> Result<(), BoxError> {
         lines: lines.collect(),
         names: SeriesLabelPosition::UpperLeft,
     };
-    lines
-        .over_logarithmic_x("storm.svg")
-        .map_err(|error| error.to_string().into())
+    lines.over_logarithmic_x("storm.svg")
 }

@@ -19,8 +19,7 @@ use crate::support::{
 pub(crate) const LATENCY: Duration = Duration::from_millis(200);
 /// When callers are given up.
 const PATIENCE: Duration = LATENCY.saturating_mul(10);
-/// The shortest lifetime there is, and a little more.
-const SHORT: Duration = Duration::from_secs(1);
+/// How long it takes until a short-lived token is over.
 const OVER: Duration = Duration::from_millis(1100);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,8 +62,9 @@ impl Scenario {
         }
     }
 
-    /// Brings things to where the callers come.
-    pub(crate) async fn prepare<S>(self, servers: &Servers, service: S)
+    /// Brings things to where the callers come. `short` is the lifetime of a token that is of no use
+    /// any more after a second.
+    pub(crate) async fn prepare<S>(self, servers: &Servers, service: S, short: Duration)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = BoxError>,
     {
@@ -77,7 +77,7 @@ impl Scenario {
                 servers.revoke();
             }
             Self::Expired => {
-                servers.set_lifetime(SHORT);
+                servers.set_lifetime(short);
                 succeed(service).await;
                 sleep(OVER).await;
                 servers.set_lifetime(Duration::from_secs(3600));

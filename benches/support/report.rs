@@ -35,6 +35,7 @@ struct Aim {
     what: String,
     found: Option<f64>,
     aim: Limit,
+    must: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -62,16 +63,32 @@ impl Report {
             what: what.into(),
             found,
             aim,
+            must: false,
         });
     }
 
+    /// Something that does not depend on how fast or busy the machine is: without it, a bench fails.
+    pub(crate) fn fact(&mut self, what: impl Into<String>, found: Option<f64>, aim: Limit) {
+        self.aim(what, found, aim);
+        if let Some(aim) = self.aims.last_mut() {
+            aim.must = true;
+        }
+    }
+
     /// Prints all, and writes it where the summary finds it.
+    ///
+    /// # Errors
+    /// A fact is not one, or nothing can be written.
     pub(crate) fn finish(self) -> io::Result<()> {
         print!("{self}");
         let path = file(&format!("{}.json", self.bench))?;
         fs::write(&path, format!("{:#}\n", self.json()))?;
         println!("written to {}\n", path.display());
-        Ok(())
+        let broken = |aim: &&Aim| aim.must && aim.is_met() != Some(true);
+        match self.aims.iter().find(broken) {
+            Some(aim) => Err(io::Error::other(aim.to_string())),
+            None => Ok(()),
+        }
     }
 
     fn json(&self) -> Value {

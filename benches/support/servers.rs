@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
+};
 use tokio::{task::yield_now, time::Instant};
 use tower::{Service, service_fn};
 use tower_auth::{Issued, Origins, Provider, ProviderError, credential::Bearer, provider_fn};
@@ -125,6 +128,8 @@ impl Servers {
                 let mut response = Response::new(Body::default());
                 if servers.accepts(&request).is_none() {
                     *response.status_mut() = StatusCode::UNAUTHORIZED;
+                    let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
+                    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
                 }
                 Ok(response)
             };
