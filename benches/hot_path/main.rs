@@ -45,22 +45,25 @@ mod report;
 mod request;
 mod rows;
 mod scaling;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each bench uses some of it")]
+mod support;
 mod time;
 
-use std::env;
+use tower_auth::BoxError;
 
-use self::{allocations::Allocations, report::Measured, rows::Row};
+use self::{allocations::Allocations, report::Measured, rows::Row, support::is_quick};
 
 #[global_allocator]
 static ALLOCATOR: Allocations = Allocations;
 
-fn main() {
+fn main() -> Result<(), BoxError> {
     let mut rows = Row::all();
     if let Some((row, requests)) = instructions::order() {
         rows[row].run(requests);
-        return;
+        return Ok(());
     }
-    let quick = env::var_os("BENCH_QUICK").is_some();
+    let quick = is_quick();
     let measured = Measured {
         nanos: time::per_request(&mut rows, quick),
         allocations: rows.iter_mut().map(allocations::per_request).collect(),
@@ -68,5 +71,7 @@ fn main() {
         scaling: scaling::measure(quick),
         rows,
     };
-    print!("{measured}");
+    measured.picture().draw("hot_path.svg")?;
+    measured.report().finish()?;
+    Ok(())
 }

@@ -1,11 +1,16 @@
-//! What is printed.
+//! What is reported.
 
-use std::fmt;
-
-use crate::{rows::Row, scaling::Scaling};
+use crate::{
+    rows::Row,
+    scaling::Scaling,
+    support::{
+        picture::Bars,
+        report::{Cell, Limit, Report, Table, number, text},
+    },
+};
 
 /// How many instructions the layer may take, as a multiple of the row it is compared with.
-const AIMS: [(&str, f64); 2] = [("auth no_retry", 1.30), ("auth", 1.20)];
+const AIMS: [(&str, f64); 2] = [("auth no_retry", 1.20), ("auth", 1.15)];
 /// How much of the bare service's scaling it is to reach.
 const SCALING_AIM: f64 = 0.95;
 
@@ -19,95 +24,97 @@ pub(crate) struct Measured {
     pub(crate) scaling: Vec<Scaling>,
 }
 
-impl fmt::Display for Measured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.requests(f)?;
-        writeln!(f)?;
-        self.cores(f)?;
-        writeln!(f)?;
-        self.aims(f)
-    }
-}
-
 impl Measured {
-    fn requests(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<21}{:>6}{:>7}{:>9}{:>7}{:>8}{:>8}   ratios to",
-            "per request", "ns", "ratio", "instr.", "ratio", "allocs", "future",
-        )?;
+    pub(crate) fn report(&self) -> Report {
+        let mut report = Report::new("hot_path");
+        report.table(self.requests());
+        report.table(self.cores());
+        self.aims(&mut report);
+        report
+    }
+
+    pub(crate) fn picture(&self) -> Bars {
+        let names = self.rows.iter().map(|row| row.name.to_owned());
+        Bars {
+            title: "ns per request".into(),
+            bars: names.zip(self.nanos.iter().copied()).collect(),
+        }
+    }
+
+    fn requests(&self) -> Table {
+        let columns = [
+            "per request",
+            "ns",
+            "ratio",
+            "instructions",
+            "ratio of these",
+            "allocations",
+            "bytes of future",
+            "ratios to",
+        ];
+        let title = match &self.instructions {
+            Ok(_) => "one request after the other".to_owned(),
+            Err(why) => format!("one request after the other; no instructions: {why}"),
+        };
+        let mut table = Table::new(title, &columns);
         for (index, row) in self.rows.iter().enumerate() {
-            writeln!(
-                f,
-                "{:<21}{:>6.0}{:>7}{:>9}{:>7}{:>8}{:>6} B   {}",
-                row.name,
-                self.nanos[index],
+            let instructions = self.instructions.as_ref().ok().map(|all| all[index]);
+            table.row([
+                text(row.name),
+                number(self.nanos[index], 0),
                 or_dash(self.ratio(&self.nanos, index), 2),
-                or_dash(self.instructions.as_ref().ok().map(|all| all[index]), 0),
+                or_dash(instructions, 0),
                 or_dash(self.instruction_ratio(index), 2),
-                self.allocations[index],
-                row.future_bytes,
-                row.baseline.unwrap_or("-"),
-            )?;
+                number(self.allocations[index], 2),
+                number(row.future_bytes as f64, 0),
+                text(row.baseline.unwrap_or("-")),
+            ]);
         }
-        if let Err(why) = &self.instructions {
-            writeln!(f, "instructions: n/a, {why}")?;
-        }
-        Ok(())
+        table
     }
 
-    fn cores(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<21}{:>9}{:>9}{:>7}{:>11}",
-            "million requests/s", "1 core", "2 cores", "2 / 1", "of bare's"
-        )?;
+    fn cores(&self) -> Table {
+        let columns = ["service", "1 core", "2 cores", "2 / 1", "of bare's"];
+        let mut table = Table::new("million requests/s", &columns);
         for service in &self.scaling {
-            writeln!(
-                f,
-                "{:<21}{:>9.2}{:>9.2}{:>7.2}{:>11.2}",
-                service.name,
-                service.one / 1e6,
-                service.two / 1e6,
-                service.quotient(),
-                service.quotient() / self.scaling[0].quotient(),
-            )?;
+            table.row([
+                text(service.name),
+                number(service.one / 1e6, 2),
+                number(service.two / 1e6, 2),
+                number(service.quotient(), 2),
+                number(service.quotient() / self.scaling[0].quotient(), 2),
+            ]);
         }
-        Ok(())
+        table
     }
 
-    fn aims(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn aims(&self, report: &mut Report) {
         for (name, aim) in AIMS {
             let Some(index) = self.index(name) else {
                 continue;
             };
-            let ratio = self.instruction_ratio(index);
             let baseline = self.rows[index].baseline.unwrap_or("-");
-            writeln!(
-                f,
-                "{name}: {} x the instructions of {baseline} (aim: at most {aim:.2}){}",
-                or_dash(ratio, 2),
-                missed(ratio.is_some_and(|ratio| ratio > aim)),
-            )?;
+            report.aim(
+                format!("hot_path: {name}, / instructions of {baseline}"),
+                self.instruction_ratio(index),
+                Limit::AtMost(aim),
+            );
             let more = self
                 .index(baseline)
                 .map(|baseline| self.allocations[index] - self.allocations[baseline]);
-            writeln!(
-                f,
-                "{name}: {} allocations beyond those of {baseline} (aim: none){}",
-                or_dash(more, 2),
-                missed(more.is_some_and(|more| more > 0.0)),
-            )?;
+            report.fact(
+                format!("hot_path: {name}, allocations beyond those of {baseline}"),
+                more,
+                Limit::AtMost(0.0),
+            );
         }
         for service in self.scaling.iter().filter(|service| service.name == "auth") {
-            let share = service.quotient() / self.scaling[0].quotient();
-            writeln!(
-                f,
-                "auth: {share:.2} x the scaling of the bare service (aim: at least {SCALING_AIM:.2}){}",
-                missed(share < SCALING_AIM),
-            )?;
+            report.aim(
+                "hot_path: auth, 2 cores / 1 core, / that of the bare service",
+                Some(service.quotient() / self.scaling[0].quotient()),
+                Limit::AtLeast(SCALING_AIM),
+            );
         }
-        Ok(())
     }
 
     fn instruction_ratio(&self, row: usize) -> Option<f64> {
@@ -124,10 +131,6 @@ impl Measured {
     }
 }
 
-fn or_dash(value: Option<f64>, digits: usize) -> String {
-    value.map_or("-".into(), |value| format!("{value:.digits$}"))
-}
-
-fn missed(missed: bool) -> &'static str {
-    if missed { "  MISSED" } else { "" }
+fn or_dash(value: Option<f64>, digits: usize) -> Cell {
+    value.map_or(text("-"), |value| number(value, digits))
 }

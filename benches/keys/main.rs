@@ -6,6 +6,9 @@
 #[path = "../replay/memory.rs"]
 #[allow(dead_code, reason = "the peak is of no interest here")]
 mod memory;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each bench uses some of it")]
+mod support;
 
 use std::{
     future::ready,
@@ -22,16 +25,25 @@ use tower_auth::{
     AuthLayer, BoxError, Issued, Origins, PerKeyLayer, credential::Bearer, provider_fn,
 };
 
+use self::support::{
+    is_quick, median,
+    report::{Report, Table, number, text},
+};
+
 fn main() -> Result<(), BoxError> {
-    let quick = std::env::var_os("BENCH_QUICK").is_some();
+    let quick = is_quick();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    println!("{:<24} {:>14} {:>10}", "", "bytes per key", "ns");
+    let columns = ["", "bytes per key", "ns"];
+    let mut table = Table::new(
+        "idle users who have a token, and a request of one",
+        &columns,
+    );
     let single = AuthLayer::new(provider(0), origins()?);
     runtime.block_on(single.handle().credential())?;
     let time = time(single.layer(service_fn(answer)), 1, quick);
-    println!("{:<24} {:>14} {time:>10.0}", "one credential", "-");
+    table.row([text("one credential"), text("-"), number(time, 0)]);
 
     for keys in if quick {
         vec![1, 1000]
@@ -45,8 +57,12 @@ fn main() -> Result<(), BoxError> {
         }
         let bytes = (memory::start() - before) / keys;
         let time = self::time(layer.layer(service_fn(answer)), keys, quick);
-        println!("{:<24} {bytes:>14} {time:>10.0}", format!("{keys} keys"));
+        let bytes = number(bytes as f64, 0);
+        table.row([text(format!("{keys} keys")), bytes, number(time, 0)]);
     }
+    let mut report = Report::new("keys");
+    report.table(table);
+    report.finish()?;
     Ok(())
 }
 
@@ -91,6 +107,5 @@ where
         }
         times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(requests as u32));
     }
-    times.sort_by(f64::total_cmp);
-    times.get(rounds / 2).copied().unwrap_or(f64::NAN)
+    median(times)
 }

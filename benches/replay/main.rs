@@ -9,6 +9,9 @@
 //! `BENCH_QUICK=1`.
 
 mod memory;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each bench uses some of it")]
+mod support;
 
 use std::{
     convert::Infallible,
@@ -24,6 +27,11 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tower_auth::{CloneBody, ReplayBody};
+
+use self::support::{
+    is_quick, median,
+    report::{Report, Table, number, text},
+};
 
 const FRAME: usize = 64 * 1024;
 const CAP: usize = 64 * 1024;
@@ -68,23 +76,23 @@ const VARIANTS: [(Variant, &str); 3] = [
     (Variant::UnderTheCap, "ReplayBody, under its cap"),
 ];
 
-fn main() {
-    let quick = std::env::var_os("BENCH_QUICK").is_some();
+fn main() -> io::Result<()> {
+    let quick = is_quick();
     let (frames, rounds) = if quick { (1024, 3) } else { (16 * 1024, 15) };
     let megabytes = frames * FRAME / 1024 / 1024;
 
-    println!("{megabytes} MiB, nobody takes the data");
-    table(frames, rounds, None);
-    println!("\n{megabytes} MiB into a socket on loopback");
-    match socket() {
-        Ok(socket) => table(frames, rounds, Some(&socket)),
-        Err(error) => println!("n/a: {error}"),
-    }
-    println!("\nevery frame that came out was the memory that went in: no byte was copied");
+    let mut report = Report::new("replay");
+    let title = format!("{megabytes} MiB, nobody takes the data");
+    report.table(table(title, frames, rounds, None));
+    let title = format!("{megabytes} MiB into a socket on loopback");
+    report.table(table(title, frames, rounds, Some(&socket()?)));
+    report.finish()?;
+    println!("every frame that came out was the memory that went in: no byte was copied");
+    Ok(())
 }
 
-/// Measures all variants, and prints a line for each.
-fn table(frames: usize, rounds: usize, socket: Option<&TcpStream>) {
+/// Measures all variants.
+fn table(title: String, frames: usize, rounds: usize, socket: Option<&TcpStream>) -> Table {
     let frame = Bytes::from(vec![7; FRAME]);
     let mut times = vec![Vec::new(); VARIANTS.len()];
     let mut peaks = vec![0; VARIANTS.len()];
@@ -99,22 +107,21 @@ fn table(frames: usize, rounds: usize, socket: Option<&TcpStream>) {
             peaks[index] = memory::peak() - before;
         }
     }
-    println!(
-        "{:<26} {:>10} {:>8} {:>14} {:>18}",
-        "", "ms", "/ bare", "ns per frame", "extra KiB"
-    );
+    let columns = ["", "ms", "/ bare", "ns per frame", "extra KiB"];
+    let mut table = Table::new(title, &columns);
     let mut bare = None;
-    for (index, (_, name)) in VARIANTS.iter().enumerate() {
-        let time = median(&mut times[index]);
+    for (((_, name), times), peak) in VARIANTS.iter().zip(times).zip(peaks) {
+        let time = median(times);
         let bare = *bare.get_or_insert(time);
-        println!(
-            "{name:<26} {:>10.2} {:>8.3} {:>14.1} {:>18.1}",
-            time * 1e3,
-            time / bare,
-            time * 1e9 / frames as f64,
-            peaks[index] as f64 / 1024.0
-        );
+        table.row([
+            text(*name),
+            number(time * 1e3, 2),
+            number(time / bare, 3),
+            number(time * 1e9 / frames as f64, 1),
+            number(peak as f64 / 1024.0, 1),
+        ]);
     }
+    table
 }
 
 /// A connection whose other end reads all, and throws it away.
@@ -164,9 +171,4 @@ fn drain<B: Body<Data = Bytes>>(body: B, original: &Bytes, socket: Option<&TcpSt
             black_box(data);
         }
     }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

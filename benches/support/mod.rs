@@ -1,0 +1,23 @@
+//! What the benches share: servers in memory, layers written by hand, tables, pictures.
+
+pub(crate) mod by_hand;
+pub(crate) mod picture;
+pub(crate) mod report;
+pub(crate) mod servers;
+
+use std::env;
+
+use bytes::Bytes;
+use http_body_util::Full;
+
+pub(crate) type Body = Full<Bytes>;
+
+/// Whether to be done in seconds, for a first look.
+pub(crate) fn is_quick() -> bool {
+    env::var_os("BENCH_QUICK").is_some()
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
