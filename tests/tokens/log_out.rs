@@ -263,6 +263,23 @@ async fn a_log_out_elsewhere_ends_the_session_here() {
     assert_eq!(server.take_trace(), ["password p4ss 200"], "for both");
 }
 
+/// P58: the one who logs out has looked into the store just before the newest tokens were saved.
+#[tokio::test(start_paused = true)]
+async fn tokens_that_a_log_out_elsewhere_did_not_see_are_revoked_by_whoever_has_them() {
+    let server = Server::new();
+    let store = MemoryStore::new();
+    let provider = seeded(&server).store(store.clone(), key());
+    let (api, _) = server.layer(provider.revoke_url(REVOKE_URL).build().unwrap());
+    call(&api).await.unwrap();
+    assert!(server.state().refresh_tokens.contains("r1"));
+    store.delete(&key()).await.unwrap();
+
+    pass(4000).await;
+    let error = auth_error(call(&api).await.unwrap_err());
+    assert!(login(&error).is_logged_out());
+    assert!(!server.state().refresh_tokens.contains("r1"));
+}
+
 /// A log-in replaces what there was, for all processes.
 #[tokio::test(start_paused = true)]
 async fn a_new_log_in_is_for_all_processes() {

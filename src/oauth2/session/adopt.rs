@@ -33,7 +33,7 @@ impl<G: Grant> Session<G> {
         loop {
             let stored = self.store.load(&self.key).await?;
             if !self.grant.must_log_in() {
-                notice_log_out(state, &stored)?;
+                self.notice_log_out(state, &stored).await?;
                 let is_first = state.known.is_none();
                 if let Some(fresh) = adopt(state, &stored, context) {
                     if !is_first {
@@ -52,6 +52,30 @@ impl<G: Grant> Session<G> {
                 pacing.wait(left).await.map_err(|left| self.busy(left))?;
             }
         }
+    }
+}
+
+impl<G: Grant> Session<G> {
+    /// Another process has logged out since this one looked last. That one may have looked into the
+    /// store just before this one saved, so what was issued here is revoked here, too.
+    async fn notice_log_out(
+        &self,
+        state: &mut State,
+        stored: &Stored,
+    ) -> Result<(), ProviderError> {
+        let Some(known) = &mut state.known else {
+            return Ok(());
+        };
+        if known.tokens.is_none() || stored.tokens.is_some() || stored.revision <= known.revision {
+            return Ok(());
+        }
+        known.revision = stored.revision;
+        let own = known.tokens.take().filter(|_| known.is_own);
+        state.seed = None;
+        if let Some(tokens) = own {
+            self.revoke(&tokens).await;
+        }
+        Err(ProviderError::login_required(LoginRequired::logged_out()))
     }
 }
 
@@ -85,6 +109,7 @@ pub(super) fn adopt(
     state.known = Some(Known {
         revision: stored.revision,
         tokens: Some(tokens.clone()),
+        is_own: false,
     });
     Some(Fresh {
         // New tokens that seem over come from a machine whose clock differs.
@@ -92,18 +117,4 @@ pub(super) fn adopt(
         tokens,
         since: Instant::now(),
     })
-}
-
-/// Another process has logged out since this one looked last.
-fn notice_log_out(state: &mut State, stored: &Stored) -> Result<(), ProviderError> {
-    let Some(known) = &mut state.known else {
-        return Ok(());
-    };
-    if known.tokens.is_none() || stored.tokens.is_some() || stored.revision <= known.revision {
-        return Ok(());
-    }
-    known.revision = stored.revision;
-    known.tokens = None;
-    state.seed = None;
-    Err(ProviderError::login_required(LoginRequired::logged_out()))
 }

@@ -106,6 +106,8 @@ struct Known {
     revision: Revision,
     /// `None` after a log-out.
     tokens: Option<TokenSet>,
+    /// Whether the server has issued them to this process.
+    is_own: bool,
 }
 
 /// Tokens to be used now.

@@ -52,6 +52,7 @@ impl<G: Grant> Session<G> {
         state.known = Some(Known {
             revision: replaces,
             tokens: Some(tokens.clone()),
+            is_own: true,
         });
         state.unsaved = true;
         match self.save(state).await {
@@ -88,6 +89,7 @@ impl<G: Grant> Session<G> {
         let known = state.known.replace(Known {
             revision: replaces,
             tokens: Some(tokens),
+            is_own: false,
         });
         let saved = self.save(state).await;
         if let Ok(Written::Done) = saved {
@@ -203,7 +205,11 @@ impl<G: Grant> Session<G> {
         revision: Option<Revision>,
         tokens: Option<TokenSet>,
     ) {
-        state.known = revision.map(|revision| Known { revision, tokens });
+        state.known = revision.map(|revision| Known {
+            revision,
+            tokens,
+            is_own: false,
+        });
         state.unsaved = false;
         self.trouble.set(None);
     }
