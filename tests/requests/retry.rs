@@ -542,3 +542,26 @@ async fn a_challenge_is_answered_once_for_each_credential() {
     assert_eq!(response.status(), 401);
     assert_eq!(api.seen().len(), 2);
 }
+
+/// A nonce can be asked for with another status than that of a rejection: nothing is wrong with the
+/// credential then, however often it is asked for.
+#[tokio::test(start_paused = true)]
+async fn a_challenge_that_is_no_rejection_never_leads_to_a_refresh() {
+    let api = Api::new(|_| {
+        let mut answer = status(400);
+        answer.headers_mut().insert("nonce", "n".parse().unwrap());
+        (Duration::ZERO, answer)
+    });
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let provider = provider_fn(move |_| {
+        counter.fetch_add(1, SeqCst);
+        let nonce = Arc::default();
+        async { Ok::<_, ProviderError>(Issued::new(Signs { secret: "s", nonce })) }
+    });
+    let service = only_api(provider).layer(api.clone());
+    let response = send(&service, get()).await.unwrap();
+    assert_eq!((response.status().as_u16(), api.seen().len()), (400, 2));
+    assert!(why(&response).is_none());
+    assert_eq!(calls.load(SeqCst), 1);
+}
