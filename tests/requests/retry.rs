@@ -1,10 +1,12 @@
 //! What follows from a rejection: one refresh, one retry, or the server's own answer.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -12,10 +14,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use tokio::{task::JoinSet, time::sleep};
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use tower_auth::{
-    BoxError, CloneBody, Credential, Issued, NotRetried, ProviderError,
-    credential::{Answered, ApiKey, Basic, Outgoing},
+    AuthLayer, BoxError, BoxProvider, CloneBody, Credential, Issued, NotRetried, Provider,
+    ProviderError,
+    credential::{Answered, ApiKey, Basic, Bearer, Outgoing},
     provider_fn,
 };
 
@@ -564,4 +567,43 @@ async fn a_challenge_that_is_no_rejection_never_leads_to_a_refresh() {
     assert_eq!((response.status().as_u16(), api.seen().len()), (400, 2));
     assert!(why(&response).is_none());
     assert_eq!(calls.load(SeqCst), 1);
+}
+
+/// The copy for a retry is the largest single cost, so it is made only where there can be one.
+#[tokio::test(start_paused = true)]
+async fn a_request_is_copied_only_if_a_retry_is_possible() {
+    #[derive(Clone, Default)]
+    struct Counted(Full<Bytes>, Arc<AtomicUsize>);
+
+    impl CloneBody for Counted {
+        fn try_clone_body(&self) -> Option<Self> {
+            self.1.fetch_add(1, SeqCst);
+            Some(self.clone())
+        }
+    }
+
+    impl http_body::Body for Counted {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            Pin::new(&mut self.0).poll_frame(cx)
+        }
+    }
+
+    let copies = async |layer: AuthLayer<BoxProvider<Bearer>>| {
+        let api = Api::new(|_| (Duration::ZERO, status(200)));
+        let body = Counted::default();
+        let copies = Arc::clone(&body.1);
+        let request = Request::post(URL).body(body).unwrap();
+        layer.layer(api).oneshot(request).await.unwrap();
+        copies.load(SeqCst)
+    };
+    let changing = || numbered(Duration::ZERO).0.boxed();
+    assert_eq!(copies(only_api(changing())).await, 1);
+    assert_eq!(copies(only_api(changing()).no_retry()).await, 0);
+    assert_eq!(copies(only_api(bearer("t").boxed())).await, 0);
 }
