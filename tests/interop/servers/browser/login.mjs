@@ -23,7 +23,16 @@ const context = await chromium.launchPersistentContext(profile, {
 const yes = 'button[type=submit], input[type=submit], form button, button.btn-primary, button.btn-success';
 const no = /^\W*(abort|deny|cancel|decline|refuse)\b/i;
 
+// A page that changes under the hand of the person is looked at anew.
 async function act(page) {
+  try {
+    return await actOnce(page);
+  } catch (error) {
+    if (error.name !== 'TimeoutError') throw error;
+  }
+}
+
+async function actOnce(page) {
   const fields = { login: user, username: user, password, ...(code && { user_code: code }) };
   let filled = false;
   for (const [name, value] of Object.entries(fields)) {
@@ -46,7 +55,8 @@ async function act(page) {
 
 try {
   const page = context.pages()[0] ?? await context.newPage();
-  page.setDefaultTimeout(10000);
+  page.setDefaultTimeout(5000);
+  page.setDefaultNavigationTimeout(20000);
   // Where nobody listens, the browser shows a page of its own.
   let tried = url;
   page.on('request', (request) => {
