@@ -126,6 +126,25 @@ async fn a_route_that_always_rejects_does_not_refresh_for_ever_though_another_ac
     assert!(calls.load(SeqCst) <= 8, "{calls:?}");
 }
 
+/// Rule 7: neither a server in trouble nor a proxy before it has looked at the token.
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_somebody_who_has_not_seen_the_token_is_no_acceptance() {
+    for unseen in [503, 407] {
+        let asked = AtomicUsize::new(0);
+        let api = Api::new(move |_| {
+            let first = asked.fetch_add(1, SeqCst) == 0;
+            (Duration::ZERO, status(if first { unseen } else { 401 }))
+        });
+        let (provider, calls) = numbered(Duration::ZERO);
+        let service = only_api(provider).layer(api);
+        assert_eq!(send(&service, get()).await.unwrap().status(), unseen);
+        for _ in 0..20 {
+            assert_eq!(send(&service, get()).await.unwrap().status(), 401);
+        }
+        assert_eq!(calls.load(SeqCst), 2, "{unseen}");
+    }
+}
+
 /// P17.
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_brings_the_rejected_token_again_leads_to_no_retry() {
