@@ -29,10 +29,6 @@ use crate::{
 /// there, but nobody drives it), they help themselves so much later.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// So long after its deadline a task that anybody drives has run, however busy the machine is. Until
-/// then the server's answer may be waiting for it, and giving it up would lose that.
-const LOST: Duration = Duration::from_secs(1);
-
 /// A refresh in progress. It runs in a task of its own, so no caller's end is its end.
 pub(crate) struct Flight<C> {
     pub(crate) reason: Reason,
@@ -142,7 +138,7 @@ impl<C: Credential> Flight<C> {
 
     /// Whether it should have ended by itself long ago: nobody drives its task.
     pub(crate) fn is_lost(&self) -> bool {
-        !self.control.is_committed() && Instant::now() > self.control.deadline + LOST
+        !self.control.is_committed() && Instant::now() > self.control.deadline + GRACE
     }
 
     /// Ends a lost flight, also if it is just about to start.
@@ -221,8 +217,8 @@ impl<C: Credential> Landing<C> {
     /// The deadline has passed, but the answer is on its way.
     fn overdue(&self) {
         self.watched.overdue();
-        let error = self.cache.overdue(&self.flight);
-        self.waiters.send_replace(Some(Landed::Failed(error)));
+        let landed = self.cache.overdue(&self.flight);
+        self.waiters.send_replace(Some(landed));
     }
 }
 
@@ -257,6 +253,10 @@ impl<C: Credential> Wait<C> {
                 Landed::Superseded => match self.cache.acquire() {
                     Acquired::Ready(snapshot) => return Ok(snapshot),
                     Acquired::Failed(error) => return Err(error),
+                    // Overdue, and for nobody any more; the next one starts when it has ended.
+                    Acquired::Wait(wait) if Arc::ptr_eq(&wait.flight, &self.flight) => {
+                        return Err(Error::new(Kind::Timeout));
+                    }
                     Acquired::Wait(wait) => self = wait,
                 },
             }

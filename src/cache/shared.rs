@@ -339,14 +339,13 @@ impl<C: Credential> Cache<C> {
     }
 
     /// A flight passed its deadline, but goes on.
-    pub(super) fn overdue(&self, flight: &Flight<C>) -> Error {
-        let error = Error::new(Kind::Timeout);
+    pub(super) fn overdue(&self, flight: &Flight<C>) -> Landed<C> {
         self.locked(|state| {
-            // What has begun since then owes nothing to it.
+            // What has begun since then owes nothing to it, and may have a credential.
             if flight.session == state.session {
-                self.fail(state, error)
+                Landed::Failed(self.fail(state, Error::new(Kind::Timeout)))
             } else {
-                error
+                Landed::Superseded
             }
         })
     }
