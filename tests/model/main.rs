@@ -71,6 +71,6 @@ fn run(program: &[Action]) -> Seen {
 fn cases() -> u32 {
     match env::var("TOWER_AUTH_PROGRAMS") {
         Ok(number) => number.parse().unwrap(),
-        Err(_) => 2_000,
+        Err(_) => 5_000,
     }
 }

@@ -25,10 +25,6 @@ pub(crate) struct Reference {
     failing: Option<Failing>,
     /// The refreshes that rejections caused since the budget was last made whole from outside.
     rejected_at: Vec<Instant>,
-    /// How often a credential was published, and how often when the last of these began: attempts
-    /// after failures belong to the same rejection.
-    published: u64,
-    rejected_of: u64,
     requests: Vec<Request>,
     pub(crate) seen: Seen,
 }
@@ -229,10 +225,7 @@ impl Reference {
                 );
             }
             Reason::Rejected => {
-                if self.rejected_of != self.published {
-                    self.rejected_of = self.published;
-                    self.rejected_at.push(now);
-                }
+                self.rejected_at.push(now);
                 let lately = now.checked_sub(Duration::from_secs(30)).unwrap();
                 let lately = self.rejected_at.iter().filter(|at| **at > lately).count();
                 // Five, and those of the backoff after 1, 2, 4 and 8 s; and one that a user
@@ -341,7 +334,6 @@ impl Reference {
             lifetime,
         };
         self.current = Some(token);
-        self.published += 1;
         self.condemned = false;
         self.failing = None;
     }
@@ -401,15 +393,11 @@ impl Reference {
     pub(crate) fn failed(&mut self, request: usize, error: &tower_auth::Error) {
         self.look();
         self.seen.errors += 1;
-        // New credentials do not wake those who wait for an older refresh. If that is overdue just when
-        // these have expired, they get its error.
-        let is_older = |running: &Running| running.session != self.session;
-        let late = error.is_timeout() && self.running.as_ref().is_some_and(is_older);
         let request = &mut self.requests[request];
         request.open = false;
         assert!(request.sent.is_empty(), "an error after an answer: {error}");
         assert!(
-            !request.served || late,
+            !request.served,
             "an error though there is a credential: {error}"
         );
     }
