@@ -36,7 +36,7 @@ pub(crate) struct Flight<C> {
     pub(crate) session: u64,
     pub(crate) started_at: Instant,
     pub(crate) control: Arc<FlightControl>,
-    landed: watch::Receiver<Option<Landed<C>>>,
+    progress: watch::Sender<Progress<C>>,
     /// A credential that came after the log-out, for the one who logs out.
     unwanted: Mutex<Option<C>>,
     task: Mutex<Task>,
@@ -47,6 +47,14 @@ enum Task {
     Started(AbortHandle),
     /// Another flight has taken its place, so it must not get any further.
     GivenUp,
+}
+
+/// How far it has got.
+enum Progress<C> {
+    Flying,
+    /// Callers wait no longer, but the answer is on its way.
+    Overdue(Landed<C>),
+    Ended(Landed<C>),
 }
 
 /// How a flight ended, for those who waited.
@@ -93,7 +101,6 @@ impl<C: Credential> Flight<C> {
         settings: &Settings,
     ) -> Result<(Arc<Self>, impl FnOnce() + Send + 'static), Error> {
         let runtime = runtime::Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
-        let (waiters, landed) = watch::channel(None);
         let started_at = Instant::now();
         let control = Arc::new(FlightControl::new(
             cache.id(),
@@ -104,7 +111,7 @@ impl<C: Credential> Flight<C> {
             session,
             started_at,
             control: Arc::clone(&control),
-            landed,
+            progress: watch::Sender::new(Progress::Flying),
             unwanted: Mutex::new(None),
             task: Mutex::new(Task::NotStarted),
         });
@@ -117,7 +124,6 @@ impl<C: Credential> Flight<C> {
                 let landing = Landing {
                     cache,
                     flight: Arc::clone(&flight),
-                    waiters,
                     watched: observe::Refresh::start(name, reason, started_at),
                     done: false,
                 };
@@ -149,25 +155,22 @@ impl<C: Credential> Flight<C> {
         }
     }
 
-    /// Waits until the task has ended, and takes a credential that nobody wanted any more.
+    /// Its session has ended: those who wait for it have to look whether they still need to.
+    pub(super) fn supersede(&self) {
+        self.progress.send_modify(|_| {});
+    }
+
+    /// Waits until it has ended, and takes a credential that nobody wanted any more.
     pub(super) async fn ended(&self) -> Option<C> {
-        let mut landed = self.landed.clone();
-        while landed.changed().await.is_ok() {}
+        let mut progress = self.progress.subscribe();
+        let ended = |progress: &Progress<C>| matches!(progress, Progress::Ended(_));
+        // This flight is the sender, so the channel is open.
+        let _ = progress.wait_for(ended).await;
         lock(&self.unwanted).take()
     }
 
     pub(super) fn keep_unwanted(&self, credential: C) {
         *lock(&self.unwanted) = Some(credential);
-    }
-
-    async fn landed(&self) -> Landed<C> {
-        let mut landed = self.landed.clone();
-        let wait = landed.wait_for(Option::is_some);
-        match timeout_at(self.control.deadline + GRACE, wait).await {
-            Ok(Ok(landed)) => landed.clone().unwrap_or(Landed::Superseded),
-            Ok(Err(_)) => Landed::Failed(Error::new(Kind::Stopped)),
-            Err(_) => Landed::Failed(Error::new(Kind::Timeout)),
-        }
     }
 }
 
@@ -193,7 +196,6 @@ async fn fly<C: Credential>(landing: Landing<C>, context: RefreshContext<C>) {
 struct Landing<C: Credential> {
     cache: Arc<Cache<C>>,
     flight: Arc<Flight<C>>,
-    waiters: watch::Sender<Option<Landed<C>>>,
     watched: observe::Refresh,
     done: bool,
 }
@@ -207,18 +209,17 @@ impl<C: Credential> Landing<C> {
     fn tell(&self, answer: Result<Issued<C>, Error>) {
         let replaced = self.cache.last();
         let landed = self.cache.land(&self.flight, answer);
-        // One is the flight's own.
-        let waiters = self.waiters.receiver_count().saturating_sub(1);
-        self.watched
-            .ended(&landed.outcome(replaced.as_deref()), waiters);
-        self.waiters.send_replace(Some(landed));
+        let progress = &self.flight.progress;
+        let outcome = landed.outcome(replaced.as_deref());
+        self.watched.ended(&outcome, progress.receiver_count());
+        progress.send_replace(Progress::Ended(landed));
     }
 
     /// The deadline has passed, but the answer is on its way.
     fn overdue(&self) {
         self.watched.overdue();
         let landed = self.cache.overdue(&self.flight);
-        self.waiters.send_replace(Some(landed));
+        self.flight.progress.send_replace(Progress::Overdue(landed));
     }
 }
 
@@ -232,35 +233,72 @@ impl<C: Credential> Drop for Landing<C> {
 
 /// A place among those who wait for a flight.
 pub(crate) struct Wait<C> {
-    pub(crate) cache: Arc<Cache<C>>,
+    cache: Arc<Cache<C>>,
     pub(crate) flight: Arc<Flight<C>>,
+    progress: watch::Receiver<Progress<C>>,
     /// What serves if the flight fails, while it is valid.
-    pub(crate) fallback: Option<Arc<Snapshot<C>>>,
+    fallback: Option<Arc<Snapshot<C>>>,
 }
 
 impl<C: Credential> Wait<C> {
+    /// To be called under the cache's lock: it hears of all that happens from then on.
+    pub(super) fn new(
+        cache: Arc<Cache<C>>,
+        flight: Arc<Flight<C>>,
+        fallback: Option<Arc<Snapshot<C>>>,
+    ) -> Self {
+        Self {
+            cache,
+            progress: flight.progress.subscribe(),
+            flight,
+            fallback,
+        }
+    }
+
     /// Waits for the flight, at the longest until its deadline.
     pub(crate) async fn outcome(mut self) -> Result<Arc<Snapshot<C>>, Error> {
-        loop {
-            match self.flight.landed().await {
+        let error = loop {
+            match self.news().await {
                 Landed::Published(snapshot) => return Ok(snapshot),
-                Landed::Failed(error) => {
-                    return match self.fallback {
-                        Some(fallback) if self.cache.is_usable(&fallback) => Ok(fallback),
-                        _ => Err(error),
-                    };
-                }
+                Landed::Failed(error) => break error,
                 Landed::Superseded => match self.cache.acquire() {
                     Acquired::Ready(snapshot) => return Ok(snapshot),
                     Acquired::Failed(error) => return Err(error),
-                    // Overdue, and for nobody any more; the next one starts when it has ended.
-                    Acquired::Wait(wait) if Arc::ptr_eq(&wait.flight, &self.flight) => {
-                        return Err(Error::new(Kind::Timeout));
-                    }
                     Acquired::Wait(wait) => self = wait,
                 },
             }
+            // For nobody any more; the next one starts when it has ended.
+            if self.is_overdue() {
+                break Error::new(Kind::Timeout);
+            }
+        };
+        match self.fallback {
+            Some(fallback) if self.cache.is_usable(&fallback) => Ok(fallback),
+            _ => Err(error),
         }
+    }
+
+    /// How the flight ended, or that its session did.
+    async fn news(&mut self) -> Landed<C> {
+        if let Some(landed) = self.landed() {
+            return landed;
+        }
+        let latest = self.flight.control.deadline + GRACE;
+        match timeout_at(latest, self.progress.changed()).await {
+            Ok(_) => self.landed().unwrap_or(Landed::Superseded),
+            Err(_) => Landed::Failed(Error::new(Kind::Timeout)),
+        }
+    }
+
+    fn landed(&self) -> Option<Landed<C>> {
+        match &*self.progress.borrow() {
+            Progress::Flying => None,
+            Progress::Overdue(landed) | Progress::Ended(landed) => Some(landed.clone()),
+        }
+    }
+
+    fn is_overdue(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Overdue(_))
     }
 }
 

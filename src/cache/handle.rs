@@ -82,7 +82,8 @@ impl<C: Credential> Handle<C> {
     }
 
     /// Uses a credential that came from elsewhere (a login, another process) from now on. Ends a
-    /// log-out, a backoff, and the wait for a new login.
+    /// log-out, a backoff, and the wait for a new login. Callers who wait for a refresh get it at
+    /// once.
     pub fn seed(&self, issued: Issued<C>) {
         self.cache.seed(issued);
     }

@@ -230,10 +230,8 @@ impl<C: Credential> Cache<C> {
     /// Uses a credential that came from outside, and ends whatever stood in the way of one.
     pub(crate) fn seed(&self, issued: Issued<C>) {
         self.locked(|state| {
-            state.session += 1;
-            state.asked_for_initial = true;
+            self.end_session(state);
             state.logged_out = false;
-            state.budget = Budget::default();
             self.publish(state, issued, Instant::now(), None);
             state.seeded = true;
         });
@@ -250,12 +248,10 @@ impl<C: Credential> Cache<C> {
     /// Logs out. See [`Handle::forget`](super::Handle::forget).
     pub(crate) async fn forget(self: &Arc<Self>) -> Result<(), Error> {
         let (last, flight, time) = self.locked(|state| {
-            state.session += 1;
-            state.asked_for_initial = true;
+            self.end_session(state);
             state.logged_out = true;
             state.condemned = None;
             state.failures.clear();
-            state.budget = Budget::default();
             let last = self.current.swap(None);
             self.version.fetch_add(1, Ordering::Release);
             (last, self.flight(state), state.settings.refresh_timeout)

@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use tokio::time::Instant;
 
 use super::{
+    budget::Budget,
     flight::{Flight, Wait},
     freshness::{Expiry, Phase},
     shared::{Acquired, Cache, Refused, State},
@@ -117,11 +118,7 @@ impl<C: Credential> Cache<C> {
         if Flight::is_awaited_by_itself(self) {
             return Acquired::Failed(Error::new(Kind::OwnTokenRequest));
         }
-        Acquired::Wait(Wait {
-            cache: Arc::clone(self),
-            flight,
-            fallback,
-        })
+        Acquired::Wait(Wait::new(Arc::clone(self), flight, fallback))
     }
 
     /// The flight in progress.
@@ -153,6 +150,17 @@ impl<C: Credential> Cache<C> {
         state.flight = Some(Arc::clone(&flight));
         state.deferred.push(Box::new(start));
         Ok(flight)
+    }
+
+    /// What a refresh brings that was started before is not used, and those who wait for it look
+    /// what there is for them now.
+    pub(super) fn end_session(&self, state: &mut State<C>) {
+        state.session += 1;
+        state.asked_for_initial = true;
+        state.budget = Budget::default();
+        if let Some(flight) = state.flight.clone() {
+            state.deferred.push(Box::new(move || flight.supersede()));
+        }
     }
 
     /// Spends from the budget of rejections.

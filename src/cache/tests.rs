@@ -14,7 +14,7 @@ use tokio::{
     runtime,
     sync::Notify,
     task::JoinSet,
-    time::{Instant, advance, sleep, timeout},
+    time::{Instant, advance, sleep, sleep_until, timeout},
 };
 
 use super::{Backoff, Cache, Handle, handle::Current};
@@ -38,6 +38,7 @@ impl Credential for Token {
     }
 }
 
+type Waiter = tokio::task::JoinHandle<Result<Current<Token>, Error>>;
 type Answer = Result<Issued<Token>, ProviderError>;
 
 /// A handle over a provider that is told the number of its call, from 1, and that number as it
@@ -879,23 +880,59 @@ fn a_runtime_that_is_shutting_down_gives_an_error_and_no_deadlock() {
     assert!(error.to_string().contains("no credential"), "{error}");
 }
 
-/// Rule 2: a refresh that is overdue and goes on answers its waiters; with a credential that came
-/// from outside meanwhile, if there is one.
-#[tokio::test(start_paused = true)]
-async fn who_waits_for_an_overdue_refresh_gets_what_was_seeded_meanwhile() {
+/// A provider that must not be interrupted, and somebody who waits for it.
+fn waiting_for_a_committed_refresh() -> (Handle<Token>, Waiter) {
     let (handle, _) = handle_over(|_, context| async move {
         context.commit();
         pending().await
     });
     let waiting = handle.clone();
     let waiting = tokio::spawn(async move { waiting.credential().await });
+    (handle, waiting)
+}
+
+/// A refresh goes on whatever happens, but those who wait for it need not.
+#[tokio::test(start_paused = true)]
+async fn who_waits_gets_what_is_seeded_meanwhile_at_once() {
+    let start = Instant::now();
+    let (handle, waiting) = waiting_for_a_committed_refresh();
     sleep(secs(1)).await;
     handle.seed(lasting(7, 3600).unwrap());
     assert_eq!(token(waiting.await.unwrap()), 7);
+    assert_eq!(start.elapsed(), secs(1));
     // There is nothing any more, and what is under way is not for this session.
     handle.invalidate();
     let error = handle.credential().await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
+    assert_eq!(start.elapsed(), secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_hears_of_a_log_out_at_once() {
+    let start = Instant::now();
+    let (handle, waiting) = waiting_for_a_committed_refresh();
+    sleep(secs(1)).await;
+    tokio::spawn(async move { handle.forget().await });
+    assert!(waiting.await.unwrap().unwrap_err().is_logged_out());
+    assert_eq!(start.elapsed(), secs(1));
+}
+
+/// Rule 4, beside a refresh that is overdue and of no use any more.
+#[tokio::test(start_paused = true)]
+async fn what_was_seeded_serves_to_its_end_though_an_older_refresh_is_overdue() {
+    let start = Instant::now();
+    let (handle, waiting) = waiting_for_a_committed_refresh();
+    sleep(Duration::from_millis(300)).await;
+    handle.seed(lasting(7, 10).unwrap());
+    assert_eq!(token(waiting.await.unwrap()), 7);
+    // In its last half second callers wait for a refresh, here up to the older one's deadline.
+    for (at, end) in [(9_900, 10_000), (10_200, 10_200)] {
+        sleep_until(start + Duration::from_millis(at)).await;
+        assert_eq!(token(handle.credential().await), 7);
+        assert_eq!(start.elapsed(), Duration::from_millis(end));
+    }
+    sleep(Duration::from_millis(100)).await;
+    assert!(handle.credential().await.unwrap_err().is_timeout());
 }
 
 /// P7: the runtime of the refresh is there, but nobody drives it.

@@ -17,13 +17,13 @@ pub(crate) struct Reference {
     /// All credentials ever made, published or not; their numbers are their places.
     tokens: Vec<Token>,
     current: Option<usize>,
-    /// Why the current credential may be unusable beside its age.
+    /// Whether the current credential is not to be used, whatever its age.
     condemned: bool,
     logged_out: bool,
     session: u64,
     running: Option<Running>,
     failing: Option<Failing>,
-    /// The refreshes that rejections caused since the budget was last made whole from outside.
+    /// When rejections caused refreshes, since the budget was last made whole from outside.
     rejected_at: Vec<Instant>,
     requests: Vec<Request>,
     pub(crate) seen: Seen,
@@ -164,8 +164,15 @@ impl Reference {
         self.requests[request].open = false;
     }
 
-    pub(crate) fn condemned(&mut self) {
+    pub(crate) fn invalidates(&mut self) {
         self.condemned = self.current.is_some();
+        self.look();
+    }
+
+    /// A user's report of a rejection was heeded.
+    pub(crate) fn reports(&mut self) {
+        self.spends();
+        self.condemned = true;
         self.look();
     }
 
@@ -224,22 +231,15 @@ impl Reference {
                     "early, too early"
                 );
             }
-            Reason::Rejected => {
-                self.rejected_at.push(now);
-                let lately = now.checked_sub(Duration::from_secs(30)).unwrap();
-                let lately = self.rejected_at.iter().filter(|at| **at > lately).count();
-                // Five, and those of the backoff after 1, 2, 4 and 8 s; and one that a user
-                // reported, which counts when it is reported and starts when it is needed.
-                assert!(
-                    lately <= 10,
-                    "{lately} refreshes because of rejections in 30 s"
-                );
-            }
             _ => {}
         }
         if matches!(reason, Reason::Early | Reason::Expired) {
             let age = now - current.unwrap().published_at.unwrap();
             assert!(age >= Duration::from_secs(1), "a loop of refreshes");
+        }
+        // A condemned credential has to be replaced, however many attempts that takes.
+        if reason == Reason::Rejected && !self.condemned {
+            self.spends();
         }
         let number = self.seen.refreshes;
         self.running = Some(Running {
@@ -248,6 +248,18 @@ impl Reference {
             session: self.session,
         });
         number
+    }
+
+    /// Rule 7: five in 30 s, and those of the backoff after 1, 2, 4 and 8 s.
+    fn spends(&mut self) {
+        let now = Instant::now();
+        self.rejected_at.push(now);
+        let lately = now.checked_sub(Duration::from_secs(30)).unwrap();
+        let lately = self.rejected_at.iter().filter(|at| **at > lately).count();
+        assert!(
+            lately <= 9,
+            "{lately} refreshes because of rejections in 30 s"
+        );
     }
 
     /// What was given up for lost gets no further.
@@ -291,9 +303,15 @@ impl Reference {
             "dropped before its deadline"
         );
         self.seen.timeouts += 1;
-        // Later it may have been given up for lost, which is no failure.
-        if running.session == self.session && Instant::now() <= running.deadline + GRACE {
+        if running.session != self.session {
+            return;
+        }
+        if Instant::now() <= running.deadline + GRACE {
             self.fail(Class::Transient, None);
+        } else {
+            // It may have been given up for lost, which is no failure, or have failed as another
+            // one: the next failure counts as the first of its kind.
+            self.failing = None;
         }
     }
 

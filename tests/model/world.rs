@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, poll};
 use http::Request;
 use tokio::{task::JoinHandle, time::sleep};
 use tower::{Layer, Service, ServiceExt};
@@ -97,11 +97,11 @@ impl World {
             Action::Revoke => self.revoke(),
             Action::Invalidate => {
                 self.handle.invalidate();
-                self.shared.lock().reference.condemned();
+                self.shared.lock().reference.invalidates();
             }
-            Action::Report => self.report().await,
+            Action::Report => self.report(),
             Action::Seed => self.seed(),
-            Action::Forget => self.forget(),
+            Action::Forget => self.forget().await,
             Action::Resume => {
                 self.handle.resume();
                 self.shared.lock().reference.resumes();
@@ -183,11 +183,13 @@ impl World {
     }
 
     /// A user says that a server refused the credential in use.
-    async fn report(&self) {
-        let current = self.handle.credential().now_or_never();
-        if let Some(Ok(current)) = current {
-            self.shared.lock().reference.condemned();
+    fn report(&self) {
+        if let Some(Ok(current)) = self.handle.credential().now_or_never() {
             self.handle.reject(&current);
+            // There is a budget for it.
+            if !self.handle.status().is_fresh() {
+                self.shared.lock().reference.reports();
+            }
         }
     }
 
@@ -199,10 +201,13 @@ impl World {
         self.handle.seed(issued(token, lifetime));
     }
 
-    fn forget(&mut self) {
+    async fn forget(&mut self) {
         let handle = self.handle.clone();
+        let mut log_out = Box::pin(async move { handle.forget().await.unwrap() });
         self.shared.lock().reference.logs_out();
-        self.log_outs
-            .push(tokio::spawn(async move { handle.forget().await.unwrap() }));
+        // It is logged out from the first poll on.
+        if poll!(&mut log_out).is_pending() {
+            self.log_outs.push(tokio::spawn(log_out));
+        }
     }
 }

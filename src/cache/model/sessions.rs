@@ -104,6 +104,34 @@ fn a_seed_beats_the_refresh_under_way() {
     );
 }
 
+/// A refresh that is of no use any more holds nobody.
+#[test]
+fn those_who_wait_hear_at_once_of_new_credentials_and_of_a_log_out() {
+    let script = |_| Turn::brings().taking(30).committed();
+    explore(
+        "a seed, and then a log-out, beside those who wait",
+        script,
+        |world| {
+            let before = world.callers(2);
+            world.seed();
+            for caller in before {
+                assert_eq!(outcome(caller).unwrap().unwrap().0, SEEDED.0);
+            }
+            world.handle.invalidate();
+            let waits = world.caller();
+            let forget = world.forget();
+            let seen = outcome(waits).unwrap();
+            assert!(is_logged_out(&seen), "{seen:?}");
+            // Unless all of them came too late to start one.
+            if world.handle.status().refreshing().is_some() {
+                world.called();
+                world.pass(secs(30));
+            }
+            block_on(forget).unwrap().unwrap();
+        },
+    );
+}
+
 /// Rule 3 ends with the session: a refresh of the one before says nothing about this one.
 #[test]
 fn a_refresh_that_is_overdue_is_no_failure_of_new_credentials() {
