@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    sync::{Arc, PoisonError},
+    sync::{Arc, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -29,6 +29,11 @@ use crate::{
 /// there, but nobody drives it), they help themselves so much later.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// A flight that should have ended has so much time from when that is noticed: if nothing ran for
+/// a while (a runtime that was blocked, a machine that was suspended), its answer may be there to
+/// be read, and ending it would lose that (rule 2).
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+
 /// A refresh in progress. It runs in a task of its own, so no caller's end is its end.
 pub(crate) struct Flight<C> {
     pub(crate) reason: Reason,
@@ -36,6 +41,8 @@ pub(crate) struct Flight<C> {
     pub(crate) session: u64,
     pub(crate) started_at: Instant,
     pub(crate) control: Arc<FlightControl>,
+    /// When somebody first noticed that it should have ended.
+    suspected_at: OnceLock<Instant>,
     progress: watch::Sender<Progress<C>>,
     /// A credential that came after the log-out, for the one who logs out.
     unwanted: Mutex<Option<C>>,
@@ -111,6 +118,7 @@ impl<C: Credential> Flight<C> {
             session,
             started_at,
             control: Arc::clone(&control),
+            suspected_at: OnceLock::new(),
             progress: watch::Sender::new(Progress::Flying),
             unwanted: Mutex::new(None),
             task: Mutex::new(Task::NotStarted),
@@ -142,9 +150,13 @@ impl<C: Credential> Flight<C> {
         REFRESHING.try_with(|id| *id == cache.id()).unwrap_or(false)
     }
 
-    /// Whether it should have ended by itself long ago: nobody drives its task.
-    pub(crate) fn is_lost(&self) -> bool {
-        !self.control.is_committed() && Instant::now() > self.control.deadline + GRACE
+    /// Whether nobody drives its task: it should have ended by itself, and did not take its last
+    /// chance.
+    pub(super) fn is_lost(&self) -> bool {
+        let now = Instant::now();
+        !self.control.is_committed()
+            && now > self.control.deadline + GRACE
+            && now >= *self.suspected_at.get_or_init(|| now) + LAST_CHANCE
     }
 
     /// Ends a lost flight, also if it is just about to start.
@@ -283,9 +295,14 @@ impl<C: Credential> Wait<C> {
         if let Some(landed) = self.landed() {
             return landed;
         }
-        let latest = self.flight.control.deadline + GRACE;
+        let latest = match self.flight.suspected_at.get() {
+            Some(at) => *at + LAST_CHANCE,
+            None => self.flight.control.deadline.max(Instant::now()) + GRACE,
+        };
         match timeout_at(latest, self.progress.changed()).await {
             Ok(_) => self.landed().unwrap_or(Landed::Superseded),
+            // Time for the next one.
+            Err(_) if self.flight.is_lost() => Landed::Superseded,
             Err(_) => Landed::Failed(Error::new(Kind::Timeout)),
         }
     }

@@ -7,12 +7,13 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    thread,
     time::{Duration, SystemTime},
 };
 
 use tokio::{
     runtime,
-    sync::Notify,
+    sync::{Notify, oneshot},
     task::JoinSet,
     time::{Instant, advance, sleep, sleep_until, timeout},
 };
@@ -933,6 +934,36 @@ async fn what_was_seeded_serves_to_its_end_though_an_older_refresh_is_overdue() 
     }
     sleep(Duration::from_millis(100)).await;
     assert!(handle.credential().await.unwrap_err().is_timeout());
+}
+
+/// Rule 2: a caller that comes when nothing has run for a while does not end a refresh whose answer
+/// is there to be read.
+#[test]
+fn a_runtime_that_was_blocked_past_the_deadline_loses_no_answer() {
+    let (answer, comes) = oneshot::channel();
+    let comes = Mutex::new(Some(comes));
+    let (handle, calls) = handle_over(move |call, _| {
+        let comes = comes.lock().unwrap().take();
+        async move {
+            comes.expect("one call").await.unwrap();
+            lasting(call, 3600)
+        }
+    });
+    let timeout = Duration::from_millis(50);
+    handle
+        .cache
+        .configure(|settings| settings.refresh_timeout = timeout);
+    small_runtime().block_on(async {
+        let waiting = handle.clone();
+        let waiting = tokio::spawn(async move { waiting.credential().await });
+        settle().await;
+        answer.send(()).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "it is to block the runtime")]
+        thread::sleep(Duration::from_millis(200));
+        assert_eq!(token(handle.credential().await), 1);
+        assert_eq!(token(waiting.await.unwrap()), 1);
+    });
+    assert_eq!(calls.load(SeqCst), 1);
 }
 
 /// P7: the runtime of the refresh is there, but nobody drives it.

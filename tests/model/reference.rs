@@ -9,9 +9,6 @@ use tower_auth::Reason;
 /// The layer's default: how long callers wait, and a refresh that is not committed may take.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// So long after its deadline a refresh counts as lost: nobody drives its task.
-const GRACE: Duration = Duration::from_millis(100);
-
 #[derive(Default)]
 pub(crate) struct Reference {
     /// All credentials ever made, published or not; their numbers are their places.
@@ -37,7 +34,6 @@ struct Token {
 }
 
 struct Running {
-    number: usize,
     deadline: Instant,
     session: u64,
 }
@@ -204,14 +200,10 @@ impl Reference {
     // What the provider sees.
 
     /// Rules 1, 3, 7, 11 and 12: a refresh starts only if it may.
-    ///
-    /// Gives its number.
-    pub(crate) fn refresh_starts(&mut self, reason: Reason, deadline: Instant) -> usize {
+    pub(crate) fn refresh_starts(&mut self, reason: Reason, deadline: Instant) {
         let now = Instant::now();
         self.seen.refreshes += 1;
-        if let Some(running) = &self.running {
-            assert!(running.deadline < now, "two refreshes at once");
-        }
+        assert!(self.running.is_none(), "two refreshes at once");
         if let Some(failing) = &self.failing {
             assert!(
                 failing.until.is_some_and(|until| until <= now),
@@ -241,13 +233,10 @@ impl Reference {
         if reason == Reason::Rejected && !self.condemned {
             self.spends();
         }
-        let number = self.seen.refreshes;
         self.running = Some(Running {
-            number,
             deadline,
             session: self.session,
         });
-        number
     }
 
     /// Rule 7: five in 30 s, and those of the backoff after 1, 2, 4 and 8 s.
@@ -260,12 +249,6 @@ impl Reference {
             lately <= 9,
             "{lately} refreshes because of rejections in 30 s"
         );
-    }
-
-    /// What was given up for lost gets no further.
-    pub(crate) fn refresh_goes_on(&self, number: usize) {
-        let running = self.running.as_ref().map(|running| running.number);
-        assert_eq!(running, Some(number), "a refresh that was given up goes on");
     }
 
     /// It brings the same credential again, or another. Gives its number.
@@ -293,25 +276,16 @@ impl Reference {
     }
 
     /// Rule 2: only its deadline ends a refresh from outside, and not once it is committed.
-    pub(crate) fn refresh_is_dropped(&mut self, number: usize, committed: bool) {
-        let Some(running) = self.running.take_if(|running| running.number == number) else {
-            return;
-        };
+    pub(crate) fn refresh_is_dropped(&mut self, committed: bool) {
+        let running = self.running.take().unwrap();
         assert!(!committed, "a committed refresh was dropped");
         assert!(
             running.deadline <= Instant::now(),
             "dropped before its deadline"
         );
         self.seen.timeouts += 1;
-        if running.session != self.session {
-            return;
-        }
-        if Instant::now() <= running.deadline + GRACE {
+        if running.session == self.session {
             self.fail(Class::Transient, None);
-        } else {
-            // It may have been given up for lost, which is no failure, or have failed as another
-            // one: the next failure counts as the first of its kind.
-            self.failing = None;
         }
     }
 

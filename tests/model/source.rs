@@ -60,7 +60,6 @@ pub(crate) fn issued(token: usize, lifetime: Option<Duration>) -> Issued<Bearer>
 /// A refresh in progress.
 struct Exchange<'a> {
     shared: &'a Shared,
-    number: usize,
     committed: bool,
     answered: bool,
 }
@@ -70,10 +69,9 @@ type Answer = Result<Issued<Bearer>, ProviderError>;
 impl<'a> Exchange<'a> {
     fn start(shared: &'a Shared, context: &RefreshContext<Bearer>) -> Self {
         let reference = &mut shared.lock().reference;
-        let number = reference.refresh_starts(context.reason(), context.deadline());
+        reference.refresh_starts(context.reason(), context.deadline());
         Self {
             shared,
-            number,
             committed: false,
             answered: false,
         }
@@ -87,7 +85,6 @@ impl<'a> Exchange<'a> {
             lifetime,
             ..
         } = &mut *self.shared.lock();
-        reference.refresh_goes_on(self.number);
         let (class, wait, error) = match endpoint {
             Endpoint::FailsForNow { asks_to_wait: wait } => {
                 let error = ProviderError::transient("not now");
@@ -124,7 +121,7 @@ impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         if !self.answered {
             let reference = &mut self.shared.lock().reference;
-            reference.refresh_is_dropped(self.number, self.committed);
+            reference.refresh_is_dropped(self.committed);
         }
     }
 }

@@ -124,6 +124,9 @@ impl Scripted {
     }
 }
 
+/// So long after its deadline a call may be given up for lost.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+
 /// A call in progress. There is never a second one (rule 1), unless the first was given up for
 /// lost because nobody drove its task; that one gets no further.
 struct Call<'a> {
@@ -134,7 +137,7 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     fn begin(log: &'a Log, deadline: Instant) -> Self {
         let mut running = log.running.lock().unwrap();
-        let lost = running.is_none_or(|(_, deadline)| deadline < Instant::now());
+        let lost = running.is_none_or(|(_, deadline)| deadline + LAST_CHANCE < Instant::now());
         assert!(lost, "two refreshes at once");
         let number = log.calls() + 1;
         *running = Some((number, deadline));
