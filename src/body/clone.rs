@@ -153,3 +153,58 @@ impl CloneBody for hyper::body::Incoming {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    /// Says no to what it was told to.
+    #[derive(Debug, PartialEq)]
+    struct Says(bool);
+
+    impl CloneBody for Says {
+        fn try_clone_body(&self) -> Option<Self> {
+            self.0.then_some(Self(true))
+        }
+
+        fn can_replay(&self) -> bool {
+            self.0
+        }
+    }
+
+    fn answers<B: CloneBody + PartialEq + fmt::Debug>(yes: B, no: B) {
+        let mut copy = yes.try_clone_body().unwrap();
+        assert_eq!(copy, yes);
+        assert!(copy.can_replay() && copy.take_over());
+        let mut no = no;
+        assert_eq!(no.try_clone_body(), None);
+        assert!(!no.can_replay() && !no.take_over());
+    }
+
+    #[test]
+    fn a_wrapped_body_answers_as_the_body_within() {
+        answers(Says(true), Says(false));
+        answers(Some(Says(true)), Some(Says(false)));
+        answers(Box::new(Says(true)), Box::new(Says(false)));
+        let either = |left: bool, says| match left {
+            true => Either::Left(Says(says)),
+            false => Either::Right(Says(says)),
+        };
+        for left in [true, false] {
+            let copy = either(left, true).try_clone_body().unwrap();
+            assert!(matches!(copy, Either::Left(Says(true))) == left);
+            let mut no = either(left, false);
+            assert!(no.try_clone_body().is_none() && !no.can_replay() && !no.take_over());
+            assert!(either(left, true).can_replay() && either(left, true).take_over());
+        }
+    }
+
+    #[test]
+    fn no_body_can_be_sent_any_number_of_times() {
+        let mut none = None::<Says>;
+        assert_eq!(none.try_clone_body(), Some(None));
+        assert!(none.can_replay() && none.take_over());
+    }
+}

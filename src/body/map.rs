@@ -119,3 +119,29 @@ impl<S: fmt::Debug, F> fmt::Debug for MapBody<S, F> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_test::{assert_pending, assert_ready, task};
+    use tower_service::Service;
+
+    use super::*;
+
+    #[test]
+    fn it_is_ready_when_the_inner_service_is() {
+        let (mock, mut handle) = tower_test::mock::pair::<Request<usize>, &str>();
+        let mut service = MapBody::new(mock, |body: &str| body.len());
+        handle.allow(0);
+        let mut ready = task::spawn(());
+        let mut is_ready =
+            || ready.enter(|cx, _| Service::<Request<&str>>::poll_ready(&mut service, cx));
+        assert_pending!(is_ready());
+        handle.allow(1);
+        assert_ready!(is_ready()).unwrap();
+        assert_eq!(
+            format!("{:?}", MapBodyLayer::new(|body: ()| body)),
+            "MapBodyLayer { .. }"
+        );
+        assert!(format!("{service:?}").starts_with("MapBody { inner: "));
+    }
+}

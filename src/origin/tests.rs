@@ -219,6 +219,14 @@ fn two_policies_together_allow_what_either_allows() {
         .and(Origins::danger_plain_http(["http://internal"]).unwrap());
     assert!(allows(&both, "https://api.example.com/"));
     assert!(allows(&both, "http://internal/"));
+    let [any, relative] = [
+        Origins::danger_any_https(),
+        Origins::relative_as("https://api.example.com").unwrap(),
+    ];
+    for all in [any.clone().and(relative.clone()), relative.and(any)] {
+        assert!(allows(&all, "https://other.example.com/"));
+        assert!(allows(&all, "/things"));
+    }
     let debug = format!("{both:?}");
     assert!(
         debug.contains("[https://api.example.com, http://internal]"),

@@ -210,3 +210,27 @@ async fn a_hundred_thousand_users_with_sixteen_callers_each_ask_once_each() {
     }
     assert_eq!(asked.load(SeqCst), USERS as usize);
 }
+
+/// What people print says what it is, and nothing of a request.
+#[tokio::test(start_paused = true)]
+async fn what_is_printed_says_what_it_is() {
+    let (layer, _) = users();
+    let policy = "policy: Policy { origins: Origins { allowed: [https://api.example.com]";
+    let shown = format!("{layer:?}");
+    assert!(
+        shown.starts_with(&format!("PerKeyLayer {{ {policy}")),
+        "{shown}"
+    );
+    assert_eq!(format!("{:?}", layer.handle()), "PerKeyHandle { .. }");
+    let shown = format!("{:?}", layer.layer("inner"));
+    assert!(
+        shown.starts_with(&format!("PerKeyAuth {{ inner: \"inner\", {policy}")),
+        "{shown}"
+    );
+    let seen = layer.key_from(|request| {
+        assert_eq!(format!("{request:?}"), "RequestView { method: GET, .. }");
+        None
+    });
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    assert!(send(&seen.layer(api), request(1)).await.is_err());
+}

@@ -7,7 +7,7 @@ use std::{
 
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Credential, Error, Issued, NotAttached, Origins, ProviderError, SkipAuth,
     credential::{ApiKey, Bearer, Outgoing},
@@ -216,6 +216,47 @@ async fn all_clones_share_one_credential() {
     }
     assert_eq!(calls.load(SeqCst), 1);
     assert_eq!(layer.handle().credential().await.unwrap().expose(), "t1");
+}
+
+/// What a service keeps for itself from one call to the next is never older than what all use.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_lives_on_carries_each_new_credential() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let (provider, _) = numbered(Duration::ZERO);
+    let layer = only_api(provider);
+    let mut service = layer.layer(api.clone());
+    for calls in [1, 2, 3, 1] {
+        for _ in 0..calls {
+            let ready = ServiceExt::<Request<Full<bytes::Bytes>>>::ready(&mut service);
+            ready.await.unwrap().call(get()).await.unwrap();
+        }
+        layer.handle().invalidate();
+    }
+    let seen = api.tokens_seen();
+    assert_eq!(seen, ["t1", "t2", "t2", "t3", "t3", "t3", "t4"]);
+}
+
+/// What people print says what it is, and nothing of a request.
+#[tokio::test(start_paused = true)]
+async fn what_is_printed_says_what_it_is() {
+    let layer = only_api(numbered(Duration::ZERO).0);
+    let shown = format!("{layer:?}");
+    let policy =
+        "AuthLayer { policy: Policy { origins: Origins { allowed: [https://api.example.com]";
+    assert!(shown.starts_with(policy), "{shown}");
+    let inner =
+        tower::service_fn(async |_: Request<Full<bytes::Bytes>>| Ok::<_, BoxError>(status(200)));
+    let shown = format!("{:?}", layer.layer(inner));
+    assert!(shown.starts_with("Auth { inner: ServiceFn"), "{shown}");
+    let mut service = layer.layer(Api::new(|_| (Duration::ZERO, status(200))));
+    let ready = ServiceExt::<Request<Full<bytes::Bytes>>>::ready(&mut service);
+    let future = ready.await.unwrap().call(get());
+    assert_eq!(format!("{future:?}"), "ResponseFuture { .. }");
+    let whole = |why: NotAttached| why.to_string();
+    assert_eq!(
+        whole(NotAttached::Skipped),
+        "the request is marked to be skipped"
+    );
 }
 
 /// Cloning needs nothing of the provider, and the future of a `Send` service is `Send`.

@@ -656,3 +656,17 @@ fn debug_shows_no_data() {
     first.next_data();
     assert!(!format!("{:?}", copy.into_inner()).contains("secret"));
 }
+
+#[test]
+fn a_body_of_up_to_64_kib_is_kept_unless_another_cap_is_chosen() {
+    let can_replay = |size| {
+        let body = ReplayBody::new(Full::new(Bytes::from(vec![0; size])));
+        let copy = body.try_clone_body();
+        assert_eq!(format!("{body:?}"), "ReplayBody { .. }");
+        let mut first = task::spawn(body.collect());
+        assert_ready!(first.poll()).unwrap();
+        copy.is_some_and(|mut copy| copy.take_over())
+    };
+    assert!(can_replay(65_536));
+    assert!(!can_replay(65_537));
+}
