@@ -119,13 +119,19 @@ fn a_wildcard_stands_for_characters_of_the_leftmost_label_only() {
     let staging = Origins::only("https://*-stg.services.x.com").unwrap();
     assert!(allows(&staging, "https://a-stg.services.x.com/"));
     assert!(!allows(&staging, "https://a.services.x.com/"));
+    assert!(!allows(&staging, "https://a-dev.services.x.com/"));
     assert!(
         !allows(&staging, "https://-stg.services.x.com/"),
         "one character at least"
     );
     let middle = Origins::only("https://a*b.x.com").unwrap();
     assert!(allows(&middle, "https://a-b.x.com/"));
-    assert!(!allows(&middle, "https://ab.x.com/"));
+    for outside in ["ab", "x-b", "a-x", "a-bx", "xa-b"] {
+        assert!(
+            !allows(&middle, &format!("https://{outside}.x.com/")),
+            "{outside}"
+        );
+    }
 }
 
 /// P35, S4.
@@ -143,6 +149,9 @@ fn an_exception_takes_away_what_a_wildcard_gives() {
     assert!(allows(&but_one, "https://anything.example.com/"));
     assert!(!allows(&but_one, "https://evil.example.com/"));
     assert!(!allows(&but_one, "http://anything.example.com/"));
+    for no_host in ["https://.example.com/", "https://a..example.com/"] {
+        assert!(!allows(&but_one, no_host), "{no_host}");
+    }
 }
 
 /// P35.
