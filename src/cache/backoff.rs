@@ -216,6 +216,35 @@ mod tests {
     }
 
     #[test]
+    fn each_time_can_be_set() {
+        let backoff = Backoff::default()
+            .transient(secs(1.0), secs(3.0))
+            .permanent(secs(5.0), secs(7.0))
+            .longest_retry_after(secs(11.0));
+        let waits = |class| [0, 1, 2].map(|n| backoff.wait(class, n, None, 1.0));
+        assert_eq!(waits(Class::Transient), [1.0, 2.0, 3.0].map(secs));
+        assert_eq!(waits(Class::Permanent), [5.0, 7.0, 7.0].map(secs));
+        let asked = backoff.wait(Class::Permanent, 0, Some(secs(60.0)), 1.0);
+        assert_eq!(asked, secs(11.0));
+    }
+
+    /// Rule 3.
+    #[test]
+    fn a_failure_of_another_class_is_the_first_of_its_own() {
+        let now = (Instant::now(), SystemTime::now());
+        let mut failures = Failures::default();
+        let mut wait = |error: ProviderError| {
+            let error = Error::new(Kind::Provider(Arc::new(error)));
+            failures.record(error, &Backoff::default(), now);
+            failures.retry_at().unwrap() - now.0
+        };
+        assert_eq!(wait(ProviderError::permanent("x")), secs(2.0));
+        assert_eq!(wait(ProviderError::permanent("x")), secs(4.0));
+        assert!(wait(ProviderError::transient("x")) <= secs(0.5));
+        assert_eq!(wait(ProviderError::permanent("x")), secs(2.0));
+    }
+
+    #[test]
     fn only_login_required_stops_attempts() {
         let now = (Instant::now(), SystemTime::now());
         let later = now.0 + secs(1_000_000.0);
