@@ -159,11 +159,6 @@ impl Failures {
             .is_some_and(|last| last.retry_at.is_none())
     }
 
-    /// When the next attempt is due, if one is planned.
-    pub(crate) fn retry_at(&self) -> Option<Instant> {
-        self.last.as_ref()?.retry_at
-    }
-
     /// Since when it fails, and why.
     pub(crate) fn since(&self) -> Option<(SystemTime, &Error)> {
         self.last.as_ref().map(|last| (last.since, &last.error))
@@ -236,7 +231,7 @@ mod tests {
         let mut wait = |error: ProviderError| {
             let error = Error::new(Kind::Provider(Arc::new(error)));
             failures.record(error, &Backoff::default(), now);
-            failures.retry_at().unwrap() - now.0
+            failures.last.as_ref().unwrap().retry_at.unwrap() - now.0
         };
         assert_eq!(wait(ProviderError::permanent("x")), secs(2.0));
         assert_eq!(wait(ProviderError::permanent("x")), secs(4.0));

@@ -197,4 +197,16 @@ mod tests {
             "the budget is whole again"
         );
     }
+
+    /// Rule 7: the time starts when the credential is there, however long that took.
+    #[test]
+    fn a_credential_has_to_stay_unrejected_for_thirty_seconds_of_its_own() {
+        let start = Instant::now();
+        let mut budget = Budget::default();
+        assert!(budget.spend(false, start).is_ok());
+        budget.published(start + secs(20.0));
+        assert!(budget.spend(false, start + secs(49.9)).is_err());
+        budget.published(start + secs(60.0));
+        assert!(budget.spend(false, start + secs(90.0)).is_ok());
+    }
 }

@@ -47,8 +47,7 @@ impl<C: Credential> Cache<C> {
                     // Without a runtime it goes on as if early refresh were off.
                     let _ = self.take_off(state, Reason::Early, Vec::new());
                 }
-                let next = state.failures.retry_at().filter(|at| *at > now.0);
-                current.look_again(Some(next.map_or(until, |at| at.min(until))), now.0);
+                current.look_again(Some(until), now.0);
                 Acquired::Ready(current)
             }
             Phase::Closing(_) => {

@@ -949,10 +949,10 @@ fn a_runtime_that_was_blocked_past_the_deadline_loses_no_answer() {
             lasting(call, 3600)
         }
     });
-    let timeout = Duration::from_millis(50);
+    let refresh_timeout = Duration::from_millis(50);
     handle
         .cache
-        .configure(|settings| settings.refresh_timeout = timeout);
+        .configure(|settings| settings.refresh_timeout = refresh_timeout);
     small_runtime().block_on(async {
         let waiting = handle.clone();
         let waiting = tokio::spawn(async move { waiting.credential().await });
@@ -969,16 +969,24 @@ fn a_runtime_that_was_blocked_past_the_deadline_loses_no_answer() {
 /// P7: the runtime of the refresh is there, but nobody drives it.
 #[test]
 fn a_runtime_that_stands_still_holds_nobody_longer_than_the_timeout() {
-    let (handle, calls) = handle_over(|call, _| async move {
-        if call == 1 {
-            pending().await
-        } else {
+    let (answer, comes) = oneshot::channel();
+    let comes = Mutex::new(Some(comes));
+    let went_on = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&went_on);
+    let (handle, calls) = handle_over(move |call, _| {
+        let (comes, counter) = (comes.lock().unwrap().take(), Arc::clone(&counter));
+        async move {
+            if let Some(comes) = comes {
+                comes.await.unwrap();
+                counter.fetch_add(1, SeqCst);
+            }
             lasting(call, 3600)
         }
     });
+    let refresh_timeout = Duration::from_millis(50);
     handle
         .cache
-        .configure(|settings| settings.refresh_timeout = Duration::from_millis(50));
+        .configure(|settings| settings.refresh_timeout = refresh_timeout);
     let still = small_runtime();
     still.block_on(async {
         assert!(
@@ -997,6 +1005,10 @@ fn a_runtime_that_stands_still_holds_nobody_longer_than_the_timeout() {
     second.block_on(async { sleep(Duration::from_millis(1)).await });
     assert_eq!(token(second.block_on(handle.credential())), 2);
     assert_eq!(calls.load(SeqCst), 2);
+    // Somebody drives it again: what was given up gets no further.
+    answer.send(()).unwrap();
+    still.block_on(settle());
+    assert_eq!(went_on.load(SeqCst), 0);
     drop(still);
     assert_eq!(token(second.block_on(handle.credential())), 2);
 }

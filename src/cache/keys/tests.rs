@@ -23,6 +23,9 @@ impl Provider for User {
 
     async fn issue(&self, _: RefreshContext<Bearer>) -> Result<Issued<Bearer>, ProviderError> {
         self.calls.fetch_add(1, SeqCst);
+        if self.name.starts_with("gone") {
+            return Err(ProviderError::login_required("log in"));
+        }
         if let Some(release) = &self.release {
             release.notified().await;
         }
@@ -142,6 +145,21 @@ async fn a_log_out_and_a_seeded_credential_are_not_forgotten() {
     setup.handle("b");
     assert_eq!(setup.token("a").await, "seeded");
     assert_eq!(setup.calls.load(SeqCst), 0);
+}
+
+/// Rule 3: that nothing is asked of the server any more holds for a key that comes back, too.
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_login_is_not_forgotten() {
+    let setup = setup(true, None);
+    let login_required = async || {
+        let error = setup.handle("gone").credential().await.unwrap_err();
+        error.is_login_required()
+    };
+    assert!(login_required().await);
+    setup.handle("b");
+    assert!(lock(&setup.keys.known).held.contains_key("gone"));
+    assert!(login_required().await);
+    assert_eq!(setup.calls.load(SeqCst), 1);
 }
 
 #[test]
