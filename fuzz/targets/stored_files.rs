@@ -5,6 +5,7 @@
 use std::{fs, path::PathBuf, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
 use tower_auth::store::{
     FileStore, LockAttempt, Revision, Save, StoreError, StoreKey, TokenSet, TokenStore, Written,
 };
@@ -27,19 +28,31 @@ fuzz_target!(|data: &[u8]| {
     let store = FileStore::new(&path).unwrap();
     let key = StoreKey::new("key");
     let written = run(write(&store, &key));
+    let now = fs::read(&path).unwrap();
+    if now != data {
+        // What belongs to others is there still.
+        let (before, after) = (entries(data), entries(&now));
+        assert_eq!(before.0, after.0, "another version's file was changed");
+        let lost = before.1.iter().find(|key| !after.1.contains(key));
+        assert_eq!(lost, None, "an entry was lost");
+    }
     if let Err(error) = written {
         let said = said(&error);
         assert!(
             !said.contains(SECRET) && is_harmless(&error.to_string()),
             "{said}"
         );
-        assert_eq!(
-            fs::read(&path).unwrap(),
-            data,
-            "a file that is not understood was changed"
-        );
+        assert_eq!(now, data, "a file that is not understood was changed");
     }
 });
+
+/// The version of a file, and the keys of its entries.
+fn entries(file: &[u8]) -> (Value, Vec<String>) {
+    let file: Value = serde_json::from_slice(file).unwrap();
+    let entries = file["entries"].as_object();
+    let keys = entries.into_iter().flatten().map(|(key, _)| key.clone());
+    (file["version"].clone(), keys.collect())
+}
 
 /// Reads the entry and replaces it.
 async fn write(store: &FileStore, key: &StoreKey) -> Result<(), StoreError> {

@@ -344,6 +344,54 @@ async fn in_the_last_seconds_callers_wait_and_the_credential_serves_if_that_fail
     assert!(error.is_provider(), "expired: {error}");
 }
 
+/// Rules 4 and 11: what serves when a refresh has failed is what is valid by then.
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_expires_or_is_invalidated_while_callers_wait_does_not_serve() {
+    let (handle, _) = handle_over(|call, _| async move {
+        if call == 1 {
+            return lasting(call, 3600);
+        }
+        sleep(secs(3)).await;
+        Err(ProviderError::transient("no answer"))
+    });
+    assert_eq!(token(handle.credential().await), 1);
+    sleep(secs(3591)).await;
+    for invalidated in [true, false] {
+        let waiting = handle.clone();
+        let waiting = tokio::spawn(async move { waiting.credential().await });
+        sleep(secs(1)).await;
+        if invalidated {
+            handle.invalidate();
+        }
+        assert!(waiting.await.unwrap().unwrap_err().is_provider());
+        // In its last half second.
+        handle.seed(lasting(1, 10).unwrap());
+        sleep(Duration::from_millis(9_800)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_says_which_one_it_is_and_until_when_it_is_valid() {
+    let (handle, _) = handle_over(|call, _| async move {
+        match call {
+            3 => Ok(Issued::new(Token(call))),
+            _ => lasting(call, 3600),
+        }
+    });
+    for generation in [1, 2] {
+        let before = SystemTime::now();
+        let current = handle.credential().await.unwrap();
+        assert_eq!(current.generation(), generation);
+        let until = current.expires_at().unwrap();
+        assert!((before + secs(3600)..=SystemTime::now() + secs(3600)).contains(&until));
+        let shown = format!("{current:?} {handle:?}");
+        let expected = format!("Current {{ generation: {generation}, .. }} Handle {{ .. }}");
+        assert_eq!(shown, expected);
+        handle.invalidate();
+    }
+    assert_eq!(handle.credential().await.unwrap().expires_at(), None);
+}
+
 /// Rule 12.
 #[tokio::test(start_paused = true)]
 async fn one_caller_starts_the_early_refresh_and_nobody_waits() {

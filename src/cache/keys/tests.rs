@@ -84,6 +84,21 @@ async fn a_key_that_was_dropped_is_made_anew() {
     assert!(lock(&setup.keys.known).held.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn settings_act_on_every_key() {
+    let setup = setup(true, Some(Arc::default()));
+    let time = Duration::from_secs(3);
+    setup
+        .keys
+        .configure(|settings| settings.refresh_timeout = time);
+    for key in ["a", "b"] {
+        let start = tokio::time::Instant::now();
+        let error = setup.handle(key).credential().await.unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        assert_eq!(start.elapsed(), time);
+    }
+}
+
 /// P37.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_dropped_while_its_refresh_is_in_flight_loses_nothing() {
@@ -165,6 +180,7 @@ async fn the_wait_for_a_login_is_not_forgotten() {
 #[test]
 fn dead_entries_do_not_gather() {
     let setup = setup(true, None);
+    let in_use = setup.handle("in use");
     let names: Vec<&'static str> = (0..5000)
         .map(|n| &*Box::leak(n.to_string().into_boxed_str()))
         .collect();
@@ -172,6 +188,8 @@ fn dead_entries_do_not_gather() {
         setup.handle(name);
     }
     assert!(lock(&setup.keys.known).alive.len() <= SWEEP);
+    let found = setup.handle("in use");
+    assert!(Arc::ptr_eq(&in_use.cache, &found.cache));
 }
 
 #[test]
