@@ -761,6 +761,23 @@ async fn a_provider_that_waits_for_its_own_credential_gets_an_error_that_says_so
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
+/// Token requests that need a token themselves, of another server.
+#[tokio::test(start_paused = true)]
+async fn a_provider_may_wait_for_the_credential_of_another_cache() {
+    let (other, _) = handle_over(|call, _| async move {
+        sleep(secs(1)).await;
+        lasting(10 + call, 3600)
+    });
+    let (handle, _) = handle_over(move |_, _| {
+        let other = other.clone();
+        async move {
+            let outer = other.credential().await.map_err(ProviderError::permanent)?;
+            lasting(100 + outer.0, 3600)
+        }
+    });
+    assert_eq!(token(handle.credential().await), 111);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_credential_at_hand_is_used_before_the_provider_is_asked() {
     struct AtHand;

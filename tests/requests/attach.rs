@@ -196,6 +196,35 @@ async fn a_key_in_a_header_goes_beside_the_callers_authorization() {
     );
 }
 
+/// P21: where a key belongs is known from the last one, also when that is of no use any more.
+#[tokio::test(start_paused = true)]
+async fn a_request_with_a_key_of_its_own_does_not_wait_for_a_new_one() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let provider = provider_fn(move |_| {
+        let first = first.swap(false, SeqCst);
+        async move {
+            if first {
+                let key = ApiKey::header("x-api-key", "k").unwrap();
+                return Ok(Issued::new(key).expires_in(Duration::from_secs(60)));
+            }
+            std::future::pending().await
+        }
+    });
+    let service = only_api(provider).layer(api.clone());
+    send(&service, get()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let start = tokio::time::Instant::now();
+    let mut request = get();
+    request
+        .headers_mut()
+        .insert("x-api-key", "mine".parse().unwrap());
+    send(&service, request).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(api.seen().pop().unwrap().headers["x-api-key"], "mine");
+    assert!(send(&service, get()).await.is_err());
+}
+
 /// All clones of a layer and of its services share one credential; each service applies its own.
 #[tokio::test(start_paused = true)]
 async fn all_clones_share_one_credential() {
@@ -225,15 +254,20 @@ async fn a_service_that_lives_on_carries_each_new_credential() {
     let (provider, _) = numbered(Duration::ZERO);
     let layer = only_api(provider);
     let mut service = layer.layer(api.clone());
-    for calls in [1, 2, 3, 1] {
+    for calls in [1, 2, 3] {
         for _ in 0..calls {
             let ready = ServiceExt::<Request<Full<bytes::Bytes>>>::ready(&mut service);
             ready.await.unwrap().call(get()).await.unwrap();
         }
         layer.handle().invalidate();
     }
+    for seeded in ["s1", "s2"] {
+        layer.handle().seed(Issued::new(bearer(seeded)));
+        let ready = ServiceExt::<Request<Full<bytes::Bytes>>>::ready(&mut service);
+        ready.await.unwrap().call(get()).await.unwrap();
+    }
     let seen = api.tokens_seen();
-    assert_eq!(seen, ["t1", "t2", "t2", "t3", "t3", "t3", "t4"]);
+    assert_eq!(seen, ["t1", "t2", "t2", "t3", "t3", "t3", "s1", "s2"]);
 }
 
 /// What people print says what it is, and nothing of a request.
