@@ -680,6 +680,31 @@ async fn reports_beyond_the_budget_do_nothing() {
     );
 }
 
+/// Rule 7: what counts is how many credentials were refused, not how often somebody says so.
+#[tokio::test(start_paused = true)]
+async fn reports_of_one_credential_are_one_rejection() {
+    let (handle, calls) = handle_over(|call, _| async move { lasting(call, 3600) });
+    for refreshes in 1..=5 {
+        let current = handle.credential().await.unwrap();
+        handle.cache.accept(current.generation());
+        for _ in 0..10 {
+            handle.reject(&current);
+        }
+        assert_eq!(calls.load(SeqCst), refreshes);
+    }
+    assert_eq!(token(handle.credential().await), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reports_of_a_permanent_credential_do_nothing() {
+    let (handle, calls) = handle_over(|call, _| async move { Ok(Issued::permanent(Token(call))) });
+    let current = handle.credential().await.unwrap();
+    handle.reject(&current);
+    assert!(handle.status().is_fresh());
+    assert_eq!(token(handle.credential().await), 1);
+    assert_eq!(calls.load(SeqCst), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_invalidated_credential_is_refreshed_before_its_next_use() {
     let (handle, calls) = handle_over(|call, context| async move {

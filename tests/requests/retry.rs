@@ -100,6 +100,22 @@ async fn a_token_that_is_always_rejected_is_refreshed_once_and_then_seldom() {
     assert_eq!(calls.load(SeqCst), 2);
 }
 
+/// Rule 7: a rejected retry disturbs the 30 s that a credential has to stay unrejected.
+#[tokio::test(start_paused = true)]
+async fn the_rejection_of_a_retry_counts_when_it_comes() {
+    let api = Api::new(|_| (Duration::from_secs(20), status(401)));
+    let (provider, calls) = numbered(Duration::ZERO);
+    let service = only_api(provider).layer(api);
+    send(&service, get()).await.unwrap();
+    // The second token is 40 s old when it is rejected once more, and was rejected 20 s before.
+    let response = send(&service, get()).await.unwrap();
+    assert!(matches!(
+        why(&response),
+        Some(NotRetried::TooManyRejections { .. })
+    ));
+    assert_eq!(calls.load(SeqCst), 2);
+}
+
 /// Rule 7, P16: an acceptance on another route is no reason to go on refreshing.
 #[tokio::test(start_paused = true)]
 async fn a_route_that_always_rejects_does_not_refresh_for_ever_though_another_accepts() {
