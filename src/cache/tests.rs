@@ -740,6 +740,7 @@ async fn a_provider_that_hangs_is_dropped_at_the_timeout_and_callers_recover() {
         assert!(outcome.unwrap_err().is_timeout());
     }
     assert_eq!(start.elapsed(), secs(10));
+    assert!(handle.status().failing().is_some());
     while handle.credential().await.is_err() {
         sleep(Duration::from_millis(10)).await;
     }
@@ -998,6 +999,28 @@ async fn who_waits_gets_what_is_seeded_meanwhile_at_once() {
     assert_eq!(start.elapsed(), secs(10));
 }
 
+/// Rule 3: a failure belongs to the session that the refresh was started in.
+#[tokio::test(start_paused = true)]
+async fn the_failure_of_an_older_refresh_is_none_of_new_credentials() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        if call > 1 {
+            return lasting(call, 3600);
+        }
+        sleep(secs(1)).await;
+        Err(ProviderError::login_required("log in"))
+    });
+    let waiting = handle.clone();
+    let waiting = tokio::spawn(async move { waiting.credential().await });
+    settle().await;
+    handle.seed(lasting(7, 3600).unwrap());
+    assert_eq!(token(waiting.await.unwrap()), 7);
+    sleep(secs(2)).await;
+    assert!(handle.status().failing().is_none());
+    handle.invalidate();
+    assert_eq!(token(handle.credential().await), 2);
+    assert_eq!(calls.load(SeqCst), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_hears_of_a_log_out_at_once() {
     let start = Instant::now();
@@ -1024,6 +1047,7 @@ async fn what_was_seeded_serves_to_its_end_though_an_older_refresh_is_overdue() 
     }
     sleep(Duration::from_millis(100)).await;
     assert!(handle.credential().await.unwrap_err().is_timeout());
+    assert!(handle.status().failing().is_none());
 }
 
 /// Rule 2: a caller that comes when nothing has run for a while does not end a refresh whose answer
