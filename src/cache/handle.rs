@@ -118,7 +118,7 @@ impl<C> fmt::Debug for Handle<C> {
 /// A credential in use, with its number: what [`Handle::credential`] gives and
 /// [`Handle::reject`] takes. Dereferences to the credential.
 pub struct Current<C> {
-    snapshot: Arc<Snapshot<C>>,
+    pub(super) snapshot: Arc<Snapshot<C>>,
 }
 
 impl<C> Current<C> {

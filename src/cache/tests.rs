@@ -872,10 +872,13 @@ async fn the_status_tells_people_how_it_stands() {
     });
     settle().await;
     assert_eq!(handle.status().to_string(), "none, refreshing (first)");
+    assert_eq!(handle.status().refreshing(), Some(Reason::First));
+    assert_eq!(handle.status().generation(), None);
     first.await.unwrap().unwrap();
     let status = handle.status();
     assert_eq!(status.to_string(), "fresh for 59m 59s (generation 1)");
     assert!(status.is_fresh() && status.fresh_until().is_some());
+    assert_eq!((status.generation(), status.refreshing()), (Some(1), None));
     advance(secs(3600)).await;
     assert!(handle.credential().await.is_err());
     let status = handle.status();
@@ -884,6 +887,38 @@ async fn the_status_tells_people_how_it_stands() {
         "expired (generation 1), failing for 0s: no credential: no route"
     );
     assert!(!status.is_fresh() && status.failing().is_some());
+    assert!(status.fresh_until().is_none() && !status.is_logged_out());
+    handle.forget().await.unwrap();
+    let status = handle.status();
+    assert_eq!(status.to_string(), "logged out");
+    assert!(status.is_logged_out() && status.generation().is_none());
+    handle.seed(lasting(7, 3600).unwrap());
+    assert_eq!(handle.status().generation(), Some(2));
+}
+
+/// Requests take no lock for what is fresh; a tenth of a second later one of them looks closer.
+#[tokio::test(start_paused = true)]
+async fn what_is_fresh_is_read_without_a_lock() {
+    let (handle, _) = handle_over(|call, _| async move {
+        match call {
+            1 => lasting(call, 3600),
+            _ => Ok(Issued::new(Token(call))),
+        }
+    });
+    let is_fresh = || handle.cache.fresh().is_some();
+    for _ in 0..3 {
+        let current = handle.credential().await.unwrap();
+        assert!(is_fresh() && handle.cache.is_fresh(&current.snapshot));
+        advance(Duration::from_millis(99)).await;
+        assert!(is_fresh() && handle.cache.is_fresh(&current.snapshot));
+        advance(Duration::from_millis(2)).await;
+        assert!(!is_fresh() && !handle.cache.is_fresh(&current.snapshot));
+    }
+    handle.invalidate();
+    assert!(!is_fresh());
+    handle.credential().await.unwrap();
+    advance(secs(1_000_000)).await;
+    assert!(is_fresh(), "it has no end");
 }
 
 #[test]
