@@ -31,6 +31,8 @@ struct Token {
     published_at: Option<Instant>,
     expires_at: Option<Instant>,
     lifetime: Option<Duration>,
+    /// Whether the API, or a user, said that it is not good.
+    rejected: bool,
 }
 
 struct Running {
@@ -168,6 +170,8 @@ impl Reference {
     /// A user's report of a rejection was heeded.
     pub(crate) fn reports(&mut self) {
         self.spends();
+        let current = self.current.unwrap();
+        self.tokens[current].rejected = true;
         self.condemned = true;
         self.look();
     }
@@ -199,7 +203,7 @@ impl Reference {
 
     // What the provider sees.
 
-    /// Rules 1, 3, 7, 11 and 12: a refresh starts only if it may.
+    /// Rules 1, 3, 5, 7, 11 and 12: a refresh starts only if it may.
     pub(crate) fn refresh_starts(&mut self, reason: Reason, deadline: Instant) {
         let now = Instant::now();
         self.seen.refreshes += 1;
@@ -229,9 +233,12 @@ impl Reference {
             let age = now - current.unwrap().published_at.unwrap();
             assert!(age >= Duration::from_secs(1), "a loop of refreshes");
         }
-        // A condemned credential has to be replaced, however many attempts that takes.
-        if reason == Reason::Rejected && !self.condemned {
-            self.spends();
+        if reason == Reason::Rejected {
+            assert!(current.unwrap().rejected, "rejected was another one");
+            // A condemned credential has to be replaced, however many attempts that takes.
+            if !self.condemned {
+                self.spends();
+            }
         }
         self.running = Some(Running {
             deadline,
@@ -324,6 +331,7 @@ impl Reference {
             published_at: Some(now),
             expires_at: lifetime.map(|lifetime| (requested_at + lifetime).max(least)),
             lifetime,
+            rejected: self.tokens[token].rejected,
         };
         self.current = Some(token);
         self.condemned = false;
@@ -338,7 +346,8 @@ impl Reference {
         let Reference {
             tokens, requests, ..
         } = self;
-        let (request, known) = (&mut requests[request], &tokens[token]);
+        let (request, known) = (&mut requests[request], &mut tokens[token]);
+        known.rejected |= status == 401;
         assert!(request.open, "sent though nobody waits");
         assert!(!request.logged_out, "sent after the log-out");
         let published_at = known
