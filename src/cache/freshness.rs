@@ -170,6 +170,30 @@ mod tests {
 
     /// Rule 11.
     #[test]
+    fn nine_years_are_nine_years() {
+        let years = secs(9 * 365 * 86_400);
+        let (now, expiry) = expiry(Lifetime::In(years), 0.0);
+        assert_eq!(expiry.expires_at, now + years);
+    }
+
+    #[test]
+    fn each_phase_begins_at_its_moment() {
+        let (_, expiry) = expiry(Lifetime::In(secs(1000)), 0.0);
+        let before = |at: Instant| expiry.phase(at.checked_sub(Duration::from_nanos(1)).unwrap());
+        let Expiry {
+            early_at,
+            wait_at,
+            expires_at,
+        } = expiry;
+        assert_eq!(before(early_at), Phase::Fresh(Some(early_at)));
+        assert_eq!(expiry.phase(early_at), Phase::Early(wait_at));
+        assert_eq!(before(wait_at), Phase::Early(wait_at));
+        assert_eq!(expiry.phase(wait_at), Phase::Closing(expires_at));
+        assert_eq!(before(expires_at), Phase::Closing(expires_at));
+        assert_eq!(expiry.phase(expires_at), Phase::Expired);
+    }
+
+    #[test]
     fn the_lifetime_counts_from_the_request_not_from_the_answer() {
         let (arrived, wall) = times();
         let requested = arrived - secs(3);
