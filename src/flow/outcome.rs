@@ -123,3 +123,54 @@ impl fmt::Display for NotRetried {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    /// Dashboards count by these.
+    #[test]
+    fn each_reason_has_its_word_and_its_sentence() {
+        let retry_after = Duration::from_millis(1500);
+        for (why, word, part) in [
+            (NotRetried::Disabled, "disabled", "turned off"),
+            (NotRetried::Permanent, "permanent", "never changes"),
+            (
+                NotRetried::BodyNotReplayable,
+                "body_not_replayable",
+                "cannot be sent a second time",
+            ),
+            (NotRetried::RejectedAgain, "rejected_again", "rejected too"),
+            (
+                NotRetried::SameCredential,
+                "same_credential",
+                "same credential again",
+            ),
+            (
+                NotRetried::RefreshFailed(Error::new(Kind::Timeout)),
+                "refresh_failed",
+                "the refresh failed: ",
+            ),
+            (
+                NotRetried::TooManyRejections { retry_after },
+                "too_many_rejections",
+                "in 1.5s",
+            ),
+            (
+                NotRetried::InsufficientScope,
+                "insufficient_scope",
+                "do not suffice",
+            ),
+            (
+                NotRetried::InsufficientAuthentication,
+                "insufficient_authentication",
+                "stronger log-in",
+            ),
+            (NotRetried::InvalidRequest, "invalid_request", "invalid"),
+        ] {
+            assert_eq!(why.word(), word);
+            assert!(why.to_string().contains(part), "{why}");
+        }
+    }
+}
