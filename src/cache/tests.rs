@@ -695,6 +695,30 @@ async fn reports_of_one_credential_are_one_rejection() {
     assert_eq!(token(handle.credential().await), 6);
 }
 
+/// What is on its way is not asked for again, and what cannot be had yet is no reason for errors.
+#[tokio::test(start_paused = true)]
+async fn reports_beside_a_refresh_and_in_its_backoff_change_nothing() {
+    let (handle, calls) = handle_over(|call, _| async move {
+        if call == 1 {
+            return lasting(call, 3600);
+        }
+        sleep(secs(2)).await;
+        Err(ProviderError::permanent("invalid_client"))
+    });
+    let current = handle.credential().await.unwrap();
+    sleep(secs(3500)).await;
+    for refreshing in [true, false] {
+        assert_eq!(token(handle.credential().await), 1);
+        assert_eq!(handle.status().refreshing().is_some(), refreshing);
+        handle.reject(&current);
+        assert!(handle.status().is_fresh());
+        sleep(secs(3)).await;
+    }
+    assert_eq!(calls.load(SeqCst), 2);
+    handle.reject(&current);
+    assert!(!handle.status().is_fresh(), "the next attempt is due");
+}
+
 #[tokio::test(start_paused = true)]
 async fn reports_of_a_permanent_credential_do_nothing() {
     let (handle, calls) = handle_over(|call, _| async move { Ok(Issued::permanent(Token(call))) });
