@@ -1122,7 +1122,7 @@ fn a_runtime_that_was_blocked_past_the_deadline_loses_no_answer() {
             lasting(call, 3600)
         }
     });
-    let refresh_timeout = Duration::from_millis(50);
+    let refresh_timeout = Duration::from_millis(300);
     handle
         .cache
         .configure(|settings| settings.refresh_timeout = refresh_timeout);
@@ -1132,7 +1132,7 @@ fn a_runtime_that_was_blocked_past_the_deadline_loses_no_answer() {
         settle().await;
         answer.send(()).unwrap();
         #[expect(clippy::disallowed_methods, reason = "it is to block the runtime")]
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(500));
         assert_eq!(token(handle.credential().await), 1);
         assert_eq!(token(waiting.await.unwrap()), 1);
     });
@@ -1156,7 +1156,7 @@ fn a_runtime_that_stands_still_holds_nobody_longer_than_the_timeout() {
             lasting(call, 3600)
         }
     });
-    let refresh_timeout = Duration::from_millis(50);
+    let refresh_timeout = Duration::from_millis(300);
     handle
         .cache
         .configure(|settings| settings.refresh_timeout = refresh_timeout);
