@@ -117,13 +117,19 @@ fn spawn_with_copy<B: Body>(
 }
 
 fn is_taken_over(error: &BoxError) -> bool {
-    let error: Option<&ReplayError> = error.downcast_ref();
-    error.is_some_and(|error| error.is_taken_over() && error.to_string().contains("taken over"))
+    replay_error(error).is_some_and(ReplayError::is_taken_over)
 }
 
 fn is_gone(error: &BoxError) -> bool {
-    let error: Option<&ReplayError> = error.downcast_ref();
-    error.is_some_and(|error| error.is_gone() && error.to_string().contains("cannot be sent"))
+    replay_error(error).is_some_and(ReplayError::is_gone)
+}
+
+fn replay_error(error: &BoxError) -> Option<&ReplayError> {
+    let error: &ReplayError = error.downcast_ref()?;
+    let says = |part| error.to_string().contains(part);
+    assert_eq!(error.is_taken_over(), says("was taken over"));
+    assert_eq!(error.is_gone(), says("cannot be sent"));
+    Some(error)
 }
 
 fn held<B: Body>(body: &ReplayBody<B>) -> usize {
