@@ -30,7 +30,7 @@ use crate::{
 const GRACE: Duration = Duration::from_millis(100);
 
 /// A flight that should have ended has so much time from when that is noticed: if nothing ran for
-/// a while (a runtime that was blocked, a machine that was suspended), its answer may be there to
+/// a while (a runtime that was blocked, a process that was stopped), its answer may be there to
 /// be read, and ending it would lose that (rule 2).
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 
