@@ -297,7 +297,7 @@ impl<C: Credential> Wait<C> {
         }
         let latest = match self.flight.suspected_at.get() {
             Some(at) => *at + LAST_CHANCE,
-            None => self.flight.control.deadline.max(Instant::now()) + GRACE,
+            None => self.flight.control.deadline + GRACE,
         };
         match timeout_at(latest, self.progress.changed()).await {
             Ok(_) => self.landed().unwrap_or(Landed::Superseded),

@@ -1113,11 +1113,20 @@ async fn what_was_seeded_serves_to_its_end_though_an_older_refresh_is_overdue() 
 /// is there to be read.
 #[test]
 fn a_runtime_that_was_blocked_past_the_deadline_loses_no_answer() {
+    for committed in [false, true] {
+        the_answer_after_a_stall_is_used(committed);
+    }
+}
+
+fn the_answer_after_a_stall_is_used(committed: bool) {
     let (answer, comes) = oneshot::channel();
     let comes = Mutex::new(Some(comes));
-    let (handle, calls) = handle_over(move |call, _| {
+    let (handle, calls) = handle_over(move |call, context| {
         let comes = comes.lock().unwrap().take();
         async move {
+            if committed {
+                context.commit();
+            }
             comes.expect("one call").await.unwrap();
             lasting(call, 3600)
         }
