@@ -23,6 +23,7 @@ use tower_http::{
 };
 
 use crate::{
+    log::leave_open,
     memory::{Api, Valid, numbered, only_api, status, why},
     retry::Patient,
 };
@@ -55,6 +56,7 @@ fn demanding() -> Api {
 
 #[tokio::test(start_paused = true)]
 async fn replay_outside_of_all_that_send_again_serves_a_stream_to_all_of_them() {
+    leave_open();
     let api = demanding();
     let clone_body = clone_body_fn(|body: &ReplayBody<_>| body.try_clone_body());
     let service = ServiceBuilder::new()

@@ -14,7 +14,7 @@ use tower_http::{
     classify::{ServerErrorsAsFailures, SharedClassifier},
     trace::{DefaultMakeSpan, TraceLayer},
 };
-use tracing_subscriber::{filter::LevelFilter, util::SubscriberInitExt};
+use tracing::Level;
 
 use crate::{
     log::Log,
@@ -33,17 +33,8 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
     S::Error: std::fmt::Debug,
 {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .without_time()
-        .with_max_level(LevelFilter::TRACE)
-        .with_writer(log.clone())
-        .finish();
-    let response = {
-        let _guard = subscriber.set_default();
-        layers.layer(api).oneshot(get()).await.unwrap()
-    };
+    let (log, _guard) = Log::listen(Level::TRACE);
+    let response = layers.layer(api).oneshot(get()).await.unwrap();
     (log.text(), response.status())
 }
 

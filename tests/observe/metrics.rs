@@ -9,12 +9,14 @@ use tower_auth::{ProviderError, describe_metrics};
 
 use crate::{
     faulty::{Faulty, Saving},
+    log::leave_open,
     memory::{Api, Valid},
     watched::{TOKEN, call, call_all, failing, layer, machine, slow, stored, welcoming},
 };
 
 /// What is counted while a program runs: by name and labels, the count or the recorded values.
 async fn counted(program: impl Future<Output = ()>) -> BTreeMap<String, Vec<f64>> {
+    leave_open();
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _guard = metrics::set_default_local_recorder(&recorder);

@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tower::Layer;
 use tower_auth::ProviderError;
-use tracing::{Level, subscriber::DefaultGuard};
-use tracing_subscriber::{fmt::format::FmtSpan, util::SubscriberInitExt};
+use tracing::Level;
 
 use crate::{
     faulty::{Faulty, Saving},
@@ -14,19 +13,6 @@ use crate::{
     memory::{Api, Valid},
     watched::{TOKEN, call, call_all, failing, hostile, layer, machine, slow, stored, welcoming},
 };
-
-/// Keeps all that is told at this level and above, a line each; spans when they end.
-fn listen(level: Level) -> (Log, DefaultGuard) {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .without_time()
-        .with_max_level(level)
-        .with_span_events(FmtSpan::CLOSE)
-        .with_writer(log.clone())
-        .finish();
-    (log, subscriber.set_default())
-}
 
 /// The only line with this text.
 fn line(log: &Log, text: &str) -> String {
@@ -40,7 +26,7 @@ fn line(log: &Log, text: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_is_one_span_for_all_who_wait_for_it() {
-    let (log, _guard) = listen(Level::INFO);
+    let (log, _guard) = Log::listen(Level::INFO);
     let span = tracing::info_span!("the_caller");
     let api = layer(slow()).layer(welcoming());
     tracing::Instrument::instrument(call_all(&api, 100), span).await;
@@ -71,7 +57,7 @@ async fn a_failure_tells_its_error_and_the_next_attempt() {
         (ProviderError::permanent, "ERROR", "permanent"),
         (ProviderError::login_required, "ERROR", "login_required"),
     ] {
-        let (log, _guard) = listen(Level::INFO);
+        let (log, _guard) = Log::listen(Level::INFO);
         let api = layer(failing(error)).layer(welcoming());
         for _ in 0..3 {
             call(&api).await.unwrap_err();
@@ -88,7 +74,7 @@ async fn a_failure_tells_its_error_and_the_next_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_is_told_as_a_timeout() {
-    let (log, _guard) = listen(Level::INFO);
+    let (log, _guard) = Log::listen(Level::INFO);
     let api = layer(slow()).refresh_timeout(Duration::from_millis(10));
     call(&api.layer(welcoming())).await.unwrap_err();
     let told = line(&log, "the refresh failed");
@@ -100,7 +86,7 @@ async fn a_provider_that_hangs_is_told_as_a_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_is_told_to_those_who_look_for_it() {
-    let (log, _guard) = listen(Level::DEBUG);
+    let (log, _guard) = Log::listen(Level::DEBUG);
     let api = layer(slow()).layer(Api::accepting(&Valid::of(&["t2"])));
     assert_eq!(call(&api).await.unwrap().status(), 200);
     let told = line(&log, "sending again after a rejection");
@@ -114,7 +100,7 @@ async fn a_retry_is_told_to_those_who_look_for_it() {
 /// Under load, what is told once each request would drown all else.
 #[tokio::test(start_paused = true)]
 async fn endless_rejections_are_warned_of_once() {
-    let (log, _guard) = listen(Level::WARN);
+    let (log, _guard) = Log::listen(Level::WARN);
     let api = layer(slow()).layer(hostile());
     for _ in 0..100 {
         assert_eq!(call(&api).await.unwrap().status(), 401);
@@ -126,7 +112,7 @@ async fn endless_rejections_are_warned_of_once() {
 
 #[tokio::test(start_paused = true)]
 async fn token_requests_are_told_with_their_status() {
-    let (log, _guard) = listen(Level::DEBUG);
+    let (log, _guard) = Log::listen(Level::DEBUG);
     let api = layer(machine(200, TOKEN)).layer(welcoming());
     call(&api).await.unwrap();
     let told = line(&log, "token request");
@@ -143,7 +129,7 @@ async fn token_requests_are_told_with_their_status() {
 /// P42: who reads the log learns that a restart would now lose the tokens, and when that is over.
 #[tokio::test(start_paused = true)]
 async fn tokens_that_cannot_be_saved_are_warned_of() {
-    let (log, _guard) = listen(Level::INFO);
+    let (log, _guard) = Log::listen(Level::INFO);
     let store = Faulty::default();
     store.fail([Saving]);
     let api = layer(stored(store.clone())).layer(welcoming());

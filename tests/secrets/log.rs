@@ -4,9 +4,12 @@ use std::{
     io::{self, Write},
     panic,
     sync::{Mutex, Once, PoisonError},
+    thread,
 };
 
 use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::is_silent;
 
 static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -24,8 +27,10 @@ impl Write for Lines {
     }
 }
 
-/// Writes down what is logged and printed by panics from now on.
-pub(crate) fn watch() {
+/// Writes down what is logged and printed by panics from now on, in all tests. In the end of each, nothing of it is
+/// secret.
+#[must_use]
+pub(crate) fn watch() -> Watch {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         tracing_subscriber::fmt()
@@ -40,6 +45,17 @@ pub(crate) fn watch() {
             print(info);
         }));
     });
+    Watch
+}
+
+pub(crate) struct Watch;
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            is_silent(&lines());
+        }
+    }
 }
 
 /// What was written down, which is something at least.

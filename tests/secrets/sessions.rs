@@ -10,7 +10,7 @@ use tower_auth::{
 };
 
 use crate::{
-    ANSWERS, MARK, answering, fails_silently, is_silent, refused, shows_nothing, tells_nothing,
+    ANSWERS, MARK, answering, fails_silently, is_silent, log, refused, shows_nothing, tells_nothing,
 };
 
 const TOKEN_URL: &str = "https://auth.example.com/token";
@@ -19,6 +19,7 @@ const CALLBACK: &str = "https://app.example.com/callback";
 /// Answers of a server that has understood nothing, or repeats what it was told.
 #[tokio::test(start_paused = true)]
 async fn no_failed_refresh_or_log_in_tells_what_was_sent() {
+    let _log = log::watch();
     for (status, body) in ANSWERS {
         let http = answering(status, body);
         let refresh = RefreshToken::builder(TOKEN_URL)
@@ -88,6 +89,7 @@ fn silently<T: std::fmt::Debug>(outcome: Result<T, LoginError>) {
 
 #[tokio::test(start_paused = true)]
 async fn no_callback_gets_a_secret_into_an_error() {
+    let _log = log::watch();
     let callbacks = [
         "?code=hunter2&state=hunter2&iss=https://auth.example.com",
         "?code=hunter2&state=hunter2&iss=https://hunter2.example.com",
@@ -122,6 +124,7 @@ async fn no_callback_gets_a_secret_into_an_error() {
 
 #[tokio::test]
 async fn bad_settings_of_log_ins_are_refused_without_showing_them() {
+    let _log = log::watch();
     let flow = code_flow(200, "");
     refused(flow.start(&format!("http://me:{MARK}@app.example.com/")));
     refused(flow.start(&format!("https://app.example.com/#{MARK}")));

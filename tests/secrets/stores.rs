@@ -8,7 +8,7 @@ use tower_auth::{
     store::{FileStore, StoreKey, TokenSet, TokenStore},
 };
 
-use crate::{MARK, answering, fails_silently, shows_nothing, tells_nothing};
+use crate::{MARK, answering, fails_silently, log, shows_nothing, tells_nothing};
 
 const TOKEN_URL: &str = "https://auth.example.com/token";
 
@@ -23,6 +23,7 @@ impl Drop for Scratch {
 
 #[tokio::test]
 async fn a_file_that_is_not_understood_is_not_shown() {
+    let _log = log::watch();
     let folder = std::env::temp_dir().join(format!("tower-auth-secrets-{}", std::process::id()));
     fs::create_dir(&folder).unwrap();
     let scratch = Scratch(folder);
@@ -63,6 +64,7 @@ async fn a_file_that_is_not_understood_is_not_shown() {
 async fn a_redis_url_is_never_shown_with_its_password() {
     use tower_auth::store::RedisStore;
 
+    let _log = log::watch();
     // Nobody listens there: the port was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
