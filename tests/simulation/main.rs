@@ -57,13 +57,25 @@ struct Calls {
 
 #[test]
 fn whatever_the_network_does_all_is_well_again_by_itself() {
+    simulate_all(Servers::default, trouble);
+}
+
+/// An answer whose head has come is waited for, however late its body is: what it brings is spent
+/// already.
+#[test]
+fn however_slow_the_token_server_is_no_answer_of_it_is_lost() {
+    simulate_all(Servers::strict, slowness);
+}
+
+fn simulate_all(start: fn() -> Servers, trouble: Trouble) {
     let seeds = match env::var("TOWER_AUTH_SIMULATIONS") {
         Ok(number) => number.parse().unwrap(),
         Err(_) => 20,
     };
     let (mut refreshes, mut failed, mut succeeded, mut rejected) = (0, 0, 0, 0);
     for seed in 0..seeds {
-        let (servers, calls) = simulate(seed);
+        let servers = start();
+        let calls = simulate(seed, &servers, trouble);
         let known = servers.lock();
         assert_eq!(known.lost, 0, "seed {seed}: a refresh token was lost");
         assert_eq!(known.bare, 0, "seed {seed}: a request without credential");
@@ -79,7 +91,7 @@ fn whatever_the_network_does_all_is_well_again_by_itself() {
     assert!(failed > 0 && rejected > 0, "there was no trouble");
 }
 
-fn simulate(seed: u64) -> (Servers, Arc<Calls>) {
+fn simulate(seed: u64, servers: &Servers, trouble: Trouble) -> Arc<Calls> {
     let mut rng = Rng::with_seed(seed);
     // The jitter of the layer too.
     fastrand::seed(seed);
@@ -88,7 +100,6 @@ fn simulate(seed: u64) -> (Servers, Arc<Calls>) {
         .tick_duration(Duration::from_millis(10))
         .simulation_duration(TROUBLE + RECOVERY + WELL + LONGEST_CALL * 2)
         .build();
-    let servers = Servers::default();
     let calls = Arc::new(Calls::default());
     let at = servers.clone();
     sim.host(AUTH, move || {
@@ -106,11 +117,11 @@ fn simulate(seed: u64) -> (Servers, Arc<Calls>) {
     let mut healed = false;
     let outcome = loop {
         if !healed && sim.elapsed() >= TROUBLE {
-            heal(&mut sim);
+            heal(&mut sim, servers);
             healed = true;
         }
         if !healed && sim.elapsed() >= next {
-            trouble(&mut sim, &mut rng, &servers);
+            trouble(&mut sim, &mut rng, servers);
             next = sim.elapsed() + Duration::from_millis(rng.u64(200..4000));
         }
         match sim.step() {
@@ -120,10 +131,12 @@ fn simulate(seed: u64) -> (Servers, Arc<Calls>) {
         }
     };
     assert!(outcome.is_ok(), "seed {seed}: {outcome:?}");
-    (servers, calls)
+    calls
 }
 
-/// One more thing goes wrong, or is mended.
+/// Makes one more thing go wrong, or mends it.
+type Trouble = fn(&mut Sim<'_>, &mut Rng, &Servers);
+
 fn trouble(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
     let host = if rng.bool() { API } else { AUTH };
     match rng.u8(0..9) {
@@ -141,7 +154,21 @@ fn trouble(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
     }
 }
 
-fn heal(sim: &mut Sim<'_>) {
+/// Nothing that the token server is sent or sends is lost.
+fn slowness(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
+    match rng.u8(0..4) {
+        0 => {
+            // The way to an answer's head is four messages long, which is within the deadline.
+            let latency = Duration::from_millis(rng.u64(1..2000));
+            sim.set_link_max_message_latency(CLIENT, AUTH, latency);
+        }
+        1 | 2 => servers.pause(Duration::from_millis(rng.u64(0..25_000))),
+        _ => servers.revoke(),
+    }
+}
+
+fn heal(sim: &mut Sim<'_>, servers: &Servers) {
+    servers.pause(Duration::ZERO);
     for host in [API, AUTH] {
         sim.repair(CLIENT, host);
         sim.set_link_fail_rate(CLIENT, host, 0.0);

@@ -13,6 +13,8 @@ use hyper_util::rt::TokioIo;
 use tower_auth::BoxError;
 use turmoil::net::{TcpListener, TcpStream};
 
+use crate::servers::Answer;
+
 const PORT: u16 = 443;
 
 /// Sends a request on a connection of its own.
@@ -28,7 +30,7 @@ pub(crate) async fn send(request: Request<Full<Bytes>>) -> Result<Response<Incom
 pub(crate) async fn serve<A, F>(answer: A) -> Result<(), Box<dyn std::error::Error>>
 where
     A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send,
+    F: Future<Output = Answer> + Send,
 {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
     let answer = Arc::new(answer);
