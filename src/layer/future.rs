@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
+    copy::RequestCopy,
     kept::Kept,
     resend::{Cold, Sent, Step},
 };
@@ -35,6 +36,9 @@ pin_project! {
     {
         #[pin]
         state: State<S, C, B, R, S::Future>,
+        // The request as it came, for another sending. It is here and not with what else is known
+        // of a sending because it is large: each thing around it costs moving it once more.
+        copy: Option<RequestCopy<B>>,
     }
 }
 
@@ -51,7 +55,7 @@ pin_project! {
         Sending {
             #[pin]
             future: F,
-            sent: Option<Sent<S, C, B>>,
+            sent: Option<Sent<S, C>>,
         },
         /// Everything else. Boxed, as it would make the future large for states it rarely has.
         Cold { cold: Pin<Box<Cold<S, C, B, R>>> },
@@ -63,31 +67,32 @@ impl<S, C, B, R> ResponseFuture<S, C, B, R>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn passing(future: S::Future, why: NotAttached) -> Self {
-        Self {
-            state: State::Passing { future, why },
-        }
-    }
-
     #[inline(always)]
     pub(super) fn sending(
         future: S::Future,
         kept: Arc<Kept<S, C>>,
-        copy: Option<Request<B>>,
         head: Option<Box<SentHead>>,
+        copy: Option<RequestCopy<B>>,
     ) -> Self {
         Self {
             state: State::Sending {
                 future,
-                sent: Some(Sent::first(kept, copy, head)),
+                sent: Some(Sent::first(kept, head)),
             },
+            copy,
         }
     }
 
+    pub(super) fn passing(future: S::Future, why: NotAttached) -> Self {
+        Self::of(State::Passing { future, why })
+    }
+
     pub(super) fn failed(error: Error) -> Self {
-        Self {
-            state: State::Failed { error: Some(error) },
-        }
+        Self::of(State::Failed { error: Some(error) })
+    }
+
+    fn of(state: State<S, C, B, R, S::Future>) -> Self {
+        Self { state, copy: None }
     }
 }
 
@@ -98,9 +103,7 @@ where
 {
     pub(super) fn waiting(wait: Wait<C>, service: S, flow: Flow<C>, request: Request<B>) -> Self {
         let cold = Box::pin(Cold::first(wait, service, flow, request));
-        Self {
-            state: State::Cold { cold },
-        }
+        Self::of(State::Cold { cold })
     }
 }
 
@@ -115,19 +118,18 @@ where
     type Output = Result<Response<R>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let (mut state, copy) = (this.state, this.copy);
         loop {
             let step = match state.as_mut().project() {
                 StateProjection::Sending { future, sent } => {
                     let response = ready!(future.poll(cx)).map_err(Into::into)?;
-                    let verdict = match sent {
-                        Some(sent) => sent.judge(&response),
-                        None => return Poll::Pending,
+                    let Some(sent) = sent.take() else {
+                        return Poll::Pending;
                     };
-                    // Taken out only if needed: it is large.
-                    match sent.take_if(|_| verdict != Verdict::Accepted) {
-                        Some(sent) => sent.follow(verdict, response),
-                        None => return Poll::Ready(Ok(response)),
+                    match sent.judge(&response) {
+                        Verdict::Accepted => return Poll::Ready(Ok(response)),
+                        verdict => sent.follow(verdict, copy.take(), response),
                     }
                 }
                 StateProjection::Cold { cold } => ready!(cold.as_mut().poll(cx))?,
@@ -150,11 +152,12 @@ where
                 Step::Go(cold) => state.set(State::Cold {
                     cold: Box::pin(cold),
                 }),
-                Step::Send(future, sent) => {
+                Step::Send(future, sent, next_copy) => {
                     state.set(State::Sending {
                         future,
                         sent: Some(sent),
                     });
+                    *copy = next_copy;
                 }
                 Step::Pass(future, why) => state.set(State::Passing { future, why }),
             }

@@ -2,6 +2,7 @@
 //! [`ResponseFuture`]s. They drive `flow`, which decides.
 
 mod auth_layer;
+mod copy;
 mod future;
 mod kept;
 #[cfg(feature = "per-key")]

@@ -17,7 +17,7 @@ use super::{
     auth_layer::AuthLayer,
     future::ResponseFuture,
     kept::Kept,
-    send::{acquire, send, send_later},
+    send::{acquire, attach, copy_of, send_later},
     setters::setters,
 };
 use crate::{
@@ -280,12 +280,14 @@ where
         if let Err(error) = flow.check_own(request.extensions()) {
             return ResponseFuture::failed(error);
         }
-        match acquire(&flow, &mut request) {
-            Ok(snapshot) => {
-                let kept = Kept::new(self.inner.clone(), flow, snapshot);
-                send(&mut self.inner, Arc::new(kept), request)
-            }
-            Err(missing) => send_later(&mut self.inner, &flow, missing, request),
+        let kept = match acquire(&flow, &mut request) {
+            Ok(snapshot) => Arc::new(Kept::new(self.inner.clone(), flow, snapshot)),
+            Err(missing) => return send_later(&mut self.inner, missing, request),
+        };
+        let copy = copy_of(&kept, &request);
+        match attach(&kept, &mut request) {
+            Ok(head) => ResponseFuture::sending(self.inner.call(request), kept, head, copy),
+            Err(missing) => send_later(&mut self.inner, missing, request),
         }
     }
 }

@@ -12,7 +12,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::kept::Kept;
+use super::{copy::RequestCopy, kept::Kept};
 use crate::{
     body::{CloneBody, Drain},
     cache::{Snapshot, Wait},
@@ -22,12 +22,10 @@ use crate::{
 };
 
 /// A request that was sent with a credential.
-pub(super) struct Sent<S, C, B> {
+pub(super) struct Sent<S, C> {
     kept: Arc<Kept<S, C>>,
     /// The credential of a retry; the first sending used the one that is kept.
     renewed: Option<Arc<Snapshot<C>>>,
-    /// The request as it came, for another sending.
-    copy: Option<Request<B>>,
     /// As it was sent, for a credential that answers.
     head: Option<Box<SentHead>>,
     /// Whether it was sent again because this credential answered a challenge.
@@ -46,7 +44,7 @@ pub(super) struct Again<S, C, B> {
 pub(super) enum Step<S, C, B, R, F> {
     Return(Response<R>),
     Go(Cold<S, C, B, R>),
-    Send(F, Sent<S, C, B>),
+    Send(F, Sent<S, C>, Option<RequestCopy<B>>),
     Pass(F, NotAttached),
 }
 
@@ -81,17 +79,12 @@ pin_project! {
     }
 }
 
-impl<S, C, B> Sent<S, C, B> {
+impl<S, C> Sent<S, C> {
     #[inline(always)]
-    pub(super) fn first(
-        kept: Arc<Kept<S, C>>,
-        copy: Option<Request<B>>,
-        head: Option<Box<SentHead>>,
-    ) -> Self {
+    pub(super) fn first(kept: Arc<Kept<S, C>>, head: Option<Box<SentHead>>) -> Self {
         Self {
             kept,
             renewed: None,
-            copy,
             head,
             answered: false,
         }
@@ -124,7 +117,7 @@ impl<S: Clone, C: Credential, B: CloneBody, R: Body, F> Step<S, C, B, R, F> {
     }
 }
 
-impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
+impl<S: Clone, C: Credential> Sent<S, C> {
     #[inline]
     pub(super) fn judge<R>(&self, response: &Response<R>) -> Verdict {
         let snapshot = self.renewed.as_ref().unwrap_or(&self.kept.snapshot);
@@ -135,19 +128,19 @@ impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
     }
 
     /// What follows from a response that was not simply accepted.
-    pub(super) fn follow<R: Body, F>(
+    pub(super) fn follow<B: CloneBody, R: Body, F>(
         self,
         verdict: Verdict,
+        copy: Option<RequestCopy<B>>,
         mut response: Response<R>,
     ) -> Step<S, C, B, R, F> {
         let Self {
             kept,
             renewed,
-            copy,
             head: _,
             answered,
         } = self;
-        let copy = copy.filter(|copy| copy.body().can_replay());
+        let copy = copy.filter(RequestCopy::can_replay);
         let snapshot = renewed.as_ref().unwrap_or(&kept.snapshot);
         let attempt = Attempt {
             retried: renewed.is_some(),
@@ -164,7 +157,7 @@ impl<S: Clone, C: Credential, B: CloneBody> Sent<S, C, B> {
             }
             // Nothing else is asked of a request that cannot be replayed.
             (Next::Return(None), _) | (_, None) => return Step::Return(response),
-            (next, Some(request)) => (next, request),
+            (next, Some(copy)) => (next, copy.into_request()),
         };
         let mut again = Again {
             kept,
@@ -292,7 +285,11 @@ impl<S, C: Credential, B: CloneBody> Again<S, C, B> {
             // Only an answer to a challenge could have a retry sent again.
             Some(_) => C::ANSWERS,
         };
-        let copy = if wants_copy { copy_of(&request) } else { None };
+        let copy = if wants_copy {
+            RequestCopy::of(&request)
+        } else {
+            None
+        };
         if let Some(why) = kept.flow.attach(&snapshot.credential, &mut request)? {
             return Ok(Step::Pass(service.call(request), why));
         }
@@ -300,22 +297,9 @@ impl<S, C: Credential, B: CloneBody> Again<S, C, B> {
         let sent = Sent {
             kept,
             renewed,
-            copy,
             head,
             answered,
         };
-        Ok(Step::Send(service.call(request), sent))
+        Ok(Step::Send(service.call(request), sent, copy))
     }
-}
-
-/// A copy of a request, if its body can be copied.
-#[inline]
-pub(super) fn copy_of<B: CloneBody>(request: &Request<B>) -> Option<Request<B>> {
-    let mut copy = Request::new(request.body().try_clone_body()?);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
 }

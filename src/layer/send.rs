@@ -5,11 +5,11 @@ use std::{mem, sync::Arc};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{future::ResponseFuture, kept::Kept, resend::copy_of};
+use super::{copy::RequestCopy, future::ResponseFuture, kept::Kept};
 use crate::{
     body::CloneBody,
     cache::{Acquired, Snapshot, Wait},
-    credential::{Credential, RequestHead},
+    credential::{Credential, RequestHead, SentHead},
     error::Error,
     flow::{Flow, NotAttached},
 };
@@ -18,7 +18,7 @@ use crate::{
 pub(super) enum Missing<C> {
     /// The request has a credential of its own.
     Own(NotAttached),
-    Wait(Wait<C>),
+    Wait(Wait<C>, Flow<C>),
     Failed(Error),
 }
 
@@ -29,36 +29,35 @@ pub(super) fn acquire<C: Credential>(
 ) -> Result<Arc<Snapshot<C>>, Missing<C>> {
     match flow.acquire(head) {
         Ok(Acquired::Ready(snapshot)) => Ok(snapshot),
-        Ok(Acquired::Wait(wait)) => Err(Missing::Wait(wait)),
+        Ok(Acquired::Wait(wait)) => Err(Missing::Wait(wait, flow.clone())),
         Ok(Acquired::Failed(error)) => Err(Missing::Failed(error)),
         Err(why) => Err(Missing::Own(why)),
     }
 }
 
-/// Sends a request with the credential that is kept, through the service that was polled ready.
+/// The request as it came, if it may be sent again.
 #[inline(always)]
-pub(super) fn send<S, C, B, R>(
-    inner: &mut S,
-    kept: Arc<Kept<S, C>>,
-    mut request: Request<B>,
-) -> ResponseFuture<S, C, B, R>
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-    C: Credential,
-    B: CloneBody,
-{
-    let copy = if kept.flow.wants_copy(&kept.snapshot) {
-        copy_of(&request)
+pub(super) fn copy_of<S, C: Credential, B: CloneBody>(
+    kept: &Kept<S, C>,
+    request: &Request<B>,
+) -> Option<RequestCopy<B>> {
+    if kept.flow.wants_copy(&kept.snapshot) {
+        RequestCopy::of(request)
     } else {
         None
-    };
-    match kept.flow.attach(kept.credential(), &mut request) {
-        Ok(None) => {
-            let head = Flow::<C>::sent_head(&request);
-            ResponseFuture::sending(inner.call(request), kept, copy, head)
-        }
-        Ok(Some(why)) => ResponseFuture::passing(inner.call(request), why),
-        Err(error) => ResponseFuture::failed(error),
+    }
+}
+
+/// Puts the credential that is kept on a request, which is then to be sent.
+#[inline(always)]
+pub(super) fn attach<S: Clone, C: Credential, B: CloneBody>(
+    kept: &Kept<S, C>,
+    request: &mut Request<B>,
+) -> Result<Option<Box<SentHead>>, Missing<C>> {
+    match kept.flow.attach(kept.credential(), request) {
+        Ok(None) => Ok(Flow::<C>::sent_head(request)),
+        Ok(Some(why)) => Err(Missing::Own(why)),
+        Err(error) => Err(Missing::Failed(error)),
     }
 }
 
@@ -66,7 +65,6 @@ where
 #[inline(never)]
 pub(super) fn send_later<S, C, B, R>(
     inner: &mut S,
-    flow: &Flow<C>,
     missing: Missing<C>,
     request: Request<B>,
 ) -> ResponseFuture<S, C, B, R>
@@ -76,9 +74,9 @@ where
 {
     match missing {
         Missing::Own(why) => ResponseFuture::passing(inner.call(request), why),
-        Missing::Wait(wait) => {
+        Missing::Wait(wait, flow) => {
             give_back(inner);
-            ResponseFuture::waiting(wait, inner.clone(), flow.clone(), request)
+            ResponseFuture::waiting(wait, inner.clone(), flow, request)
         }
         Missing::Failed(error) => {
             give_back(inner);

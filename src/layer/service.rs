@@ -14,7 +14,7 @@ use super::{
     auth_layer::AuthLayer,
     future::ResponseFuture,
     kept::{Kept, Shared},
-    send::{Missing, acquire, send, send_later},
+    send::{Missing, acquire, attach, copy_of, send_later},
 };
 use crate::{
     body::CloneBody, cache::Handle, credential::RequestHead, error::BoxError, flow::Flow,
@@ -137,9 +137,14 @@ where
             Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
             Err(error) => return ResponseFuture::failed(error),
         }
-        match self.lease(&mut request) {
-            Ok(kept) => send(&mut self.inner, kept, request),
-            Err(missing) => send_later(&mut self.inner, &self.shared.flow, missing, request),
+        let kept = match self.lease(&mut request) {
+            Ok(kept) => kept,
+            Err(missing) => return send_later(&mut self.inner, missing, request),
+        };
+        let copy = copy_of(&kept, &request);
+        match attach(&kept, &mut request) {
+            Ok(head) => ResponseFuture::sending(self.inner.call(request), kept, head, copy),
+            Err(missing) => send_later(&mut self.inner, missing, request),
         }
     }
 }
