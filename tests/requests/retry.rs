@@ -13,7 +13,10 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tower::{Layer, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, BoxProvider, CloneBody, Credential, Issued, NotRetried, Provider,
@@ -393,79 +396,77 @@ async fn without_retries_a_rejection_still_renews_the_token_for_those_who_come_n
     assert_eq!(api.tokens_seen(), ["t1", "t2"]);
 }
 
-/// Rule 6.
+/// A body that cannot be sent twice, and the moment that shows it.
+struct Once(Full<Bytes>, Shows);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Shows {
+    BeforeItIsSent,
+    AtTheRejection,
+    AtTheRetry,
+}
+
+impl CloneBody for Once {
+    fn try_clone_body(&self) -> Option<Self> {
+        (self.1 != Shows::BeforeItIsSent).then(|| Self(self.0.clone(), self.1))
+    }
+
+    fn can_replay(&self) -> bool {
+        self.1 != Shows::AtTheRejection
+    }
+
+    fn take_over(&mut self) -> bool {
+        false
+    }
+}
+
+impl http_body::Body for Once {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+}
+
+fn upload(shows: Shows) -> Request<Once> {
+    Request::put(URL)
+        .body(Once(Full::from("data"), shows))
+        .unwrap()
+}
+
+/// Rule 6. Nobody waits for a refresh that is of no use to the request.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_cannot_be_sent_again_is_sent_once_and_the_token_renewed() {
-    struct Once(Full<Bytes>);
-
-    impl CloneBody for Once {
-        fn try_clone_body(&self) -> Option<Self> {
-            None
-        }
+    for shows in [Shows::BeforeItIsSent, Shows::AtTheRejection] {
+        let start = Instant::now();
+        let api = Api::accepting(&Valid::of(&["t2"]));
+        let (provider, _) = numbered(Duration::from_millis(10));
+        let service = only_api(provider).layer(api.clone());
+        let response = send(&service, upload(shows)).await.unwrap();
+        assert_eq!(response.status(), 401);
+        assert!(matches!(
+            why(&response),
+            Some(NotRetried::BodyNotReplayable)
+        ));
+        assert_eq!(start.elapsed(), Duration::from_millis(10));
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(send(&service, upload(shows)).await.unwrap().status(), 200);
+        assert_eq!(api.seen().len(), 2);
     }
-
-    impl http_body::Body for Once {
-        type Data = Bytes;
-        type Error = std::convert::Infallible;
-
-        fn poll_frame(
-            mut self: std::pin::Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-            std::pin::Pin::new(&mut self.0).poll_frame(cx)
-        }
-    }
-
-    let api = Api::accepting(&Valid::of(&["t2"]));
-    let (provider, _) = numbered(Duration::from_millis(10));
-    let service = only_api(provider).layer(api.clone());
-    let upload = || Request::put(URL).body(Once(Full::from("data"))).unwrap();
-    let response = send(&service, upload()).await.unwrap();
-    assert_eq!(response.status(), 401);
-    assert!(matches!(
-        why(&response),
-        Some(NotRetried::BodyNotReplayable)
-    ));
-    sleep(Duration::from_millis(20)).await;
-    assert_eq!(send(&service, upload()).await.unwrap().status(), 200);
-    assert_eq!(api.seen().len(), 2);
 }
 
 /// Rule 6: while the refresh runs, the first sending goes on reading the body, and may read more
 /// than can be replayed.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_gone_by_the_time_of_the_retry_is_not_sent_again() {
-    struct Vanishes(Full<Bytes>);
-
-    impl CloneBody for Vanishes {
-        fn try_clone_body(&self) -> Option<Self> {
-            Some(Self(self.0.clone()))
-        }
-
-        fn take_over(&mut self) -> bool {
-            false
-        }
-    }
-
-    impl http_body::Body for Vanishes {
-        type Data = Bytes;
-        type Error = std::convert::Infallible;
-
-        fn poll_frame(
-            mut self: std::pin::Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-            std::pin::Pin::new(&mut self.0).poll_frame(cx)
-        }
-    }
-
     let api = Api::accepting(&Valid::of(&["t2"]));
     let (provider, _) = numbered(Duration::from_millis(10));
     let service = only_api(provider).layer(api.clone());
-    let upload = Request::put(URL)
-        .body(Vanishes(Full::from("data")))
-        .unwrap();
-    let response = send(&service, upload).await.unwrap();
+    let response = send(&service, upload(Shows::AtTheRetry)).await.unwrap();
     assert_eq!(response.status(), 401);
     assert!(matches!(
         why(&response),
