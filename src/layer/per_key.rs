@@ -17,7 +17,7 @@ use super::{
     auth_layer::AuthLayer,
     future::ResponseFuture,
     kept::Kept,
-    send::{acquire, attach, copy_of, send_later},
+    send::{acquire, attach, copy_of, fail, send_later},
     setters::setters,
 };
 use crate::{
@@ -254,7 +254,7 @@ where
         match self.policy.admit(request.uri(), request.extensions()) {
             Ok(None) => {}
             Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
-            Err(error) => return ResponseFuture::failed(error),
+            Err(error) => return fail(&mut self.inner, error),
         }
         let view = RequestView {
             method: request.method(),
@@ -275,10 +275,10 @@ where
                 cache,
                 policy: Arc::clone(&self.policy),
             },
-            Err(error) => return ResponseFuture::failed(error),
+            Err(error) => return fail(&mut self.inner, error),
         };
         if let Err(error) = flow.check_own(request.extensions()) {
-            return ResponseFuture::failed(error);
+            return fail(&mut self.inner, error);
         }
         let kept = match acquire(&flow, &mut request) {
             Ok(snapshot) => Arc::new(Kept::new(self.inner.clone(), flow, snapshot)),

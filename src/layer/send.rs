@@ -78,11 +78,17 @@ where
             give_back(inner);
             ResponseFuture::waiting(wait, inner.clone(), flow, request)
         }
-        Missing::Failed(error) => {
-            give_back(inner);
-            ResponseFuture::failed(error)
-        }
+        Missing::Failed(error) => fail(inner, error),
     }
+}
+
+/// Sends no request.
+pub(super) fn fail<S, C, B, R>(inner: &mut S, error: Error) -> ResponseFuture<S, C, B, R>
+where
+    S: Service<Request<B>> + Clone,
+{
+    give_back(inner);
+    ResponseFuture::failed(error)
 }
 
 /// Gives the service that was polled ready back, for a clone that was not. Holding it would be

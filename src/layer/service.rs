@@ -14,7 +14,7 @@ use super::{
     auth_layer::AuthLayer,
     future::ResponseFuture,
     kept::{Kept, Shared},
-    send::{Missing, acquire, attach, copy_of, send_later},
+    send::{Missing, acquire, attach, copy_of, fail, send_later},
 };
 use crate::{
     body::CloneBody, cache::Handle, credential::RequestHead, error::BoxError, flow::Flow,
@@ -135,7 +135,7 @@ where
         match self.shared.flow.admit(request.uri(), request.extensions()) {
             Ok(None) => {}
             Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
-            Err(error) => return ResponseFuture::failed(error),
+            Err(error) => return fail(&mut self.inner, error),
         }
         let kept = match self.lease(&mut request) {
             Ok(kept) => kept,

@@ -8,14 +8,18 @@ use http::Request;
 use http_body_util::Full;
 use tokio::{task::JoinSet, time::timeout};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer};
-use tower_auth::{BoxError, Issued, ProviderError, provider_fn};
+use tower_auth::{
+    BoxError, Credential, Issued, Provider, ProviderError,
+    credential::{Bearer, Outgoing},
+    provider_fn,
+};
 
 use crate::memory::{Answer, Api, Valid, bearer, get, numbered, only_api, send, status};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A provider whose token requests go through the given service.
-fn asking<S>(service: S) -> impl tower_auth::Provider<Credential = tower_auth::credential::Bearer>
+fn asking<S>(service: S) -> impl Provider<Credential = Bearer>
 where
     S: Service<Request<Full<Bytes>>, Response = Answer, Error = BoxError>
         + Clone
@@ -95,6 +99,45 @@ async fn waiting_requests_hold_no_permit_that_the_token_request_needs() {
         all.into_iter()
             .all(|response| response.unwrap().status() == 200)
     );
+}
+
+/// P10: a service that stays holds nothing for a request that it did not send.
+#[tokio::test(start_paused = true)]
+async fn requests_that_fail_unsent_hold_no_permit() {
+    /// Fits no request.
+    #[derive(Clone)]
+    struct Unfit;
+
+    impl Credential for Unfit {
+        fn apply(&self, _: &mut Outgoing<'_>) -> Result<(), BoxError> {
+            Err("it does not fit".into())
+        }
+
+        fn is_same(&self, _: &Self) -> bool {
+            true
+        }
+    }
+
+    async fn fails<P: Provider>(provider: P, request: Request<Full<Bytes>>) {
+        let api = Api::new(|_| (Duration::ZERO, status(200)));
+        let limited = ConcurrencyLimitLayer::new(1).layer(api.clone());
+        let mut service = only_api(provider).layer(limited.clone());
+        let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut service)
+            .await
+            .unwrap();
+        ready.call(request).await.unwrap_err();
+        assert_eq!(api.seen().len(), 0);
+        let other = timeout(PATIENCE, limited.oneshot(get())).await;
+        assert_eq!(other.expect("a permit").unwrap().status(), 200);
+        drop(service);
+    }
+
+    let unfit = || async { Ok(Issued::new(Unfit)) };
+    fails(provider_fn(move |_| unfit()), get()).await;
+    let relative = Request::get("/things").body(Full::default()).unwrap();
+    fails(bearer("t1"), relative).await;
+    let refused = || async { Err::<Issued<Bearer>, _>(ProviderError::permanent("no")) };
+    fails(provider_fn(move |_| refused()), get()).await;
 }
 
 /// P10: the same with the slots of a buffer.
