@@ -168,7 +168,6 @@ mod tests {
         assert!(matches!(far.phase(now), Phase::Fresh(_)));
     }
 
-    /// Rule 11.
     #[test]
     fn nine_years_are_nine_years() {
         let years = secs(9 * 365 * 86_400);
@@ -193,6 +192,7 @@ mod tests {
         assert_eq!(expiry.phase(expires_at), Phase::Expired);
     }
 
+    /// Rule 11.
     #[test]
     fn the_lifetime_counts_from_the_request_not_from_the_answer() {
         let (arrived, wall) = times();

@@ -270,16 +270,16 @@ where
             }
             None => Err(Error::new(Kind::NoKey)),
         };
-        let flow = match cache {
-            Ok(cache) => Flow {
-                cache,
-                policy: Arc::clone(&self.policy),
-            },
+        let flow = cache.and_then(|cache| {
+            let policy = Arc::clone(&self.policy);
+            let flow = Flow { cache, policy };
+            flow.check_own(request.extensions())?;
+            Ok(flow)
+        });
+        let flow = match flow {
+            Ok(flow) => flow,
             Err(error) => return fail(&mut self.inner, error),
         };
-        if let Err(error) = flow.check_own(request.extensions()) {
-            return fail(&mut self.inner, error);
-        }
         let kept = match acquire(&flow, &mut request) {
             Ok(snapshot) => Arc::new(Kept::new(self.inner.clone(), flow, snapshot)),
             Err(missing) => return send_later(&mut self.inner, missing, request),

@@ -48,7 +48,8 @@ pub(super) fn copy_of<S, C: Credential, B: CloneBody>(
     }
 }
 
-/// Puts the credential that is kept on a request, which is then to be sent.
+/// Puts the credential that is kept on a request, which the caller then sends: it stays where it is
+/// until the inner service gets it, because it is large to move.
 #[inline(always)]
 pub(super) fn attach<S: Clone, C: Credential, B: CloneBody>(
     kept: &Kept<S, C>,

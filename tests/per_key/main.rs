@@ -23,7 +23,7 @@ use tower_auth::{
     provider_fn,
 };
 
-use memory::{Api, Valid, bearer, get, send, status};
+use memory::{Api, Valid, bearer, fails_unsent, get, relative, send, status};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct User(u32);
@@ -121,6 +121,15 @@ async fn a_request_without_a_key_or_with_an_unknown_one_is_an_error_that_says_so
     let error = own_error(send(&service, request(1_000_000)).await.unwrap_err());
     assert!(error.is_unknown_key());
     assert!(api.seen().is_empty());
+}
+
+/// P10.
+#[tokio::test(start_paused = true)]
+async fn requests_that_fail_unsent_hold_no_permit() {
+    let (layer, _) = users();
+    for request in [get(), request(1_000_000), relative()] {
+        fails_unsent(&layer, request).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

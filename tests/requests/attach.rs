@@ -14,7 +14,9 @@ use tower_auth::{
     provider_fn,
 };
 
-use crate::memory::{Api, Valid, bearer, get, numbered, only_api, scripted, send, status};
+use crate::memory::{
+    Api, Valid, bearer, get, numbered, only_api, relative, scripted, send, status,
+};
 
 fn own_error(error: BoxError) -> Error {
     *error.downcast::<Error>().expect("an error of the layer")
@@ -116,7 +118,6 @@ async fn a_uri_without_a_host_is_an_error_that_names_the_fix() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let (provider, _) = numbered(Duration::ZERO);
     let service = only_api(provider).layer(api.clone());
-    let relative = || Request::get("/things").body(Full::default()).unwrap();
     let error = own_error(send(&service, relative()).await.unwrap_err());
     assert!(
         error.to_string().contains("Origins::relative_as"),

@@ -16,8 +16,8 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use tokio::time::sleep;
-use tower::{Service, ServiceExt};
+use tokio::time::{sleep, timeout};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
 use tower_auth::{
     AuthLayer, BoxError, Issued, NotRetried, Origins, Provider, ProviderError, credential::Bearer,
     provider_fn,
@@ -215,6 +215,11 @@ pub(crate) fn only_api<P: Provider>(provider: P) -> AuthLayer<P> {
     AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap())
 }
 
+/// A request that does not say where it goes.
+pub(crate) fn relative() -> Request<Full<Bytes>> {
+    Request::get("/things").body(Full::default()).unwrap()
+}
+
 pub(crate) fn get() -> Request<Full<Bytes>> {
     Request::get(URL).body(Full::default()).unwrap()
 }
@@ -225,6 +230,24 @@ where
     S: Service<Request<B>, Response = Answer, Error = BoxError> + Clone,
 {
     service.clone().oneshot(request).await
+}
+
+/// Sends a request that fails before it is sent, and sees that the service, which stays, holds
+/// nothing for it of the one below.
+pub(crate) async fn fails_unsent<L>(layer: &L, request: Request<Full<Bytes>>)
+where
+    L: Layer<ConcurrencyLimit<Api>>,
+    L::Service: Service<Request<Full<Bytes>>, Response = Answer, Error = BoxError>,
+{
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let limited = ConcurrencyLimit::new(api.clone(), 1);
+    let mut service = layer.layer(limited.clone());
+    let call = service.ready().await.unwrap().call(request);
+    call.await.expect_err("it was sent");
+    assert!(api.seen().is_empty());
+    let other = timeout(Duration::from_secs(1), limited.oneshot(get())).await;
+    assert_eq!(other.expect("a permit").unwrap().status(), 200);
+    drop(service);
 }
 
 pub(crate) fn why(response: &Answer) -> Option<&NotRetried> {

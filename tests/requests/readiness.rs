@@ -14,7 +14,9 @@ use tower_auth::{
     provider_fn,
 };
 
-use crate::memory::{Answer, Api, Valid, bearer, get, numbered, only_api, send, status};
+use crate::memory::{
+    Answer, Api, Valid, bearer, fails_unsent, get, numbered, only_api, relative, send, status,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -118,26 +120,11 @@ async fn requests_that_fail_unsent_hold_no_permit() {
         }
     }
 
-    async fn fails<P: Provider>(provider: P, request: Request<Full<Bytes>>) {
-        let api = Api::new(|_| (Duration::ZERO, status(200)));
-        let limited = ConcurrencyLimitLayer::new(1).layer(api.clone());
-        let mut service = only_api(provider).layer(limited.clone());
-        let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut service)
-            .await
-            .unwrap();
-        ready.call(request).await.unwrap_err();
-        assert_eq!(api.seen().len(), 0);
-        let other = timeout(PATIENCE, limited.oneshot(get())).await;
-        assert_eq!(other.expect("a permit").unwrap().status(), 200);
-        drop(service);
-    }
-
     let unfit = || async { Ok(Issued::new(Unfit)) };
-    fails(provider_fn(move |_| unfit()), get()).await;
-    let relative = Request::get("/things").body(Full::default()).unwrap();
-    fails(bearer("t1"), relative).await;
+    fails_unsent(&only_api(provider_fn(move |_| unfit())), get()).await;
+    fails_unsent(&only_api(bearer("t1")), relative()).await;
     let refused = || async { Err::<Issued<Bearer>, _>(ProviderError::permanent("no")) };
-    fails(provider_fn(move |_| refused()), get()).await;
+    fails_unsent(&only_api(provider_fn(move |_| refused())), get()).await;
 }
 
 /// P10: the same with the slots of a buffer.

@@ -396,31 +396,11 @@ async fn without_retries_a_rejection_still_renews_the_token_for_those_who_come_n
     assert_eq!(api.tokens_seen(), ["t1", "t2"]);
 }
 
-/// A body that cannot be sent twice, and the moment that shows it.
-struct Once(Full<Bytes>, Shows);
+/// A body, and what a test wants to know of its copies or to do with them.
+#[derive(Clone, Default)]
+struct Carrying<T>(Full<Bytes>, T);
 
-#[derive(Clone, Copy, PartialEq)]
-enum Shows {
-    BeforeItIsSent,
-    AtTheRejection,
-    AtTheRetry,
-}
-
-impl CloneBody for Once {
-    fn try_clone_body(&self) -> Option<Self> {
-        (self.1 != Shows::BeforeItIsSent).then(|| Self(self.0.clone(), self.1))
-    }
-
-    fn can_replay(&self) -> bool {
-        self.1 != Shows::AtTheRejection
-    }
-
-    fn take_over(&mut self) -> bool {
-        false
-    }
-}
-
-impl http_body::Body for Once {
+impl<T: Unpin> http_body::Body for Carrying<T> {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -432,9 +412,31 @@ impl http_body::Body for Once {
     }
 }
 
-fn upload(shows: Shows) -> Request<Once> {
+/// The moment that shows that a body cannot be sent twice.
+#[derive(Clone, Copy, PartialEq)]
+enum Shows {
+    BeforeItIsSent,
+    AtTheRejection,
+    AtTheRetry,
+}
+
+impl CloneBody for Carrying<Shows> {
+    fn try_clone_body(&self) -> Option<Self> {
+        (self.1 != Shows::BeforeItIsSent).then(|| self.clone())
+    }
+
+    fn can_replay(&self) -> bool {
+        self.1 != Shows::AtTheRejection
+    }
+
+    fn take_over(&mut self) -> bool {
+        false
+    }
+}
+
+fn upload(shows: Shows) -> Request<Carrying<Shows>> {
     Request::put(URL)
-        .body(Once(Full::from("data"), shows))
+        .body(Carrying(Full::from("data"), shows))
         .unwrap()
 }
 
@@ -605,34 +607,20 @@ async fn a_challenge_that_is_no_rejection_never_leads_to_a_refresh() {
     assert_eq!(calls.load(SeqCst), 1);
 }
 
+/// Counts its copies.
+impl CloneBody for Carrying<Arc<AtomicUsize>> {
+    fn try_clone_body(&self) -> Option<Self> {
+        self.1.fetch_add(1, SeqCst);
+        Some(self.clone())
+    }
+}
+
 /// The copy for a retry is the largest single cost, so it is made only where there can be one.
 #[tokio::test(start_paused = true)]
 async fn a_request_is_copied_only_if_a_retry_is_possible() {
-    #[derive(Clone, Default)]
-    struct Counted(Full<Bytes>, Arc<AtomicUsize>);
-
-    impl CloneBody for Counted {
-        fn try_clone_body(&self) -> Option<Self> {
-            self.1.fetch_add(1, SeqCst);
-            Some(self.clone())
-        }
-    }
-
-    impl http_body::Body for Counted {
-        type Data = Bytes;
-        type Error = std::convert::Infallible;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-            Pin::new(&mut self.0).poll_frame(cx)
-        }
-    }
-
     let copies = async |layer: AuthLayer<BoxProvider<Bearer>>| {
         let api = Api::new(|_| (Duration::ZERO, status(200)));
-        let body = Counted::default();
+        let body = Carrying::<Arc<AtomicUsize>>::default();
         let copies = Arc::clone(&body.1);
         let request = Request::post(URL).body(body).unwrap();
         layer.layer(api).oneshot(request).await.unwrap();

@@ -137,6 +137,7 @@ fn simulate(seed: u64, servers: &Servers, trouble: Trouble) -> Arc<Calls> {
 /// Makes one more thing go wrong, or mends it.
 type Trouble = fn(&mut Sim<'_>, &mut Rng, &Servers);
 
+/// Whatever can happen to a network, its hosts, and tokens.
 fn trouble(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
     let host = if rng.bool() { API } else { AUTH };
     match rng.u8(0..9) {
