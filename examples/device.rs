@@ -17,7 +17,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Origins,
-    oauth2::{DeviceAttempt, DeviceCode},
+    oauth2::{DeviceAuthorization, DeviceCode},
 };
 
 #[tokio::main]
@@ -54,7 +54,7 @@ async fn main() -> Result<(), BoxError> {
     println!("Logged in.");
 
     // A real program keeps them: `.store(FileStore::new(..)?, key)`.
-    let provider = login.session().seed(tokens).build()?;
+    let provider = login.session().initial_tokens(tokens).build()?;
     let client = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(origin(&api)?)?))
         .service(Client::builder(TokioExecutor::new()).build_http());
@@ -67,7 +67,7 @@ async fn main() -> Result<(), BoxError> {
 }
 
 /// So that the example runs by itself.
-fn alice_confirms(attempt: &DeviceAttempt) {
+fn alice_confirms(attempt: &DeviceAuthorization) {
     let code = attempt.user_code();
     let page = format!("{}?user_code={code}&user=alice", attempt.verification_uri());
     tokio::spawn(async move { get(&page, "").await.map(drop) });

@@ -52,7 +52,7 @@ async fn main() -> Result<(), BoxError> {
     println!("Logged in.");
 
     // A real tool keeps them: `.store(FileStore::new(..)?, key)`.
-    let provider = login.session().seed(tokens).build()?;
+    let provider = login.session().initial_tokens(tokens).build()?;
     let client = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(origin(&api)?)?))
         .service(Client::builder(TokioExecutor::new()).build_http());

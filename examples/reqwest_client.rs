@@ -13,8 +13,8 @@ use http_body_util::{BodyExt, Full};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Origins,
-    client::{ReqwestService, same_origin_redirects, token_client},
     oauth2::ClientCredentials,
+    reqwest::{ReqwestService, same_origin_redirects, token_client},
 };
 
 #[tokio::main]

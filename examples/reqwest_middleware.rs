@@ -9,8 +9,8 @@ use reqwest_middleware::ClientBuilder;
 use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
 use tower_auth::{
     AuthLayer, BoxError, Origins, SkipAuth,
-    client::{same_origin_redirects, token_client},
     oauth2::ClientCredentials,
+    reqwest::{same_origin_redirects, token_client},
 };
 
 #[tokio::main]

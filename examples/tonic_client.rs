@@ -49,7 +49,7 @@ async fn main() -> Result<(), BoxError> {
         let token = Bearer::new(token).map_err(ProviderError::permanent);
         async move { Ok(Issued::new(token?)) }
     });
-    let auth = AuthLayer::new(provider, Origins::relative_as(&url)?)
+    let auth = AuthLayer::new(provider, Origins::for_relative_uris(&url)?)
         // gRPC says in its own way that a token is rejected.
         .rejected_if(grpc::is_unauthenticated);
     let stack = ServiceBuilder::new()

@@ -24,7 +24,7 @@ use tower::{ServiceBuilder, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Origins, PerKeyAuth,
     credential::Bearer,
-    oauth2::{AuthorizationCode, LoginAttempt, RefreshToken},
+    oauth2::{AuthorizationCode, PendingLogin, RefreshTokenGrant},
 };
 
 /// Which browser it is: the value of its cookie.
@@ -36,7 +36,7 @@ struct Session(String);
 #[derive(Default)]
 struct Visitor {
     attempt: Option<String>,
-    provider: Option<RefreshToken>,
+    provider: Option<RefreshTokenGrant>,
 }
 
 type Visitors = Arc<Mutex<HashMap<Session, Visitor>>>;
@@ -166,16 +166,16 @@ impl App {
         };
         let tokens = self
             .login
-            .finish(LoginAttempt::restore(&kept)?, url)
+            .finish(PendingLogin::restore(&kept)?, url)
             .await?;
-        let provider = self.login.session().seed(tokens).build()?;
+        let provider = self.login.session().initial_tokens(tokens).build()?;
         lock(&self.visitors).entry(session).or_default().provider = Some(provider);
         Ok(redirect("/"))
     }
 
     async fn log_out(self, session: &Session) -> Result<Response<String>, BoxError> {
         if let Ok(handle) = self.client.handle().for_key(session) {
-            handle.forget().await?;
+            handle.log_out().await?;
         }
         lock(&self.visitors).remove(session);
         Ok(redirect("/"))

@@ -20,7 +20,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// # fn handle(error: tower_auth::BoxError) {
 /// if let Some(error) = error.downcast_ref::<tower_auth::Error>() {
 ///     if error.is_login_required() {
-///         // ask the person to log in, then `handle.seed(..)`
+///         // ask the person to log in, then `handle.set_credential(..)`
 ///     } else if let Some(wait) = error.retry_after() {
 ///         // no attempt is made before that
 ///         println!("{error}; trying again in {wait:?}");
@@ -47,7 +47,7 @@ pub(crate) enum Kind {
     Stopped,
     /// There is no tokio runtime to run the refresh on.
     NoRuntime,
-    /// `forget` was called, and neither `seed` nor `resume` since.
+    /// `forget` was called, and neither `set_credential` nor `resume` since.
     LoggedOut,
     /// The request's URI names no host, and the policy does not say which one is meant.
     NoAuthority,
@@ -121,14 +121,14 @@ impl Error {
     }
 
     /// Whether only new credentials help: no further attempt is made until
-    /// [`Handle::seed`](crate::Handle::seed) or [`Handle::resume`](crate::Handle::resume).
+    /// [`Handle::set_credential`](crate::Handle::set_credential) or [`Handle::resume`](crate::Handle::resume).
     #[must_use]
     pub fn is_login_required(&self) -> bool {
         matches!(&self.kind, Kind::Provider(error) if error.class == Class::LoginRequired)
     }
 
-    /// Whether [`Handle::forget`](crate::Handle::forget) was called, and neither
-    /// [`seed`](crate::Handle::seed) nor [`resume`](crate::Handle::resume) since.
+    /// Whether [`Handle::log_out`](crate::Handle::log_out) was called, and neither
+    /// [`set_credential`](crate::Handle::set_credential) nor [`resume`](crate::Handle::resume) since.
     #[must_use]
     pub fn is_logged_out(&self) -> bool {
         matches!(self.kind, Kind::LoggedOut)
@@ -166,12 +166,12 @@ impl fmt::Display for Error {
                 "no credential: a refresh needs a tokio runtime, call the service from within one",
             )?,
             Kind::LoggedOut => f.write_str(
-                "logged out: give new credentials with Handle::seed, or allow refreshes again with \
+                "logged out: give new credentials with Handle::set_credential, or allow refreshes again with \
                  Handle::resume",
             )?,
             Kind::NoAuthority => f.write_str(
                 "the request's URI names no host, so it is unknown whether the credential may go \
-                 there: send absolute URIs, or build the layer with Origins::relative_as(..)",
+                 there: send absolute URIs, or build the layer with Origins::for_relative_uris(..)",
             )?,
             Kind::OwnTokenRequest => f.write_str(
                 "a request of the provider came through the layer that waits for that provider: \
@@ -234,7 +234,7 @@ impl StdError for Error {
 /// |---|---|---|
 /// | [`transient`](Self::transient) | the network, a 5xx, a 429 | after a jittered backoff from 0.5 s to 30 s |
 /// | [`permanent`](Self::permanent) | wrong settings, refused client | after 2 s, doubling to 60 s |
-/// | [`login_required`](Self::login_required) | only new credentials help | after `seed` or `resume` |
+/// | [`login_required`](Self::login_required) | only new credentials help | after `set_credential` or `resume` |
 ///
 /// The source's message is shown to users and written to logs: it must hold no secret.
 pub struct ProviderError {
@@ -279,7 +279,7 @@ impl ProviderError {
     /// The earliest time for the next attempt, as a server's `Retry-After` gives it. The layer
     /// honours it up to 5 minutes. Default: none, the backoff alone decides.
     #[must_use]
-    pub fn retry_after(mut self, wait: Duration) -> Self {
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
@@ -312,7 +312,7 @@ impl ProviderError {
         self.class
     }
 
-    pub(crate) fn asked_to_wait(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 }

@@ -18,7 +18,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), tower_auth::BoxError> {
 //! let channel = Channel::from_static("https://api.example.com").connect_lazy();
-//! let origins = Origins::relative_as("https://api.example.com")?;
+//! let origins = Origins::for_relative_uris("https://api.example.com")?;
 //! let service = ServiceBuilder::new()
 //!     .layer(ReplayLayer::new())
 //!     .layer(AuthLayer::new(Bearer::new("token")?, origins).rejected_if(grpc::is_unauthenticated))
@@ -31,7 +31,7 @@
 //! # The origin
 //!
 //! A channel sends every request to its own endpoint, and a generated client made by `new` names no
-//! host in its requests. [`Origins::relative_as`](crate::Origins::relative_as) says which one is
+//! host in its requests. [`Origins::for_relative_uris`](crate::Origins::for_relative_uris) says which one is
 //! meant: give it the channel's endpoint. Without it, calls fail with an [`Error`](crate::Error)
 //! that says so.
 //!

@@ -34,7 +34,7 @@
 //! - Where credentials come from: [`credential`] for those that never change, [`oauth2`] for token
 //!   endpoints, [`provider`] for files, other programs, and writing your own; [`store`] for tokens that outlive the process.
 //! - Many users behind one client: `AuthLayer::per_key`.
-//! - Other clients than hyper-util's: the module `client` for reqwest, [`grpc`] for tonic.
+//! - Other clients than hyper-util's: the module `reqwest` for reqwest, [`grpc`] for tonic.
 //! - Using the credential outside of requests, logging out, asking how it stands: [`Handle`].
 //! - What can be set: the methods of [`AuthLayer`].
 //!
@@ -73,8 +73,8 @@
 //! | `command` | no | a token that another program prints: `provider::CommandToken` |
 //! | `jwt` | no | clients with signed assertions: `oauth2::SigningKey`, `private_key_jwt`, `client_secret_jwt` |
 //! | `loopback` | no | log-ins in the browser of the person at this machine: `oauth2::Loopback` |
-//! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `client` |
-//! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `client::AuthMiddleware` |
+//! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `reqwest` |
+//! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `reqwest::AuthMiddleware` |
 //! | `dpop` | no | tokens that are bound to a key (DPoP): `oauth2::Dpop`; brings `jwt` |
 //! | `digest` | no | HTTP Digest: `credential::Digest` |
 //! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |
@@ -91,13 +91,13 @@
 pub mod body;
 mod cache;
 pub mod challenge;
-#[cfg(feature = "reqwest")]
-pub mod client;
 pub mod credential;
 mod encoding;
 mod error;
 mod flow;
 pub mod grpc;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
 // It names what is behind features, and is read where all are on.
 #[cfg(all(
     any(doc, doctest),
@@ -126,12 +126,12 @@ pub mod store;
 pub mod test_util;
 
 #[cfg(feature = "per-key")]
-pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestView};
+pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestHead};
 #[cfg(feature = "metrics")]
 pub use self::observe::describe_metrics;
 pub use self::{
     body::{CloneBody, ReplayBody, ReplayLayer},
-    cache::{Backoff, Current, Handle, Status},
+    cache::{Backoff, CurrentCredential, Handle, Status},
     challenge::Challenge,
     credential::Credential,
     error::{BoxError, ConfigError, Error, ProviderError},

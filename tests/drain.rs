@@ -73,7 +73,7 @@ async fn reject(address: SocketAddr, path: &str, (bytes, time): (u64, Duration))
             async move { Ok::<_, ProviderError>(Issued::new(Bearer::new(token).unwrap())) }
         });
         let origins = Origins::only(format!("http://{address}")).unwrap();
-        let layer = AuthLayer::new(provider, origins).max_drain(bytes, time);
+        let layer = AuthLayer::new(provider, origins).drain_limit(bytes, time);
         let request = Request::get(format!("http://{address}{path}"));
         let request = request.body(Empty::<Bytes>::new()).unwrap();
         let response = layer.layer(client.clone()).oneshot(request);

@@ -9,7 +9,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{Layer, ServiceExt};
 use tower_auth::{
     Auth, AuthLayer, BoxError, Error, Origins, Provider, ProviderError,
-    oauth2::RefreshToken,
+    oauth2::RefreshTokenGrant,
     test_util::{TestProvider, TestServer},
 };
 
@@ -21,8 +21,8 @@ async fn call<P: Provider>(
     Ok(client.clone().oneshot(request).await?.status())
 }
 
-fn living_on(server: &TestServer) -> Auth<TestServer, RefreshToken> {
-    let provider = RefreshToken::builder(server.token_url())
+fn living_on(server: &TestServer) -> Auth<TestServer, RefreshTokenGrant> {
+    let provider = RefreshTokenGrant::builder(server.token_url())
         .client_id("me")
         .refresh_token(server.refresh_token())
         .http(server.clone())

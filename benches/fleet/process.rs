@@ -14,7 +14,7 @@ use tokio::{
 use tower_auth::{
     AuthLayer, BoxError, Handle, Origins,
     credential::Bearer,
-    oauth2::RefreshToken,
+    oauth2::RefreshTokenGrant,
     store::{FileStore, StoreKey},
 };
 
@@ -48,7 +48,7 @@ impl Job {
 /// Refreshes until the time is over, and prints how many milliseconds each refresh took.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn work(job: &Job) -> Result<(), BoxError> {
-    let provider = RefreshToken::builder(&job.server)
+    let provider = RefreshTokenGrant::builder(&job.server)
         .client_id("bench")
         .refresh_token("first")
         .http(Client::builder(TokioExecutor::new()).build_http());

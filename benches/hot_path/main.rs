@@ -4,11 +4,11 @@
 //!
 //! - `bare`: the inner service alone.
 //! - `insert`: puts a ready-made header value on the request. No layer that attaches a credential
-//!   does less; it is what `no_retry()` is compared with.
+//!   does less; it is what `retry(false)` is compared with.
 //! - `clone_insert`: also keeps a clone of the request until its response is there. No layer that
 //!   could send a request again does less; it is what the layer as it comes is compared with.
 //! - `auth`: the layer over a credential that is refreshed (one hour of lifetime); with
-//!   `no_retry()`; and over a credential that never changes.
+//!   `retry(false)`; and over a credential that never changes.
 //!
 //! All are long-lived services; the rows `.. cloned` clone theirs for every request.
 //!

@@ -98,7 +98,7 @@ pub(crate) fn auth() -> Auth<Server, impl Provider> {
 }
 
 fn auth_no_retry() -> Auth<Server, impl Provider> {
-    warm(&AuthLayer::new(refreshed(), origins()).no_retry())
+    warm(&AuthLayer::new(refreshed(), origins()).retry(false))
 }
 
 fn auth_static() -> Auth<Server, impl Provider> {

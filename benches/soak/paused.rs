@@ -126,12 +126,12 @@ async fn disturb(handle: Handle<Bearer>, world: Arc<World>, end: Instant) {
         match fastrand::u8(..10) {
             0 => handle.invalidate(),
             1 => {
-                let _ = handle.forget().await;
+                let _ = handle.log_out().await;
                 handle.resume();
             }
             2 => {
                 let number = world.issued.fetch_add(1, SeqCst);
-                handle.seed(Issued::new(Bearer::new(format!("{number}")).unwrap()));
+                handle.set_credential(Issued::new(Bearer::new(format!("{number}")).unwrap()));
             }
             _ => world.accepted_from.store(world.issued.load(SeqCst), SeqCst),
         }

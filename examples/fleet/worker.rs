@@ -14,7 +14,7 @@ use tower::{Layer, ServiceExt};
 use tower_auth::store::RedisStore;
 use tower_auth::{
     AuthLayer, BoxError, Origins,
-    oauth2::RefreshToken,
+    oauth2::RefreshTokenGrant,
     store::{FileStore, StoreKey},
 };
 
@@ -29,7 +29,7 @@ pub(crate) async fn work(
     store: &str,
 ) -> Result<(), BoxError> {
     let token_url = format!("{server}/token");
-    let provider = RefreshToken::builder(&token_url)
+    let provider = RefreshTokenGrant::builder(&token_url)
         .client_id("fleet")
         // What the log-in gave, for all of them; from then on the newest one is in the store.
         .refresh_token("refresh-0")

@@ -16,7 +16,7 @@ use http::{Request, Response};
 use http_body_util::Empty;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{Layer, ServiceExt};
-use tower_auth::{AuthLayer, BoxError, Origins, oauth2::RefreshToken, store::StoreKey};
+use tower_auth::{AuthLayer, BoxError, Origins, oauth2::RefreshTokenGrant, store::StoreKey};
 
 use postgres::Postgres;
 use store::PostgresStore;
@@ -38,7 +38,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
 
     // Each service is a process on a machine of its own, with its own connection.
     let service = || -> Result<_, BoxError> {
-        let provider = RefreshToken::builder(&token_url)
+        let provider = RefreshTokenGrant::builder(&token_url)
             .client_id("service")
             // What the log-in gave; from then on the newest one is in the table.
             .refresh_token("refresh-0")

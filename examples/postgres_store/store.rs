@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls, Row, types::ToSql};
 use tower_auth::store::{
-    Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenSet, TokenStore,
-    Written,
+    Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenSet,
+    TokenStore, WriteOutcome,
 };
 
 const TABLE: &str = "
@@ -107,11 +107,11 @@ impl PostgresStore {
         key: &StoreKey,
         statement: &str,
         parameters: &[Parameter<'_>],
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let statement = format!("{statement} returning 1");
         match self.row(key, &statement, parameters).await? {
-            Some(_) => Ok(Written::Done),
-            None => Ok(Written::Refused),
+            Some(_) => Ok(WriteOutcome::Applied),
+            None => Ok(WriteOutcome::Conflict),
         }
     }
 }
@@ -141,7 +141,11 @@ impl TokenStore for PostgresStore {
         })
     }
 
-    async fn save(&self, key: &StoreKey, save: Save<'_>) -> Result<Written, StoreError> {
+    async fn save(
+        &self,
+        key: &StoreKey,
+        save: SaveRequest<'_>,
+    ) -> Result<WriteOutcome, StoreError> {
         let numbers = [save.fence.0, save.replaces.0, save.revision.0];
         let [fence, replaces, revision] = numbers.map(signed);
         let tokens = json_of(save.tokens);
@@ -160,10 +164,10 @@ impl TokenStore for PostgresStore {
         &self,
         key: &StoreKey,
         _holder: &str,
-        lasts: Duration,
+        ttl: Duration,
     ) -> Result<LockAttempt, StoreError> {
-        let lasts = lasts.as_secs_f64();
-        if let Some(row) = self.row(key, TRY_LOCK, &[&lasts]).await? {
+        let ttl = ttl.as_secs_f64();
+        if let Some(row) = self.row(key, TRY_LOCK, &[&ttl]).await? {
             return Ok(LockAttempt::Acquired(Fence(unsigned(row.get(0)))));
         }
         let row = self.row(key, HELD, &[]).await?;
@@ -177,10 +181,10 @@ impl TokenStore for PostgresStore {
         &self,
         key: &StoreKey,
         fence: Fence,
-        lasts: Duration,
-    ) -> Result<Written, StoreError> {
-        let (fence, lasts) = (signed(fence.0), lasts.as_secs_f64());
-        self.write(key, RENEW, &[&fence, &lasts]).await
+        ttl: Duration,
+    ) -> Result<WriteOutcome, StoreError> {
+        let (fence, ttl) = (signed(fence.0), ttl.as_secs_f64());
+        self.write(key, RENEW, &[&fence, &ttl]).await
     }
 
     async fn unlock(&self, key: &StoreKey, fence: Fence) -> Result<(), StoreError> {
@@ -193,7 +197,7 @@ impl TokenStore for PostgresStore {
         key: &StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let revision = intent.as_ref().map(|intent| signed(intent.revision.0));
         let holder = intent.map(|intent| intent.holder);
         let fence = signed(fence.0);

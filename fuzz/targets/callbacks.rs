@@ -7,7 +7,7 @@ use std::sync::{LazyLock, atomic::Ordering::SeqCst};
 use bytes::Bytes;
 use http::Response;
 use libfuzzer_sys::fuzz_target;
-use tower_auth::oauth2::{AuthorizationCode, Implicit, LoginAttempt};
+use tower_auth::oauth2::{AuthorizationCode, Implicit, PendingLogin};
 use tower_auth_fuzz::{answering, is_harmless, run, said};
 
 const AUTHORIZE: &str = "https://auth.example.com/authorize";
@@ -57,7 +57,7 @@ fn implicit_flow() -> Implicit {
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
-    if let Err(error) = LoginAttempt::restore(&text) {
+    if let Err(error) = PendingLogin::restore(&text) {
         assert!(is_harmless(&error.to_string()), "{error}");
     }
 
@@ -67,7 +67,7 @@ fuzz_target!(|data: &[u8]| {
     ] = &*ATTEMPTS;
     let callback = text.replace("{state}", code_state);
     let (flow, asked) = code_flow();
-    let attempt = LoginAttempt::restore(code_attempt).unwrap();
+    let attempt = PendingLogin::restore(code_attempt).unwrap();
     let outcome = run(flow.finish(attempt, &callback));
     let mut asked = asked.load(SeqCst);
     if !callback.contains(code_state) {
@@ -83,7 +83,7 @@ fuzz_target!(|data: &[u8]| {
     check(outcome, code_state);
 
     let callback = text.replace("{state}", implicit_state);
-    let attempt = LoginAttempt::restore(implicit_attempt).unwrap();
+    let attempt = PendingLogin::restore(implicit_attempt).unwrap();
     let outcome = implicit_flow().finish(attempt, &callback);
     if let Ok(tokens) = &outcome {
         assert!(

@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf, sync::LazyLock, time::Duration};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tower_auth::store::{
-    FileStore, LockAttempt, Revision, Save, StoreError, StoreKey, TokenSet, TokenStore, Written,
+    FileStore, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, TokenSet, TokenStore, WriteOutcome,
 };
 use tower_auth_fuzz::{is_harmless, run, said};
 
@@ -65,7 +65,7 @@ async fn write(store: &FileStore, key: &StoreKey) -> Result<(), StoreError> {
         LockAttempt::HeldFor(_) => return Ok(()),
     };
     let tokens = TokenSet::new("access").with_refresh_token("refresh");
-    let save = Save {
+    let save = SaveRequest {
         fence,
         replaces: before.revision,
         revision: Revision(before.revision.0.saturating_add(1)),
@@ -73,7 +73,7 @@ async fn write(store: &FileStore, key: &StoreKey) -> Result<(), StoreError> {
     };
     let written = store.save(key, save).await?;
     let after = store.load(key).await?;
-    if written == Written::Done {
+    if written == WriteOutcome::Applied {
         assert_eq!(after.tokens.as_ref(), Some(&tokens));
         assert_eq!(after.revision, save.revision);
     } else {

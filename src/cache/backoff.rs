@@ -117,7 +117,7 @@ impl Failures {
         (now, wall): (Instant, SystemTime),
     ) -> Error {
         let (class, asked) = match error.kind() {
-            Kind::Provider(error) => (error.class(), error.asked_to_wait()),
+            Kind::Provider(error) => (error.class(), error.retry_after()),
             _ => (Class::Transient, None),
         };
         let (earlier, since) = match &self.last {

@@ -320,7 +320,7 @@ impl<C: Credential> Wait<C> {
 }
 
 /// The error of a provider that took too long to undo things at log-out.
-pub(crate) fn forget_timed_out() -> ProviderError {
+pub(crate) fn revoke_timed_out() -> ProviderError {
     ProviderError::transient("the provider did not answer within the refresh timeout")
 }
 

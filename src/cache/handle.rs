@@ -45,13 +45,13 @@ impl<C: Credential> Handle<C> {
     ///
     /// # Errors
     /// As for requests: see [`Error`].
-    pub async fn credential(&self) -> Result<Current<C>, Error> {
+    pub async fn credential(&self) -> Result<CurrentCredential<C>, Error> {
         let snapshot = match self.cache.acquire() {
             Acquired::Ready(snapshot) => snapshot,
             Acquired::Wait(wait) => wait.outcome().await?,
             Acquired::Failed(error) => return Err(error),
         };
-        Ok(Current { snapshot })
+        Ok(CurrentCredential { snapshot })
     }
 
     /// Reports that a server refused this credential, which is then replaced before its next use.
@@ -59,7 +59,7 @@ impl<C: Credential> Handle<C> {
     /// It names its generation, so any number of reports cause one refresh, and a late report does
     /// not touch a newer credential. Refreshes caused by rejections have a budget: beyond it this
     /// does nothing, nor for a permanent credential.
-    pub fn reject(&self, current: &Current<C>) {
+    pub fn reject(&self, current: &CurrentCredential<C>) {
         self.cache.condemn_rejected(current.snapshot.generation);
     }
 
@@ -71,24 +71,24 @@ impl<C: Credential> Handle<C> {
 
     /// Logs out: forgets the credential, waits for a refresh under way, and has the provider undo
     /// (revoke, empty its store) what belongs to the credential and to what that refresh brought.
-    /// From the first poll on calls fail as logged out, until [`seed`](Self::seed) or
+    /// From the first poll on calls fail as logged out, until [`set_credential`](Self::set_credential) or
     /// [`resume`](Self::resume). Goes on if the future is dropped after its first poll.
     ///
     /// # Errors
     /// The provider failed, or did not answer within the refresh timeout. The credential is
     /// forgotten here all the same.
-    pub async fn forget(&self) -> Result<(), Error> {
-        self.cache.forget().await
+    pub async fn log_out(&self) -> Result<(), Error> {
+        self.cache.log_out().await
     }
 
     /// Uses a credential that came from elsewhere (a login, another process) from now on. Ends a
     /// log-out, a backoff, and the wait for a new login. Callers who wait for a refresh get it at
     /// once.
-    pub fn seed(&self, issued: Issued<C>) {
-        self.cache.seed(issued);
+    pub fn set_credential(&self, issued: Issued<C>) {
+        self.cache.set_credential(issued);
     }
 
-    /// Allows refreshes again after [`forget`](Self::forget), or after the provider asked for a
+    /// Allows refreshes again after [`log_out`](Self::log_out), or after the provider asked for a
     /// new login. Ends a backoff too.
     pub fn resume(&self) {
         self.cache.resume();
@@ -117,11 +117,11 @@ impl<C> fmt::Debug for Handle<C> {
 
 /// A credential in use, with its number: what [`Handle::credential`] gives and
 /// [`Handle::reject`] takes. Dereferences to the credential.
-pub struct Current<C> {
+pub struct CurrentCredential<C> {
     pub(super) snapshot: Arc<Snapshot<C>>,
 }
 
-impl<C> Current<C> {
+impl<C> CurrentCredential<C> {
     /// The number of this credential. Numbers grow with each different credential.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -135,7 +135,7 @@ impl<C> Current<C> {
     }
 }
 
-impl<C> Deref for Current<C> {
+impl<C> Deref for CurrentCredential<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
@@ -143,7 +143,7 @@ impl<C> Deref for Current<C> {
     }
 }
 
-impl<C> Clone for Current<C> {
+impl<C> Clone for CurrentCredential<C> {
     fn clone(&self) -> Self {
         Self {
             snapshot: Arc::clone(&self.snapshot),
@@ -151,9 +151,9 @@ impl<C> Clone for Current<C> {
     }
 }
 
-impl<C> fmt::Debug for Current<C> {
+impl<C> fmt::Debug for CurrentCredential<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Current")
+        f.debug_struct("CurrentCredential")
             .field("generation", &self.generation())
             .finish_non_exhaustive()
     }

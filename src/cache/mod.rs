@@ -26,7 +26,7 @@ mod tests;
 pub(crate) use self::keys::Keys;
 pub use self::{
     backoff::Backoff,
-    handle::{Current, Handle},
+    handle::{CurrentCredential, Handle},
     status::Status,
 };
 pub(crate) use self::{

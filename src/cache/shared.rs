@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     backoff::Failures,
     budget::Budget,
-    flight::{Flight, Landed, Wait, forget_timed_out},
+    flight::{Flight, Landed, Wait, revoke_timed_out},
     freshness::Phase,
     settings::Settings,
     snapshot::Snapshot,
@@ -21,7 +21,7 @@ use crate::{
     challenge::Challenge,
     credential::Credential,
     error::{Error, Kind},
-    provider::{ErasedProvider, ForgetContext, Issued, Reason},
+    provider::{ErasedProvider, Issued, Reason, RevokeContext},
 };
 
 /// One credential, shared by all services, clones and threads that use it.
@@ -228,7 +228,7 @@ impl<C: Credential> Cache<C> {
     }
 
     /// Uses a credential that came from outside, and ends whatever stood in the way of one.
-    pub(crate) fn seed(&self, issued: Issued<C>) {
+    pub(crate) fn set_credential(&self, issued: Issued<C>) {
         self.locked(|state| {
             self.end_session(state);
             state.logged_out = false;
@@ -245,8 +245,8 @@ impl<C: Credential> Cache<C> {
         });
     }
 
-    /// Logs out. See [`Handle::forget`](super::Handle::forget).
-    pub(crate) async fn forget(self: &Arc<Self>) -> Result<(), Error> {
+    /// Logs out. See [`Handle::log_out`](super::Handle::log_out).
+    pub(crate) async fn log_out(self: &Arc<Self>) -> Result<(), Error> {
         let (last, flight, time) = self.locked(|state| {
             self.end_session(state);
             state.logged_out = true;
@@ -264,9 +264,9 @@ impl<C: Credential> Cache<C> {
             if let Some(flight) = flight {
                 credentials.extend(flight.ended().await);
             }
-            timeout(time, provider.forget(ForgetContext::new(credentials)))
+            timeout(time, provider.revoke(RevokeContext::new(credentials)))
                 .await
-                .unwrap_or_else(|_| Err(forget_timed_out()))
+                .unwrap_or_else(|_| Err(revoke_timed_out()))
         });
         match task.await {
             Ok(Ok(())) => Ok(()),

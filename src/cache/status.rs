@@ -15,7 +15,7 @@ use crate::{error::Error, provider::Reason};
 /// ```text
 /// fresh for 52m 10s (generation 3)
 /// expired (generation 3), failing for 2m 4s: no credential: connection refused
-/// none, refreshing (first)
+/// none, refreshing (initial)
 /// logged out
 /// ```
 #[derive(Clone, Debug)]

@@ -32,7 +32,7 @@ impl<C: Credential> Cache<C> {
         }
         let now = self.now();
         let Some(current) = self.current.load_full() else {
-            return self.need(state, Reason::First, None, now.0);
+            return self.need(state, Reason::Initial, None, now.0);
         };
         if let Some(reason) = state.condemned {
             return self.need(state, reason, None, now.0);

@@ -18,11 +18,11 @@ use tokio::{
     time::{Instant, advance, sleep, sleep_until, timeout},
 };
 
-use super::{Backoff, Cache, Handle, handle::Current};
+use super::{Backoff, Cache, Handle, handle::CurrentCredential};
 use crate::{
-    credential::{Credential, Outgoing},
+    credential::{Credential, RequestHeadMut},
     error::{BoxError, Error, ProviderError},
-    provider::{ForgetContext, Issued, Provider, Reason, RefreshContext, erase, provider_fn},
+    provider::{Issued, Provider, Reason, RefreshContext, RevokeContext, erase, provider_fn},
 };
 
 /// A credential that says which one it is.
@@ -30,7 +30,7 @@ use crate::{
 struct Token(usize);
 
 impl Credential for Token {
-    fn apply(&self, _: &mut Outgoing<'_>) -> Result<(), BoxError> {
+    fn apply(&self, _: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
         Ok(())
     }
 
@@ -39,7 +39,7 @@ impl Credential for Token {
     }
 }
 
-type Waiter = tokio::task::JoinHandle<Result<Current<Token>, Error>>;
+type Waiter = tokio::task::JoinHandle<Result<CurrentCredential<Token>, Error>>;
 type Answer = Result<Issued<Token>, ProviderError>;
 
 /// A handle over a provider that is told the number of its call, from 1, and that number as it
@@ -63,12 +63,15 @@ fn lasting(call: usize, seconds: u64) -> Answer {
     Ok(Issued::new(Token(call)).expires_in(secs(seconds)))
 }
 
-fn token(outcome: Result<Current<Token>, Error>) -> usize {
+fn token(outcome: Result<CurrentCredential<Token>, Error>) -> usize {
     outcome.unwrap().0
 }
 
 /// So many callers at once; what each of them got.
-async fn storm(handle: &Handle<Token>, callers: usize) -> Vec<Result<Current<Token>, Error>> {
+async fn storm(
+    handle: &Handle<Token>,
+    callers: usize,
+) -> Vec<Result<CurrentCredential<Token>, Error>> {
     let mut tasks = JoinSet::new();
     for _ in 0..callers {
         let handle = handle.clone();
@@ -101,7 +104,7 @@ async fn ten_thousand_callers_on_a_cold_cache_cause_one_refresh() {
 async fn ten_thousand_callers_after_the_expiry_cause_one_refresh() {
     let (handle, calls) = handle_over(|call, context| async move {
         let expected = if call == 1 {
-            Reason::First
+            Reason::Initial
         } else {
             Reason::Expired
         };
@@ -213,7 +216,7 @@ async fn callers_in_the_backoff_get_the_remembered_error_at_once() {
     let (handle, calls) = handle_over(|call, _| async move {
         if call == 1 {
             let error = ProviderError::transient("too many requests");
-            return Err(error.retry_after(secs(7)));
+            return Err(error.with_retry_after(secs(7)));
         }
         lasting(call, 3600)
     });
@@ -274,7 +277,7 @@ async fn only_new_credentials_end_the_wait_for_a_login() {
     let error = handle.credential().await.unwrap_err();
     assert!(error.is_login_required() && error.is_backoff() && error.retry_after().is_none());
     assert_eq!(calls.load(SeqCst), 1);
-    handle.seed(Issued::new(Token(7)));
+    handle.set_credential(Issued::new(Token(7)));
     assert_eq!(token(handle.credential().await), 7);
     handle.invalidate();
     assert_eq!(token(handle.credential().await), 2);
@@ -365,7 +368,7 @@ async fn a_credential_that_expires_or_is_invalidated_while_callers_wait_does_not
         }
         assert!(waiting.await.unwrap().unwrap_err().is_provider());
         // In its last half second.
-        handle.seed(lasting(1, 10).unwrap());
+        handle.set_credential(lasting(1, 10).unwrap());
         sleep(Duration::from_millis(9_800)).await;
     }
 }
@@ -385,7 +388,8 @@ async fn a_credential_says_which_one_it_is_and_until_when_it_is_valid() {
         let until = current.expires_at().unwrap();
         assert!((before + secs(3600)..=SystemTime::now() + secs(3600)).contains(&until));
         let shown = format!("{current:?} {handle:?}");
-        let expected = format!("Current {{ generation: {generation}, .. }} Handle {{ .. }}");
+        let expected =
+            format!("CurrentCredential {{ generation: {generation}, .. }} Handle {{ .. }}");
         assert_eq!(shown, expected);
         handle.invalidate();
     }
@@ -535,7 +539,7 @@ impl Provider for Arc<LogsOut> {
         lasting(call, 3600)
     }
 
-    async fn forget(&self, context: ForgetContext<Token>) -> Result<(), ProviderError> {
+    async fn revoke(&self, context: RevokeContext<Token>) -> Result<(), ProviderError> {
         self.forgotten
             .lock()
             .unwrap()
@@ -564,7 +568,7 @@ async fn a_log_out_during_a_refresh_wins() {
     settle().await;
     let log_out = tokio::spawn({
         let handle = handle.clone();
-        async move { handle.forget().await }
+        async move { handle.log_out().await }
     });
     settle().await;
     assert!(
@@ -598,14 +602,14 @@ async fn a_log_out_empties_the_cache_though_the_provider_fails_and_says_so() {
         ..LogsOut::default()
     });
     let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
-    handle.seed(Issued::new(Token(9)));
-    let error = handle.forget().await.unwrap_err();
+    handle.set_credential(Issued::new(Token(9)));
+    let error = handle.log_out().await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "logged out here, but the provider could not undo everything elsewhere: the store is down"
     );
     assert!(handle.credential().await.unwrap_err().is_logged_out());
-    handle.seed(Issued::new(Token(10)));
+    handle.set_credential(Issued::new(Token(10)));
     assert_eq!(token(handle.credential().await), 10);
 }
 
@@ -615,7 +619,7 @@ async fn a_log_out_goes_on_when_its_caller_is_dropped() {
     let provider = Arc::new(LogsOut::default());
     let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
     assert!(timeout(secs(1), handle.credential()).await.is_err());
-    assert!(timeout(secs(1), handle.forget()).await.is_err());
+    assert!(timeout(secs(1), handle.log_out()).await.is_err());
     provider.release.notify_one();
     settle().await;
     assert_eq!(*provider.forgotten.lock().unwrap(), [Token(1)]);
@@ -630,7 +634,7 @@ async fn a_seeded_credential_wins_over_a_refresh_under_way() {
         async move { handle.credential().await }
     });
     settle().await;
-    handle.seed(Issued::new(Token(9)));
+    handle.set_credential(Issued::new(Token(9)));
     assert_eq!(token(handle.credential().await), 9);
     provider.release.notify_one();
     assert_eq!(token(waiter.await.unwrap()), 9);
@@ -733,7 +737,7 @@ async fn reports_of_a_permanent_credential_do_nothing() {
 async fn an_invalidated_credential_is_refreshed_before_its_next_use() {
     let (handle, calls) = handle_over(|call, context| async move {
         let expected = if call == 1 {
-            Reason::First
+            Reason::Initial
         } else {
             Reason::Invalidated
         };
@@ -895,8 +899,8 @@ async fn the_status_tells_people_how_it_stands() {
         async move { handle.credential().await.map(drop) }
     });
     settle().await;
-    assert_eq!(handle.status().to_string(), "none, refreshing (first)");
-    assert_eq!(handle.status().refreshing(), Some(Reason::First));
+    assert_eq!(handle.status().to_string(), "none, refreshing (initial)");
+    assert_eq!(handle.status().refreshing(), Some(Reason::Initial));
     assert_eq!(handle.status().generation(), None);
     first.await.unwrap().unwrap();
     let status = handle.status();
@@ -912,11 +916,11 @@ async fn the_status_tells_people_how_it_stands() {
     );
     assert!(!status.is_fresh() && status.failing().is_some());
     assert!(status.fresh_until().is_none() && !status.is_logged_out());
-    handle.forget().await.unwrap();
+    handle.log_out().await.unwrap();
     let status = handle.status();
     assert_eq!(status.to_string(), "logged out");
     assert!(status.is_logged_out() && status.generation().is_none());
-    handle.seed(lasting(7, 3600).unwrap());
+    handle.set_credential(lasting(7, 3600).unwrap());
     assert_eq!(handle.status().generation(), Some(2));
 }
 
@@ -1048,7 +1052,7 @@ async fn who_waits_gets_what_is_seeded_meanwhile_at_once() {
     let start = Instant::now();
     let (handle, waiting) = waiting_for_a_committed_refresh();
     sleep(secs(1)).await;
-    handle.seed(lasting(7, 3600).unwrap());
+    handle.set_credential(lasting(7, 3600).unwrap());
     assert_eq!(token(waiting.await.unwrap()), 7);
     assert_eq!(start.elapsed(), secs(1));
     // There is nothing any more, and what is under way is not for this session.
@@ -1071,7 +1075,7 @@ async fn the_failure_of_an_older_refresh_is_none_of_new_credentials() {
     let waiting = handle.clone();
     let waiting = tokio::spawn(async move { waiting.credential().await });
     settle().await;
-    handle.seed(lasting(7, 3600).unwrap());
+    handle.set_credential(lasting(7, 3600).unwrap());
     assert_eq!(token(waiting.await.unwrap()), 7);
     sleep(secs(2)).await;
     assert!(handle.status().failing().is_none());
@@ -1085,7 +1089,7 @@ async fn who_waits_hears_of_a_log_out_at_once() {
     let start = Instant::now();
     let (handle, waiting) = waiting_for_a_committed_refresh();
     sleep(secs(1)).await;
-    tokio::spawn(async move { handle.forget().await });
+    tokio::spawn(async move { handle.log_out().await });
     assert!(waiting.await.unwrap().unwrap_err().is_logged_out());
     assert_eq!(start.elapsed(), secs(1));
 }
@@ -1096,7 +1100,7 @@ async fn what_was_seeded_serves_to_its_end_though_an_older_refresh_is_overdue() 
     let start = Instant::now();
     let (handle, waiting) = waiting_for_a_committed_refresh();
     sleep(Duration::from_millis(300)).await;
-    handle.seed(lasting(7, 10).unwrap());
+    handle.set_credential(lasting(7, 10).unwrap());
     assert_eq!(token(waiting.await.unwrap()), 7);
     // In its last half second callers wait for a refresh, here up to the older one's deadline.
     for (at, end) in [(9_900, 10_000), (10_200, 10_200)] {

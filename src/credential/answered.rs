@@ -4,11 +4,11 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
-use super::RequestHead;
+use super::AnyRequestHead;
 
 /// The head of a response, and what is known of the request that it answers: what
 /// [`Credential::answer`](super::Credential::answer) looks at.
-pub struct Answered<'a> {
+pub struct ResponseHead<'a> {
     request: &'a SentHead,
     status: StatusCode,
     headers: &'a HeaderMap,
@@ -21,7 +21,7 @@ pub(crate) struct SentHead {
 }
 
 impl SentHead {
-    pub(crate) fn of(head: &dyn RequestHead) -> Self {
+    pub(crate) fn of(head: &dyn AnyRequestHead) -> Self {
         Self {
             uri: head.uri().clone(),
             headers: head.headers().clone(),
@@ -29,7 +29,7 @@ impl SentHead {
     }
 }
 
-impl<'a> Answered<'a> {
+impl<'a> ResponseHead<'a> {
     pub(crate) fn new(request: &'a SentHead, status: StatusCode, headers: &'a HeaderMap) -> Self {
         Self {
             request,
@@ -63,9 +63,9 @@ impl<'a> Answered<'a> {
     }
 }
 
-impl fmt::Debug for Answered<'_> {
+impl fmt::Debug for ResponseHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answered")
+        f.debug_struct("ResponseHead")
             .field("status", &self.status)
             .finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use zeroize::Zeroizing;
 
-use super::{Credential, Outgoing, detached_name, parse_name};
+use super::{Credential, RequestHeadMut, detached_name, parse_name};
 use crate::{
     error::{BoxError, ConfigError},
     secret::{self, Secret},
@@ -92,7 +92,7 @@ impl ApiKey {
 }
 
 impl Credential for ApiKey {
-    fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+    fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
         match &self.place {
             Place::Header { name, value } => {
                 request.insert_header(name, value.clone());
@@ -107,7 +107,7 @@ impl Credential for ApiKey {
         Ok(())
     }
 
-    fn is_present(current: Option<&Self>, request: &Outgoing<'_>) -> bool {
+    fn is_attached(current: Option<&Self>, request: &RequestHeadMut<'_>) -> bool {
         match current.map(|key| &key.place) {
             Some(Place::Header { name, .. }) => request.headers().contains_key(name),
             Some(Place::Query { name, .. }) => request.has_query(name),

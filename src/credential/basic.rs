@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderValue, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
-use super::{Credential, Outgoing};
+use super::{Credential, RequestHeadMut};
 use crate::{
     error::{BoxError, ConfigError},
     secret,
@@ -44,7 +44,7 @@ impl Basic {
 }
 
 impl Credential for Basic {
-    fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+    fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
         request.insert_header(&AUTHORIZATION, self.value.clone());
         Ok(())
     }

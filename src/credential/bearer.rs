@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
-use super::{Credential, Outgoing, detached_name, parse_name};
+use super::{Credential, RequestHeadMut, detached_name, parse_name};
 use crate::{
     error::{BoxError, ConfigError},
     secret,
@@ -102,12 +102,12 @@ impl Bearer {
 
 impl Credential for Bearer {
     #[inline]
-    fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+    fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
         request.insert_header(&self.header, self.value.clone());
         Ok(())
     }
 
-    fn is_present(current: Option<&Self>, request: &Outgoing<'_>) -> bool {
+    fn is_attached(current: Option<&Self>, request: &RequestHeadMut<'_>) -> bool {
         let header = current.map_or(&AUTHORIZATION, |bearer| &bearer.header);
         request.headers().contains_key(header)
     }

@@ -32,9 +32,9 @@ pub(crate) use self::basic::basic_value;
 #[cfg(feature = "digest")]
 pub use self::digest::Digest;
 pub use self::{
-    answered::Answered, api_key::ApiKey, basic::Basic, bearer::Bearer, outgoing::Outgoing,
+    answered::ResponseHead, api_key::ApiKey, basic::Basic, bearer::Bearer, outgoing::RequestHeadMut,
 };
-pub(crate) use self::{answered::SentHead, outgoing::RequestHead};
+pub(crate) use self::{answered::SentHead, outgoing::AnyRequestHead};
 use crate::error::{BoxError, ConfigError};
 
 /// What is put on a request, and how.
@@ -45,17 +45,17 @@ use crate::error::{BoxError, ConfigError};
 pub trait Credential: Clone + Send + Sync + 'static {
     /// Whether [`answer`](Self::answer) may ever ask for another sending. Requests are copied for
     /// that before they are sent.
-    const ANSWERS: bool = false;
+    const HANDLES_CHALLENGES: bool = false;
 
     /// Puts the credential on the head of a request. Called for every sending, so a retry is
     /// signed anew.
     ///
-    /// Use [`Outgoing::insert_header`] or [`Outgoing::insert_query`]: they leave a request alone
+    /// Use [`RequestHeadMut::insert_header`] or [`RequestHeadMut::insert_query`]: they leave a request alone
     /// that carries a credential of its own, as the layer is set to.
     ///
     /// # Errors
     /// The request is not sent, and the caller gets the error as a [`crate::Error`].
-    fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError>;
+    fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError>;
 
     /// Whether the request already carries something in this credential's place.
     ///
@@ -64,7 +64,7 @@ pub trait Credential: Clone + Send + Sync + 'static {
     /// issued: answer `false` then if the place is not known without it.
     ///
     /// Default: whether there is an `Authorization` header.
-    fn is_present(current: Option<&Self>, request: &Outgoing<'_>) -> bool {
+    fn is_attached(current: Option<&Self>, request: &RequestHeadMut<'_>) -> bool {
         let _ = current;
         request.headers().contains_key(AUTHORIZATION)
     }
@@ -76,10 +76,10 @@ pub trait Credential: Clone + Send + Sync + 'static {
     /// Looks at the head of a response to a request that carried this credential, before anything
     /// else does. `true` asks for one more sending with the same generation: [`apply`](Self::apply)
     /// is called again, now knowing what the response said. For DPoP nonces and Digest challenges;
-    /// set [`ANSWERS`](Self::ANSWERS) with it. It is followed once per request and credential.
+    /// set [`HANDLES_CHALLENGES`](Self::HANDLES_CHALLENGES) with it. It is followed once per request and credential.
     ///
     /// What it remembers must be shared by all clones of the credential. Default: never.
-    fn answer(&self, response: &Answered<'_>) -> bool {
+    fn answer(&self, response: &ResponseHead<'_>) -> bool {
         let _ = response;
         false
     }

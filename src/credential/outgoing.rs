@@ -9,20 +9,20 @@ use crate::{encoding::percent_encode, error::BoxError};
 
 /// The head of a request on its way out, of whatever client and body: what
 /// [`Credential::apply`](super::Credential::apply) works on.
-pub struct Outgoing<'a> {
-    head: &'a mut dyn RequestHead,
+pub struct RequestHeadMut<'a> {
+    head: &'a mut dyn AnyRequestHead,
     keep_existing: bool,
     taken: bool,
 }
 
-impl<'a> Outgoing<'a> {
+impl<'a> RequestHeadMut<'a> {
     /// The head of this request, for testing a credential of one's own. A credential that is
     /// already there is kept.
     pub fn new<B>(request: &'a mut Request<B>) -> Self {
         Self::over(request)
     }
 
-    pub(crate) fn over(head: &'a mut dyn RequestHead) -> Self {
+    pub(crate) fn over(head: &'a mut dyn AnyRequestHead) -> Self {
         Self {
             head,
             keep_existing: true,
@@ -124,9 +124,9 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-impl fmt::Debug for Outgoing<'_> {
+impl fmt::Debug for RequestHeadMut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing")
+        f.debug_struct("RequestHeadMut")
             .field("method", self.method())
             .finish_non_exhaustive()
     }
@@ -147,7 +147,7 @@ fn remove_last(headers: &mut HeaderMap, name: &HeaderName) {
 }
 
 /// The head of a request of any client.
-pub(crate) trait RequestHead {
+pub(crate) trait AnyRequestHead {
     fn method(&self) -> &Method;
     fn uri(&self) -> &Uri;
     fn uri_mut(&mut self) -> &mut Uri;
@@ -155,7 +155,7 @@ pub(crate) trait RequestHead {
     fn headers_mut(&mut self) -> &mut HeaderMap;
 }
 
-impl<B> RequestHead for Request<B> {
+impl<B> AnyRequestHead for Request<B> {
     fn method(&self) -> &Method {
         self.method()
     }

@@ -8,7 +8,7 @@ fn apply(
     request: &mut Request<()>,
     keep: bool,
 ) -> Result<bool, BoxError> {
-    let mut outgoing = Outgoing::new(request).keep_existing(keep);
+    let mut outgoing = RequestHeadMut::new(request).keep_existing(keep);
     credential.apply(&mut outgoing)?;
     Ok(outgoing.is_taken())
 }
@@ -25,8 +25,8 @@ fn only<'a>(request: &'a Request<()>, name: &str) -> &'a HeaderValue {
     value
 }
 
-fn is_present<C: Credential>(current: Option<&C>, request: &Request<()>) -> bool {
-    C::is_present(current, &Outgoing::new(&mut request.clone()))
+fn is_attached<C: Credential>(current: Option<&C>, request: &Request<()>) -> bool {
+    C::is_attached(current, &RequestHeadMut::new(&mut request.clone()))
 }
 
 fn with_query(uri: &str, name: &str, key: &str) -> String {
@@ -82,8 +82,8 @@ fn a_bearer_token_goes_into_the_header_that_is_named() {
     apply(&bearer, &mut request, true).unwrap();
     assert_eq!(only(&request, "authentication"), "Bearer t");
     assert!(!request.headers().contains_key("authorization"));
-    assert!(is_present(Some(&bearer), &request));
-    assert!(!is_present::<Bearer>(None, &request));
+    assert!(is_attached(Some(&bearer), &request));
+    assert!(!is_attached::<Bearer>(None, &request));
 
     let error = bearer.header_name("no header").unwrap_err();
     assert_eq!(error.field(), "header_name");
@@ -168,13 +168,13 @@ fn basic_refuses_what_cannot_be_sent_and_names_the_field_only() {
 fn an_api_key_goes_into_its_header() {
     let key = ApiKey::header("Authorization", "Token k-123").unwrap();
     let mut request = get("/");
-    assert!(!is_present(Some(&key), &request));
+    assert!(!is_attached(Some(&key), &request));
     assert!(!apply(&key, &mut request, true).unwrap());
     assert_eq!(only(&request, "authorization"), "Token k-123");
     assert!(only(&request, "authorization").is_sensitive());
-    assert!(is_present(Some(&key), &request));
+    assert!(is_attached(Some(&key), &request));
     assert!(
-        !is_present::<ApiKey>(None, &request),
+        !is_attached::<ApiKey>(None, &request),
         "the place is unknown"
     );
 }
@@ -255,7 +255,7 @@ fn a_parameter_of_the_callers_own_is_kept_or_replaced_by_choice() {
         "/?a=1&api_key&b=2",
     ] {
         let mut request = get(own);
-        assert!(is_present(Some(&key), &request));
+        assert!(is_attached(Some(&key), &request));
         assert!(apply(&key, &mut request, true).unwrap());
         assert_eq!(request.uri(), own);
         assert!(!request.headers().contains_key(CACHE_CONTROL));
@@ -263,7 +263,7 @@ fn a_parameter_of_the_callers_own_is_kept_or_replaced_by_choice() {
         assert!(!apply(&key, &mut request, false).unwrap());
         assert_eq!(request.uri(), "/?a=1&b=2&api_key=k");
     }
-    assert!(!is_present::<ApiKey>(None, &get("/?api_key=own")));
+    assert!(!is_attached::<ApiKey>(None, &get("/?api_key=own")));
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn all_of_the_callers_own_authorization_values_are_kept() {
         request.headers_mut().append(AUTHORIZATION, value);
     }
     let bearer = Bearer::new("t").unwrap();
-    assert!(is_present(Some(&bearer), &request) && is_present::<Bearer>(None, &request));
+    assert!(is_attached(Some(&bearer), &request) && is_attached::<Bearer>(None, &request));
     assert!(apply(&bearer, &mut request, true).unwrap());
     let kept: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
     assert_eq!(kept, ["Bearer one", "Basic two"]);

@@ -16,7 +16,7 @@ pub(crate) use self::policy::Policy;
 use crate::{
     cache::{Acquired, Cache, Refused, Rejected, Snapshot, Wait},
     challenge::{self, Challenge, Complaint, StepUp},
-    credential::{Answered, Credential, Outgoing, RequestHead, SentHead},
+    credential::{AnyRequestHead, Credential, RequestHeadMut, ResponseHead, SentHead},
     error::{Error, Kind},
     observe,
     provider::{Reason, TokenRequest},
@@ -115,9 +115,9 @@ impl<C: Credential> Flow<C> {
     pub(crate) fn attach(
         &self,
         credential: &C,
-        head: &mut dyn RequestHead,
+        head: &mut dyn AnyRequestHead,
     ) -> Result<Option<NotAttached>, Error> {
-        let mut outgoing = Outgoing::over(head).keep_existing(self.policy.keep_existing);
+        let mut outgoing = RequestHeadMut::over(head).keep_existing(self.policy.keep_existing);
         credential
             .apply(&mut outgoing)
             .map_err(|error| Error::new(Kind::Apply(Arc::from(error))))?;
@@ -128,7 +128,10 @@ impl<C: Credential> Flow<C> {
     ///
     /// # Errors
     /// The request has one of its own, so nothing is asked for on its behalf.
-    pub(crate) fn acquire(&self, head: &mut dyn RequestHead) -> Result<Acquired<C>, NotAttached> {
+    pub(crate) fn acquire(
+        &self,
+        head: &mut dyn AnyRequestHead,
+    ) -> Result<Acquired<C>, NotAttached> {
         if let Some(fresh) = self.cache.fresh() {
             return Ok(Acquired::Ready(fresh));
         }
@@ -143,13 +146,13 @@ impl<C: Credential> Flow<C> {
     /// Whether a request with this credential may be sent again, so that a copy is worth its cost.
     #[inline]
     pub(crate) fn wants_copy(&self, snapshot: &Snapshot<C>) -> bool {
-        C::ANSWERS || (self.policy.retry && !snapshot.permanent)
+        C::HANDLES_CHALLENGES || (self.policy.retry && !snapshot.permanent)
     }
 
     /// What has to be kept of a request, with its credential, until it is answered.
     #[inline]
-    pub(crate) fn sent_head(head: &dyn RequestHead) -> Option<Box<SentHead>> {
-        C::ANSWERS.then(|| Box::new(SentHead::of(head)))
+    pub(crate) fn sent_head(head: &dyn AnyRequestHead) -> Option<Box<SentHead>> {
+        C::HANDLES_CHALLENGES.then(|| Box::new(SentHead::of(head)))
     }
 
     /// What a response says about the credential. Remembers if it was accepted.
@@ -175,9 +178,9 @@ impl<C: Credential> Flow<C> {
         if !rejected && !unseen {
             self.cache.accept(snapshot.generation);
         }
-        let challenged = C::ANSWERS
+        let challenged = C::HANDLES_CHALLENGES
             && sent.is_some_and(|sent| {
-                let response = Answered::new(sent, status, headers);
+                let response = ResponseHead::new(sent, status, headers);
                 snapshot.credential.answer(&response)
             });
         match (challenged, rejected) {
@@ -214,7 +217,7 @@ impl<C: Credential> Flow<C> {
         attempt: Attempt,
     ) -> Result<Next<C>, NotRetried> {
         if snapshot.permanent {
-            return Err(NotRetried::Permanent);
+            return Err(NotRetried::StaticCredential);
         }
         let challenges = Challenge::from_headers(headers);
         let mut reason = Reason::Rejected;
@@ -239,7 +242,7 @@ impl<C: Credential> Flow<C> {
         let rejected = self.cache.reject(snapshot.generation, reason, challenges);
         // The refresh is under way for those who come next, whatever becomes of this request.
         if !self.policy.retry {
-            return Err(NotRetried::Disabled);
+            return Err(NotRetried::RetriesDisabled);
         }
         if !attempt.replayable {
             return Err(NotRetried::BodyNotReplayable);
@@ -288,7 +291,7 @@ impl<C: Credential> Flow<C> {
 impl From<Refused> for NotRetried {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Permanent => Self::Permanent,
+            Refused::Permanent => Self::StaticCredential,
             Refused::Failed(error) => Self::RefreshFailed(error),
             Refused::Budget(until) => Self::TooManyRejections {
                 retry_after: until.saturating_duration_since(Instant::now()),

@@ -53,10 +53,10 @@ impl fmt::Display for NotAttached {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum NotRetried {
-    /// The layer was built with [`no_retry`](crate::AuthLayer::no_retry).
-    Disabled,
+    /// The layer was built with [`retry`](crate::AuthLayer::retry).
+    RetriesDisabled,
     /// The credential never changes.
-    Permanent,
+    StaticCredential,
     /// The request's body cannot be sent a second time.
     BodyNotReplayable,
     /// The request was sent again, with another credential, and that was rejected too.
@@ -85,8 +85,8 @@ impl NotRetried {
     /// For metrics.
     pub(crate) fn word(&self) -> &'static str {
         match self {
-            Self::Disabled => "disabled",
-            Self::Permanent => "permanent",
+            Self::RetriesDisabled => "retries_disabled",
+            Self::StaticCredential => "static_credential",
             Self::BodyNotReplayable => "body_not_replayable",
             Self::RejectedAgain => "rejected_again",
             Self::SameCredential => "same_credential",
@@ -102,8 +102,8 @@ impl NotRetried {
 impl fmt::Display for NotRetried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Disabled => f.write_str("retries are turned off"),
-            Self::Permanent => f.write_str("the credential never changes"),
+            Self::RetriesDisabled => f.write_str("retries are turned off"),
+            Self::StaticCredential => f.write_str("the credential never changes"),
             Self::BodyNotReplayable => {
                 f.write_str("the request's body cannot be sent a second time")
             }
@@ -134,8 +134,16 @@ mod tests {
     fn each_reason_has_its_word_and_its_sentence() {
         let retry_after = Duration::from_millis(1500);
         for (why, word, part) in [
-            (NotRetried::Disabled, "disabled", "turned off"),
-            (NotRetried::Permanent, "permanent", "never changes"),
+            (
+                NotRetried::RetriesDisabled,
+                "retries_disabled",
+                "turned off",
+            ),
+            (
+                NotRetried::StaticCredential,
+                "static_credential",
+                "never changes",
+            ),
             (
                 NotRetried::BodyNotReplayable,
                 "body_not_replayable",

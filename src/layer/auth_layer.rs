@@ -18,8 +18,8 @@ use crate::{
 /// Two kinds of settings follow from that: those of the credential
 /// ([`early_refresh`](Self::early_refresh), [`default_lifetime`](Self::default_lifetime),
 /// [`refresh_timeout`](Self::refresh_timeout), [`backoff`](Self::backoff)) act on all clones, those
-/// of requests ([`no_retry`](Self::no_retry), [`keep_existing_header`](Self::keep_existing_header),
-/// [`rejected_if`](Self::rejected_if), [`max_drain`](Self::max_drain)) on the services that this
+/// of requests ([`retry`](Self::retry), [`overwrite_existing`](Self::overwrite_existing),
+/// [`rejected_if`](Self::rejected_if), [`drain_limit`](Self::drain_limit)) on the services that this
 /// value makes from then on.
 ///
 /// ```

@@ -48,7 +48,7 @@ impl<P: Provider> AuthLayer<P> {
         let keys = Keys::new(move |key| providers(key).map(provider::erase));
         PerKeyLayer {
             keys: Arc::new(keys),
-            key_of: Arc::new(|head: &RequestView<'_>| head.extensions.get().cloned()),
+            key_of: Arc::new(|head: &RequestHead<'_>| head.extensions.get().cloned()),
             policy: Policy::new(origins),
         }
     }
@@ -57,7 +57,7 @@ impl<P: Provider> AuthLayer<P> {
 /// The head of a request, for finding its key.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
-pub struct RequestView<'a> {
+pub struct RequestHead<'a> {
     /// The request's method.
     pub method: &'a Method,
     /// The request's URI.
@@ -68,16 +68,16 @@ pub struct RequestView<'a> {
     pub extensions: &'a Extensions,
 }
 
-impl fmt::Debug for RequestView<'_> {
+impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // URI, headers and extensions can hold secrets.
-        f.debug_struct("RequestView")
+        f.debug_struct("RequestHead")
             .field("method", &self.method)
             .finish_non_exhaustive()
     }
 }
 
-type KeyOf<K> = dyn Fn(&RequestView<'_>) -> Option<K> + Send + Sync;
+type KeyOf<K> = dyn Fn(&RequestHead<'_>) -> Option<K> + Send + Sync;
 
 /// Puts the credential of its key on each request; made by [`AuthLayer::per_key`].
 ///
@@ -115,7 +115,7 @@ type KeyOf<K> = dyn Fn(&RequestView<'_>) -> Option<K> + Send + Sync;
 ///     .body(Full::default())?;
 /// service.oneshot(request).await?;
 ///
-/// layer.handle().for_key(&UserId(7))?.forget().await?;
+/// layer.handle().for_key(&UserId(7))?.log_out().await?;
 /// # Ok(()) }
 /// ```
 pub struct PerKeyLayer<K, C: Credential> {
@@ -141,7 +141,7 @@ where
     #[must_use]
     pub fn key_from(
         mut self,
-        key_of: impl Fn(&RequestView<'_>) -> Option<K> + Send + Sync + 'static,
+        key_of: impl Fn(&RequestHead<'_>) -> Option<K> + Send + Sync + 'static,
     ) -> Self {
         self.key_of = Arc::new(key_of);
         self
@@ -256,7 +256,7 @@ where
             Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
             Err(error) => return fail(&mut self.inner, error),
         }
-        let view = RequestView {
+        let view = RequestHead {
             method: request.method(),
             uri: request.uri(),
             headers: request.headers(),

@@ -283,7 +283,7 @@ impl<S, C: Credential, B: CloneBody> Again<S, C, B> {
         let wants_copy = match &renewed {
             None => kept.flow.wants_copy(snapshot),
             // Only an answer to a challenge could have a retry sent again.
-            Some(_) => C::ANSWERS,
+            Some(_) => C::HANDLES_CHALLENGES,
         };
         let copy = if wants_copy {
             RequestCopy::of(&request)

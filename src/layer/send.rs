@@ -9,7 +9,7 @@ use super::{copy::RequestCopy, future::ResponseFuture, kept::Kept};
 use crate::{
     body::CloneBody,
     cache::{Acquired, Snapshot, Wait},
-    credential::{Credential, RequestHead, SentHead},
+    credential::{AnyRequestHead, Credential, SentHead},
     error::Error,
     flow::{Flow, NotAttached},
 };
@@ -25,7 +25,7 @@ pub(super) enum Missing<C> {
 /// The credential for a request, if there is one.
 pub(super) fn acquire<C: Credential>(
     flow: &Flow<C>,
-    head: &mut dyn RequestHead,
+    head: &mut dyn AnyRequestHead,
 ) -> Result<Arc<Snapshot<C>>, Missing<C>> {
     match flow.acquire(head) {
         Ok(Acquired::Ready(snapshot)) => Ok(snapshot),

@@ -17,7 +17,7 @@ use super::{
     send::{Missing, acquire, attach, copy_of, fail, send_later},
 };
 use crate::{
-    body::CloneBody, cache::Handle, credential::RequestHead, error::BoxError, flow::Flow,
+    body::CloneBody, cache::Handle, credential::AnyRequestHead, error::BoxError, flow::Flow,
     origin::Origins, provider::Provider,
 };
 
@@ -78,7 +78,7 @@ impl<S, P: Provider> Auth<S, P> {
 
 impl<S: Clone, P: Provider> Auth<S, P> {
     #[inline]
-    fn lease(&mut self, head: &mut dyn RequestHead) -> Lease<S, P::Credential> {
+    fn lease(&mut self, head: &mut dyn AnyRequestHead) -> Lease<S, P::Credential> {
         match &self.own {
             Some(own) if own.flow.cache.is_fresh(&own.snapshot) => Ok(Arc::clone(own)),
             _ => self.lease_slowly(head),
@@ -86,7 +86,7 @@ impl<S: Clone, P: Provider> Auth<S, P> {
     }
 
     #[inline(never)]
-    fn lease_slowly(&mut self, head: &mut dyn RequestHead) -> Lease<S, P::Credential> {
+    fn lease_slowly(&mut self, head: &mut dyn AnyRequestHead) -> Lease<S, P::Credential> {
         let flow = &self.shared.flow;
         let first = !mem::replace(&mut self.called, true);
         let kept = if first {

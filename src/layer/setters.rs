@@ -55,19 +55,19 @@ macro_rules! setters {
             self
         }
 
-        /// Sends no request a second time. A rejection still has the credential refreshed for the
-        /// requests that follow, and costs no copy of the request. Default: off.
+        /// Whether a rejected request is sent again. With `false`, a rejection still starts a refresh
+        /// for later requests, and requests are not copied. Default: `true`.
         #[must_use]
-        pub fn no_retry(mut self) -> Self {
-            self.policy.retry = false;
+        pub fn retry(mut self, retry: bool) -> Self {
+            self.policy.retry = retry;
             self
         }
 
-        /// Whether a request that has something in the credential's place already goes out as it is
-        /// (`true`), or has it replaced. Default: `true`.
+        /// Whether to replace a credential that a request already carries. With `false`, such a request
+        /// is sent unchanged. Default: `false`.
         #[must_use]
-        pub fn keep_existing_header(mut self, keep: bool) -> Self {
-            self.policy.keep_existing = keep;
+        pub fn overwrite_existing(mut self, overwrite: bool) -> Self {
+            self.policy.keep_existing = !overwrite;
             self
         }
 
@@ -88,7 +88,7 @@ macro_rules! setters {
         /// How much of a rejection's body is read before the retry, and for how long, so that an
         /// HTTP/1.1 connection can be used again. Default: 64 KiB and 100 ms.
         #[must_use]
-        pub fn max_drain(mut self, bytes: u64, time: ::std::time::Duration) -> Self {
+        pub fn drain_limit(mut self, bytes: u64, time: ::std::time::Duration) -> Self {
             self.policy.drain = $crate::flow::DrainLimit { bytes, time };
             self
         }

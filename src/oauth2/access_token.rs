@@ -12,7 +12,7 @@ use super::{
 use crate::{
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{ForgetContext, Issued, Provider, RefreshContext},
+    provider::{Issued, Provider, RefreshContext, RevokeContext},
     store::{StoreError, TokenSet},
 };
 
@@ -20,15 +20,15 @@ use crate::{
 /// [implicit](super::Implicit) flow.
 ///
 /// When the token has expired, or is rejected, the person has to log in again: the error is made
-/// from [`LoginRequired`], and no attempt is made until [`seed`](Self::seed) and
+/// from [`LoginRequired`], and no attempt is made until [`replace_tokens`](Self::replace_tokens) and
 /// [`Handle::resume`](crate::Handle::resume) are called.
 ///
 /// ```
-/// use tower_auth::{AuthLayer, Origins, oauth2::AccessToken, store::TokenSet};
+/// use tower_auth::{AuthLayer, Origins, oauth2::StoredAccessToken, store::TokenSet};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let provider = AccessToken::builder()
-///     .seed(TokenSet::new("as the log-in brought it"))
+/// let provider = StoredAccessToken::builder()
+///     .initial_tokens(TokenSet::new("as the log-in brought it"))
 ///     .build()?;
 /// let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
 /// # let _ = layer; Ok(()) }
@@ -36,15 +36,15 @@ use crate::{
 ///
 /// Cloning is cheap, and shares everything.
 #[derive(Clone)]
-pub struct AccessToken {
+pub struct StoredAccessToken {
     session: Arc<Session<NoGrant>>,
 }
 
 struct NoGrant;
 
-impl AccessToken {
-    /// Starts without anything: the token comes from [`Builder::seed`], from the store, or later
-    /// from [`seed`](Self::seed).
+impl StoredAccessToken {
+    /// Starts without anything: the token comes from [`Builder::initial_tokens`], from the store, or later
+    /// from [`replace_tokens`](Self::replace_tokens).
     pub fn builder() -> Builder<Self> {
         Builder::new("")
     }
@@ -56,14 +56,14 @@ impl AccessToken {
     ///
     /// # Errors
     /// The store failed, or another process held its lock for 10 s. Nothing has changed then.
-    pub async fn seed(&self, tokens: TokenSet) -> Result<(), StoreError> {
+    pub async fn replace_tokens(&self, tokens: TokenSet) -> Result<(), StoreError> {
         self.session.replace(tokens.without_refresh_token()).await
     }
 }
 
-impl Builder<AccessToken> {
+impl Builder<StoredAccessToken> {
     /// The token to start with, if the store has none. Default: none.
-    pub fn seed(mut self, tokens: TokenSet) -> Self {
+    pub fn initial_tokens(mut self, tokens: TokenSet) -> Self {
         self.seed = Some(tokens.without_refresh_token());
         self
     }
@@ -72,8 +72,8 @@ impl Builder<AccessToken> {
     ///
     /// # Errors
     /// The name of the header is none.
-    pub fn build(self) -> Result<AccessToken, ConfigError> {
-        Ok(AccessToken {
+    pub fn build(self) -> Result<StoredAccessToken, ConfigError> {
+        Ok(StoredAccessToken {
             session: Session::new(NoGrant, self.parts(None)?),
         })
     }
@@ -107,7 +107,7 @@ impl Grant for NoGrant {
     }
 }
 
-impl Provider for AccessToken {
+impl Provider for StoredAccessToken {
     type Credential = Bearer;
 
     async fn issue(
@@ -121,13 +121,13 @@ impl Provider for AccessToken {
         self.session.is_stored()
     }
 
-    async fn forget(&self, context: ForgetContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.forget(context).await
+    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
+        self.session.log_out(context).await
     }
 }
 
-impl fmt::Debug for AccessToken {
+impl fmt::Debug for StoredAccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessToken").finish_non_exhaustive()
+        f.debug_struct("StoredAccessToken").finish_non_exhaustive()
     }
 }

@@ -97,7 +97,7 @@ impl ClientAuth {
             None => Ok(Self::Certificate { id: id.to_owned() }),
             Some(_) => Err(ConfigError::new(
                 "client_secret",
-                "is not sent beside mutual_tls(): a client says in one way who it is",
+                "is not sent beside tls_client_auth(): a client says in one way who it is",
             )),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     challenge::StepUp,
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{ForgetContext, Issued, Provider, Reason, RefreshContext},
+    provider::{Issued, Provider, Reason, RefreshContext, RevokeContext},
     store::{StoreError, TokenSet},
 };
 
@@ -53,8 +53,8 @@ impl ClientCredentials {
 
     /// Why the newest token is not in the store yet; `None` if it is. The save is tried again.
     #[must_use]
-    pub fn unsaved(&self) -> Option<StoreError> {
-        self.session.unsaved()
+    pub fn save_error(&self) -> Option<StoreError> {
+        self.session.save_error()
     }
 }
 
@@ -67,9 +67,9 @@ impl Builder<ClientCredentials> {
     ///
     /// They bound what an API can make the client ask for; scopes that are not named here or in
     /// [`scopes`](Self::scopes) are never asked for.
-    pub fn optional_scopes(mut self, scopes: impl IntoIterator<Item: Into<String>>) -> Self {
+    pub fn step_up_scopes(mut self, scopes: impl IntoIterator<Item: Into<String>>) -> Self {
         let scopes = scopes.into_iter().map(Into::into);
-        self.optional_scopes.extend(scopes);
+        self.step_up_scopes.extend(scopes);
         self
     }
 
@@ -86,7 +86,7 @@ impl Builder<ClientCredentials> {
     /// Whether its tokens are bound to a key or not.
     pub(super) fn make(mut self) -> Result<ClientCredentials, ConfigError> {
         self.require_client_proof()?;
-        let optional = std::mem::take(&mut self.optional_scopes);
+        let optional = std::mem::take(&mut self.step_up_scopes);
         let settings = self.finish(&[])?;
         let grant = ClientGrant {
             form: settings.form("client_credentials", None),
@@ -160,8 +160,8 @@ impl Provider for ClientCredentials {
         self.session.grant().scopes.can_satisfy(wanted)
     }
 
-    async fn forget(&self, context: ForgetContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.forget(context).await
+    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
+        self.session.log_out(context).await
     }
 }
 

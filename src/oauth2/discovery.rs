@@ -346,6 +346,6 @@ discoverable!(
     super::Implicit,
     super::JwtBearer,
     super::PasswordGrant,
-    super::RefreshToken,
+    super::RefreshTokenGrant,
     super::TokenExchange
 );

@@ -201,8 +201,8 @@ impl TokenError {
                     "check client_id, and whether the server wants a client_secret"
                 }
                 ClientProof::Secret => {
-                    "check client_id and client_secret, and whether the server wants raw_basic() \
-                     or secret_in_body()"
+                    "check client_id and client_secret, and whether the server wants client_secret_basic_unencoded() \
+                     or client_secret_post()"
                 }
                 ClientProof::Certificate => {
                     "check client_id, whether the http(..) service shows the client's certificate, \
@@ -245,7 +245,7 @@ impl From<TokenError> for ProviderError {
             Self::permanent(error)
         };
         match retry_after {
-            Some(wait) => error.retry_after(wait),
+            Some(wait) => error.with_retry_after(wait),
             None => error,
         }
     }

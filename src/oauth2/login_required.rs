@@ -150,9 +150,11 @@ impl fmt::Display for LoginRequired {
             Why::LoggedOut => f.write_str("logged out by another process")?,
             Why::TokenOver => f.write_str(
                 "there is no access token that could be used, and none can be had without the \
-                 person: log in, and give the token with seed(..)",
+                 person: log in, and give the token with replace_tokens(..)",
             )?,
-            Why::NoTokens => f.write_str("there is no refresh token: give one with seed(..)")?,
+            Why::NoTokens => {
+                f.write_str("there is no refresh token: give one with replace_tokens(..)")?
+            }
         }
         match &self.answer {
             Some(answer) => write!(f, "; {answer}"),

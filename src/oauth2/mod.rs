@@ -3,10 +3,10 @@
 //! | you have | use |
 //! |---|---|
 //! | a machine that acts for itself | [`ClientCredentials`] |
-//! | the refresh token of a user who has logged in | [`RefreshToken`] |
-//! | a person with a browser | [`AuthorizationCode`], and [`RefreshToken`] for what follows |
-//! | a person whose browser is elsewhere | [`DeviceCode`], and [`RefreshToken`] for what follows |
-//! | a person with a browser, and a server that knows only the implicit flow | [`Implicit`] (discouraged), and [`AccessToken`] |
+//! | the refresh token of a user who has logged in | [`RefreshTokenGrant`] |
+//! | a person with a browser | [`AuthorizationCode`], and [`RefreshTokenGrant`] for what follows |
+//! | a person whose browser is elsewhere | [`DeviceCode`], and [`RefreshTokenGrant`] for what follows |
+//! | a person with a browser, and a server that knows only the implicit flow | [`Implicit`] (discouraged), and [`StoredAccessToken`] |
 //! | a token of another server, or for another one | [`TokenExchange`] |
 //! | an assertion of somebody whom the server trusts | [`JwtBearer`] |
 //! | a user's password, for a server with `/auth/password` and `/auth/refresh` | [`PasswordLogin`] |
@@ -49,9 +49,9 @@
 //!
 //! # When a server refuses the client
 //! By default the client's id and secret are percent-encoded and sent in HTTP Basic (RFC 6749
-//! 2.3.1). Servers differ: try [`raw_basic()`](Builder::raw_basic) if one of the
+//! 2.3.1). Servers differ: try [`client_secret_basic_unencoded()`](Builder::client_secret_basic_unencoded) if one of the
 //! two has characters other than ASCII letters, digits and `-._~`, or
-//! [`secret_in_body()`](Builder::secret_in_body). [`TokenError`] says what the
+//! [`client_secret_post()`](Builder::client_secret_post). [`TokenError`] says what the
 //! server answered.
 
 mod access_token;
@@ -94,17 +94,17 @@ pub use self::jwt::{SigningAlgorithm, SigningKey};
 #[cfg(feature = "loopback")]
 pub use self::loopback::Loopback;
 pub use self::{
-    access_token::AccessToken,
+    access_token::StoredAccessToken,
     builder::{BrowserGrant, Builder, StandardGrant},
     client_credentials::ClientCredentials,
-    device::{DeviceAttempt, DeviceCode},
+    device::{DeviceAuthorization, DeviceCode},
     discovery::{DiscoveryError, ServerMetadata},
     error::TokenError,
     jwt_bearer::JwtBearer,
-    login::{AuthorizationCode, Implicit, LoginAttempt, LoginError, LoginFlow},
+    login::{AuthorizationCode, Implicit, LoginError, LoginFlow, PendingLogin},
     login_required::LoginRequired,
     password_grant::PasswordGrant,
     password_login::PasswordLogin,
-    refresh_token::RefreshToken,
+    refresh_token::RefreshTokenGrant,
     token_exchange::TokenExchange,
 };

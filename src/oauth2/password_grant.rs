@@ -18,7 +18,7 @@ use super::{
 use crate::{
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{ForgetContext, Issued, Provider, RefreshContext},
+    provider::{Issued, Provider, RefreshContext, RevokeContext},
     store::{StoreError, TokenSet},
 };
 
@@ -64,8 +64,8 @@ impl PasswordGrant {
 
     /// Why the newest tokens are not in the store yet; `None` if they are. The save is tried again.
     #[must_use]
-    pub fn unsaved(&self) -> Option<StoreError> {
-        self.session.unsaved()
+    pub fn save_error(&self) -> Option<StoreError> {
+        self.session.save_error()
     }
 }
 
@@ -177,8 +177,8 @@ impl Provider for PasswordGrant {
         self.session.is_stored()
     }
 
-    async fn forget(&self, context: ForgetContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.forget(context).await
+    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
+        self.session.log_out(context).await
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{ForgetContext, Issued, Provider, RefreshContext},
+    provider::{Issued, Provider, RefreshContext, RevokeContext},
     store::{StoreError, TokenSet},
 };
 
@@ -91,8 +91,8 @@ impl PasswordLogin {
 
     /// Why the newest tokens are not in the store yet; `None` if they are. The save is tried again.
     #[must_use]
-    pub fn unsaved(&self) -> Option<StoreError> {
-        self.session.unsaved()
+    pub fn save_error(&self) -> Option<StoreError> {
+        self.session.save_error()
     }
 }
 
@@ -105,7 +105,7 @@ impl Builder<PasswordLogin> {
 
     /// The tokens of an earlier log-in to start with, if the store has no refresh token. Default:
     /// none.
-    pub fn seed(mut self, tokens: TokenSet) -> Self {
+    pub fn initial_tokens(mut self, tokens: TokenSet) -> Self {
         self.seed = Some(tokens);
         self
     }
@@ -190,8 +190,8 @@ impl Provider for PasswordLogin {
         self.session.is_stored()
     }
 
-    async fn forget(&self, context: ForgetContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.forget(context).await
+    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
+        self.session.log_out(context).await
     }
 }
 

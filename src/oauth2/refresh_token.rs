@@ -14,7 +14,7 @@ use super::{
 use crate::{
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{ForgetContext, Issued, Provider, RefreshContext},
+    provider::{Issued, Provider, RefreshContext, RevokeContext},
     secret::Secret,
     store::{StoreError, TokenSet},
 };
@@ -22,10 +22,10 @@ use crate::{
 /// A provider that lives on a refresh token (RFC 6749 6): for a user who has logged in before.
 ///
 /// It begins with what is in its [store](Builder::store), or else with what it is
-/// [seeded](Builder::seed) with. A new refresh token in an answer replaces the old one; an answer
+/// [seeded](Builder::initial_tokens) with. A new refresh token in an answer replaces the old one; an answer
 /// without one keeps it. If the server refuses the refresh token (`invalid_grant`), the user has to
 /// log in again: the error is made from [`LoginRequired`], and no attempt is made until
-/// [`seed`](Self::seed) and [`Handle::resume`](crate::Handle::resume) are called. No other failure
+/// [`replace_tokens`](Self::replace_tokens) and [`Handle::resume`](crate::Handle::resume) are called. No other failure
 /// gives the refresh token up.
 ///
 /// Many servers accept each refresh token once, and take a second use for theft. So keep it in a
@@ -37,7 +37,7 @@ use crate::{
 /// # use http_body_util::Full;
 /// use tower_auth::{
 ///     AuthLayer, Origins,
-///     oauth2::RefreshToken,
+///     oauth2::RefreshTokenGrant,
 ///     store::{MemoryStore, StoreKey},
 /// };
 ///
@@ -47,7 +47,7 @@ use crate::{
 /// # });
 /// let token_url = "https://login.example.com/token";
 /// let key = StoreKey::issuer(token_url).client("my-app").subject("alice@example.com");
-/// let provider = RefreshToken::builder(token_url)
+/// let provider = RefreshTokenGrant::builder(token_url)
 ///     .client_id("my-app") // a public client; others add client_secret(..)
 ///     .store(MemoryStore::new(), key)
 ///     .refresh_token("as the log-in brought it")
@@ -59,7 +59,7 @@ use crate::{
 ///
 /// Cloning is cheap, and shares everything.
 #[derive(Clone)]
-pub struct RefreshToken {
+pub struct RefreshTokenGrant {
     session: Arc<Session<RefreshGrant>>,
 }
 
@@ -69,7 +69,7 @@ struct RefreshGrant {
     scopes: Vec<String>,
 }
 
-impl RefreshToken {
+impl RefreshTokenGrant {
     /// Starts with the token endpoint's URL. It must be https, or lead to this machine. The HTTP
     /// service is required; a client without a secret sends its id only, one without an id
     /// neither.
@@ -87,33 +87,33 @@ impl RefreshToken {
     ///
     /// # Errors
     /// The store failed, or another process held its lock for 10 s. Nothing has changed then.
-    pub async fn seed(&self, tokens: TokenSet) -> Result<(), StoreError> {
+    pub async fn replace_tokens(&self, tokens: TokenSet) -> Result<(), StoreError> {
         self.session.replace(tokens).await
     }
 
     /// Why the newest tokens are not in the store yet; `None` if they are. The save is tried again.
     #[must_use]
-    pub fn unsaved(&self) -> Option<StoreError> {
-        self.session.unsaved()
+    pub fn save_error(&self) -> Option<StoreError> {
+        self.session.save_error()
     }
 }
 
-impl StandardGrant for RefreshToken {}
+impl StandardGrant for RefreshTokenGrant {}
 
-impl Builder<RefreshToken> {
+impl Builder<RefreshTokenGrant> {
     /// The tokens to start with, if the store has no refresh token, or has one that the server
     /// refuses. Default: none.
     ///
     /// The store knows what they were exchanged for. So a program that is started again may give
     /// the same ones again, or those of a new log-in.
-    pub fn seed(mut self, tokens: TokenSet) -> Self {
+    pub fn initial_tokens(mut self, tokens: TokenSet) -> Self {
         self.seed = Some(tokens);
         self
     }
 
-    /// The refresh token to start with. The same as [`seed`](Self::seed) with nothing else.
+    /// The refresh token to start with. The same as [`replace_tokens`](Self::replace_tokens) with nothing else.
     pub fn refresh_token(self, token: impl Into<String>) -> Self {
-        self.seed(TokenSet::from_refresh_token(token))
+        self.initial_tokens(TokenSet::from_refresh_token(token))
     }
 
     /// Makes the provider. Nothing is sent yet.
@@ -121,20 +121,20 @@ impl Builder<RefreshToken> {
     /// # Errors
     /// Something required is missing, or a value can't be used. The error names the setting, and
     /// shows no secret.
-    pub fn build(self) -> Result<RefreshToken, ConfigError> {
+    pub fn build(self) -> Result<RefreshTokenGrant, ConfigError> {
         self.refuse_dpop()?;
         self.make()
     }
 
     /// Whether its tokens are bound to a key or not.
-    pub(super) fn make(self) -> Result<RefreshToken, ConfigError> {
+    pub(super) fn make(self) -> Result<RefreshTokenGrant, ConfigError> {
         let settings = self.finish(&["refresh_token"])?;
         let grant = RefreshGrant {
             form: settings.form("refresh_token", settings.scope().as_deref()),
             endpoint: settings.endpoint,
             scopes: settings.scopes,
         };
-        Ok(RefreshToken {
+        Ok(RefreshTokenGrant {
             session: Session::new(grant, settings.parts),
         })
     }
@@ -197,7 +197,7 @@ impl Grant for RefreshGrant {
     }
 }
 
-impl Provider for RefreshToken {
+impl Provider for RefreshTokenGrant {
     type Credential = Bearer;
 
     async fn issue(
@@ -211,15 +211,15 @@ impl Provider for RefreshToken {
         self.session.is_stored()
     }
 
-    async fn forget(&self, context: ForgetContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.forget(context).await
+    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
+        self.session.log_out(context).await
     }
 }
 
-impl fmt::Debug for RefreshToken {
+impl fmt::Debug for RefreshTokenGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let grant = self.session.grant();
-        f.debug_struct("RefreshToken")
+        f.debug_struct("RefreshTokenGrant")
             .field("endpoint", &grant.endpoint)
             .field("scopes", &grant.scopes)
             .finish_non_exhaustive()

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{ForgetContext, Issued, Provider, RefreshContext},
+    provider::{Issued, Provider, RefreshContext, RevokeContext},
     store::StoreError,
 };
 
@@ -79,8 +79,8 @@ impl TokenExchange {
 
     /// Why the newest token is not in the store yet; `None` if it is. The save is tried again.
     #[must_use]
-    pub fn unsaved(&self) -> Option<StoreError> {
-        self.session.unsaved()
+    pub fn save_error(&self) -> Option<StoreError> {
+        self.session.save_error()
     }
 }
 
@@ -172,8 +172,8 @@ impl Provider for TokenExchange {
         self.session.issue(context).await
     }
 
-    async fn forget(&self, context: ForgetContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.forget(context).await
+    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
+        self.session.log_out(context).await
     }
 }
 

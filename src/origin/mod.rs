@@ -122,7 +122,7 @@ impl Origins {
     ///
     /// # Errors
     /// As [`only`](Self::only); also if it is a pattern.
-    pub fn relative_as(origin: impl AsRef<str>) -> Result<Self, ConfigError> {
+    pub fn for_relative_uris(origin: impl AsRef<str>) -> Result<Self, ConfigError> {
         let origins = Self::only(&origin)?;
         origins.with_relative(origin.as_ref())
     }

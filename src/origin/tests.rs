@@ -209,7 +209,7 @@ fn what_is_no_origin_is_refused_with_the_reason() {
 fn a_uri_without_a_host_counts_only_where_the_policy_says_as_what() {
     let absolute = Origins::only("https://api.example.com").unwrap();
     assert_eq!(check(&absolute, "/things"), Check::NoAuthority);
-    let bound = Origins::relative_as("https://api.example.com").unwrap();
+    let bound = Origins::for_relative_uris("https://api.example.com").unwrap();
     assert!(allows(&bound, "/things"));
     assert!(allows(&bound, "https://api.example.com/things"));
     assert!(!allows(&bound, "https://other.example.com/things"));
@@ -217,8 +217,8 @@ fn a_uri_without_a_host_counts_only_where_the_policy_says_as_what() {
         !allows(&bound, "other.example.com:443"),
         "the target of CONNECT"
     );
-    assert!(Origins::relative_as("https://*.x.example.com").is_err());
-    assert!(Origins::relative_as("http://api.example.com").is_err());
+    assert!(Origins::for_relative_uris("https://*.x.example.com").is_err());
+    assert!(Origins::for_relative_uris("http://api.example.com").is_err());
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn two_policies_together_allow_what_either_allows() {
     assert!(allows(&both, "http://internal/"));
     let [any, relative] = [
         Origins::danger_any_https(),
-        Origins::relative_as("https://api.example.com").unwrap(),
+        Origins::for_relative_uris("https://api.example.com").unwrap(),
     ];
     for all in [any.clone().and(relative.clone()), relative.and(any)] {
         assert!(allows(&all, "https://other.example.com/"));

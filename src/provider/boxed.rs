@@ -4,7 +4,7 @@ use std::{fmt, future::Future, sync::Arc};
 
 use futures_util::future::BoxFuture;
 
-use super::{ForgetContext, Issued, Provider, RefreshContext};
+use super::{Issued, Provider, RefreshContext, RevokeContext};
 use crate::{challenge::StepUp, credential::Credential, error::ProviderError};
 
 /// A provider of any type that issues `C`, made by [`Provider::boxed`]. Cloning shares the
@@ -55,11 +55,11 @@ impl<C: Credential> Provider for BoxProvider<C> {
         self.inner.can_step_up(wanted)
     }
 
-    fn forget(
+    fn revoke(
         &self,
-        context: ForgetContext<C>,
+        context: RevokeContext<C>,
     ) -> impl Future<Output = Result<(), ProviderError>> + Send {
-        self.inner.forget(context)
+        self.inner.revoke(context)
     }
 
     fn boxed(self) -> BoxProvider<C> {
@@ -87,7 +87,7 @@ pub(crate) trait ErasedProvider<C>: Send + Sync {
     fn initial(&self) -> Option<Issued<C>>;
     fn is_restorable(&self) -> bool;
     fn can_step_up(&self, wanted: &StepUp) -> bool;
-    fn forget(&self, context: ForgetContext<C>) -> BoxFuture<'_, Result<(), ProviderError>>;
+    fn revoke(&self, context: RevokeContext<C>) -> BoxFuture<'_, Result<(), ProviderError>>;
 }
 
 pub(crate) fn erase<P: Provider>(provider: P) -> Arc<dyn ErasedProvider<P::Credential>> {
@@ -116,10 +116,10 @@ impl<P: Provider> ErasedProvider<P::Credential> for Erased<P> {
         self.0.can_step_up(wanted)
     }
 
-    fn forget(
+    fn revoke(
         &self,
-        context: ForgetContext<P::Credential>,
+        context: RevokeContext<P::Credential>,
     ) -> BoxFuture<'_, Result<(), ProviderError>> {
-        Box::pin(self.0.forget(context))
+        Box::pin(self.0.revoke(context))
     }
 }

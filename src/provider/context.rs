@@ -27,7 +27,7 @@ pub struct RefreshContext<C> {
 #[non_exhaustive]
 pub enum Reason {
     /// There is no credential yet.
-    First,
+    Initial,
     /// The credential is about to expire; nobody waits.
     Early,
     /// The credential has expired, or is so close to it that callers wait.
@@ -44,7 +44,7 @@ pub enum Reason {
 impl Reason {
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::First => "first",
+            Self::Initial => "initial",
             Self::Early => "early",
             Self::Expired => "expired",
             Self::Rejected => "rejected",
@@ -138,20 +138,20 @@ impl<C> fmt::Debug for RefreshContext<C> {
 }
 
 /// What a provider is told at log-out: the argument of
-/// [`Provider::forget`](super::Provider::forget).
-pub struct ForgetContext<C> {
+/// [`Provider::revoke`](super::Provider::revoke).
+pub struct RevokeContext<C> {
     credentials: Vec<C>,
 }
 
-impl<C> ForgetContext<C> {
+impl<C> RevokeContext<C> {
     pub(crate) fn new(credentials: Vec<C>) -> Self {
         Self { credentials }
     }
 
     /// The same, for a provider of what these credentials are made from.
     #[cfg(feature = "dpop")]
-    pub(crate) fn map<D>(self, from: impl FnMut(C) -> D) -> ForgetContext<D> {
-        ForgetContext::new(self.credentials.into_iter().map(from).collect())
+    pub(crate) fn map<D>(self, from: impl FnMut(C) -> D) -> RevokeContext<D> {
+        RevokeContext::new(self.credentials.into_iter().map(from).collect())
     }
 
     /// The credentials that are given up: the one in use, and the one that a refresh under way at
@@ -162,9 +162,9 @@ impl<C> ForgetContext<C> {
     }
 }
 
-impl<C> fmt::Debug for ForgetContext<C> {
+impl<C> fmt::Debug for RevokeContext<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ForgetContext")
+        f.debug_struct("RevokeContext")
             .field("credentials", &self.credentials.len())
             .finish_non_exhaustive()
     }

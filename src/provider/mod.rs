@@ -42,7 +42,7 @@ pub use self::command::CommandToken;
 pub use self::file::FileToken;
 pub use self::{
     boxed::BoxProvider,
-    context::{ForgetContext, Reason, RefreshContext},
+    context::{Reason, RefreshContext, RevokeContext},
     function::{ProviderFn, provider_fn},
     issued::Issued,
 };
@@ -112,9 +112,9 @@ pub trait Provider: Send + Sync + 'static {
     ///
     /// # Errors
     /// The one who logs out gets the error; the layer stays logged out.
-    fn forget(
+    fn revoke(
         &self,
-        context: ForgetContext<Self::Credential>,
+        context: RevokeContext<Self::Credential>,
     ) -> impl Future<Output = Result<(), ProviderError>> + Send {
         let _ = context;
         async { Ok(()) }

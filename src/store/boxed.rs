@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
 use super::{
-    Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenStore, Written,
+    Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenStore,
+    WriteOutcome,
 };
 
 /// How long an operation may take.
@@ -21,23 +22,27 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub(crate) trait ErasedStore: Send + Sync {
     fn name(&self) -> &str;
     fn load<'a>(&'a self, key: &'a StoreKey) -> Answer<'a, Stored>;
-    fn save<'a>(&'a self, key: &'a StoreKey, save: Save<'a>) -> Answer<'a, Written>;
+    fn save<'a>(&'a self, key: &'a StoreKey, save: SaveRequest<'a>) -> Answer<'a, WriteOutcome>;
     fn delete<'a>(&'a self, key: &'a StoreKey) -> Answer<'a, Revision>;
     fn try_lock<'a>(
         &'a self,
         key: &'a StoreKey,
         holder: &'a str,
-        lasts: Duration,
+        ttl: Duration,
     ) -> Answer<'a, LockAttempt>;
-    fn renew<'a>(&'a self, key: &'a StoreKey, fence: Fence, lasts: Duration)
-    -> Answer<'a, Written>;
+    fn renew<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        fence: Fence,
+        ttl: Duration,
+    ) -> Answer<'a, WriteOutcome>;
     fn unlock<'a>(&'a self, key: &'a StoreKey, fence: Fence) -> Answer<'a, ()>;
     fn set_intent<'a>(
         &'a self,
         key: &'a StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> Answer<'a, Written>;
+    ) -> Answer<'a, WriteOutcome>;
 }
 
 pub(crate) fn share(store: impl TokenStore) -> SharedStore {
@@ -70,7 +75,7 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         self.bound("to load the tokens", self.0.load(key))
     }
 
-    fn save<'a>(&'a self, key: &'a StoreKey, save: Save<'a>) -> Answer<'a, Written> {
+    fn save<'a>(&'a self, key: &'a StoreKey, save: SaveRequest<'a>) -> Answer<'a, WriteOutcome> {
         self.bound("to save the tokens", self.0.save(key, save))
     }
 
@@ -82,18 +87,18 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         &'a self,
         key: &'a StoreKey,
         holder: &'a str,
-        lasts: Duration,
+        ttl: Duration,
     ) -> Answer<'a, LockAttempt> {
-        self.bound("to give the lock", self.0.try_lock(key, holder, lasts))
+        self.bound("to give the lock", self.0.try_lock(key, holder, ttl))
     }
 
     fn renew<'a>(
         &'a self,
         key: &'a StoreKey,
         fence: Fence,
-        lasts: Duration,
-    ) -> Answer<'a, Written> {
-        self.bound("to renew the lock", self.0.renew(key, fence, lasts))
+        ttl: Duration,
+    ) -> Answer<'a, WriteOutcome> {
+        self.bound("to renew the lock", self.0.renew(key, fence, ttl))
     }
 
     fn unlock<'a>(&'a self, key: &'a StoreKey, fence: Fence) -> Answer<'a, ()> {
@@ -105,7 +110,7 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         key: &'a StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> Answer<'a, Written> {
+    ) -> Answer<'a, WriteOutcome> {
         let work = self.0.set_intent(key, fence, intent);
         self.bound("to record that the refresh token is being spent", work)
     }

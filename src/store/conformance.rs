@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Fence, Intent, LockAttempt, Revision, Save, StoreKey, Stored, TokenSet, TokenStore, Written,
+    Fence, Intent, LockAttempt, Revision, SaveRequest, StoreKey, Stored, TokenSet, TokenStore,
+    WriteOutcome,
 };
 
 /// How long locks last that are waited for.
@@ -40,7 +41,7 @@ async fn what_was_never_written_is_empty<S: TokenStore>(store: &S) {
     store.unlock(&key, Fence(3)).await.unwrap();
     assert_eq!(
         save(store, &key, Fence(1), (0, 1), "a").await,
-        Written::Refused
+        WriteOutcome::Conflict
     );
 }
 
@@ -63,13 +64,16 @@ async fn all_of_a_token_set_comes_back<S: TokenStore>(store: &S) {
     .iter()
     .enumerate()
     {
-        let change = Save {
+        let change = SaveRequest {
             fence,
             replaces: Revision(number as u64),
             revision: Revision(number as u64 + 1),
             tokens,
         };
-        assert_eq!(store.save(&key, change).await.unwrap(), Written::Done);
+        assert_eq!(
+            store.save(&key, change).await.unwrap(),
+            WriteOutcome::Applied
+        );
         assert_eq!(load(store, &key).await.tokens.as_ref(), Some(tokens));
     }
 }
@@ -79,18 +83,18 @@ async fn a_save_replaces_only_the_revision_it_names<S: TokenStore>(store: &S) {
     let fence = lock(store, &key, LONG).await;
     assert_eq!(
         save(store, &key, fence, (0, 1), "first").await,
-        Written::Done
+        WriteOutcome::Applied
     );
     for replaces in [0, 2] {
         let written = save(store, &key, fence, (replaces, 9), "other").await;
-        assert_eq!(written, Written::Refused);
+        assert_eq!(written, WriteOutcome::Conflict);
     }
     let stored = load(store, &key).await;
     assert_eq!(stored.revision, Revision(1));
     assert_eq!(stored.tokens, Some(TokenSet::new("first")));
     assert_eq!(
         save(store, &key, fence, (1, 7), "second").await,
-        Written::Done
+        WriteOutcome::Applied
     );
     assert_eq!(load(store, &key).await.revision, Revision(7));
 }
@@ -99,11 +103,14 @@ async fn a_save_replaces_only_the_revision_it_names<S: TokenStore>(store: &S) {
 async fn a_save_after_a_delete_is_refused<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, LONG).await;
-    assert_eq!(save(store, &key, fence, (0, 1), "a").await, Written::Done);
+    assert_eq!(
+        save(store, &key, fence, (0, 1), "a").await,
+        WriteOutcome::Applied
+    );
     assert_eq!(store.delete(&key).await.unwrap(), Revision(2));
     assert_eq!(
         save(store, &key, fence, (1, 2), "b").await,
-        Written::Refused
+        WriteOutcome::Conflict
     );
     assert_eq!(load(store, &key).await.tokens, None);
     assert!(!is_free(store, &key).await, "a delete leaves the lock");
@@ -115,7 +122,10 @@ async fn revisions_grow_over_deletes<S: TokenStore>(store: &S) {
     assert_eq!(store.delete(&key).await.unwrap(), Revision(2));
     assert_eq!(load(store, &key).await.revision, Revision(2));
     let fence = lock(store, &key, LONG).await;
-    assert_eq!(save(store, &key, fence, (2, 3), "a").await, Written::Done);
+    assert_eq!(
+        save(store, &key, fence, (2, 3), "a").await,
+        WriteOutcome::Applied
+    );
     assert_eq!(store.delete(&key).await.unwrap(), Revision(4));
 }
 
@@ -143,28 +153,34 @@ async fn a_lock_that_ran_out_goes_to_the_next_and_its_holder_writes_no_more<S: T
 
     assert_eq!(
         save(store, &key, dead, (0, 1), other).await,
-        Written::Refused
+        WriteOutcome::Conflict
     );
     let intent = Some(intent(0));
     assert_eq!(
         store.set_intent(&key, dead, intent).await.unwrap(),
-        Written::Refused
+        WriteOutcome::Conflict
     );
     assert_eq!(
         store.renew(&key, dead, LONG).await.unwrap(),
-        Written::Refused
+        WriteOutcome::Conflict
     );
     store.unlock(&key, dead).await.unwrap();
     assert!(!is_free(store, &key).await, "the lock is another's");
     assert_eq!(load(store, &key).await.intent, None);
-    assert_eq!(save(store, &key, next, (0, 1), "new").await, Written::Done);
+    assert_eq!(
+        save(store, &key, next, (0, 1), "new").await,
+        WriteOutcome::Applied
+    );
 }
 
 async fn a_lock_that_ran_out_and_that_nobody_took_still_writes<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, SHORT).await;
     tokio::time::sleep(SHORT * 2).await;
-    assert_eq!(save(store, &key, fence, (0, 1), "a").await, Written::Done);
+    assert_eq!(
+        save(store, &key, fence, (0, 1), "a").await,
+        WriteOutcome::Applied
+    );
 }
 
 async fn only_the_holder_releases<S: TokenStore>(store: &S) {
@@ -182,12 +198,18 @@ async fn only_the_holder_releases<S: TokenStore>(store: &S) {
 async fn a_lock_can_be_renewed<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, SHORT).await;
-    assert_eq!(store.renew(&key, fence, LONG).await.unwrap(), Written::Done);
+    assert_eq!(
+        store.renew(&key, fence, LONG).await.unwrap(),
+        WriteOutcome::Applied
+    );
     tokio::time::sleep(SHORT * 2).await;
     assert!(!is_free(store, &key).await);
 
     store.unlock(&key, fence).await.unwrap();
-    assert_eq!(store.renew(&key, fence, LONG).await.unwrap(), Written::Done);
+    assert_eq!(
+        store.renew(&key, fence, LONG).await.unwrap(),
+        WriteOutcome::Applied
+    );
     assert!(!is_free(store, &key).await, "renewing takes it again");
 }
 
@@ -196,22 +218,25 @@ async fn an_intent_stays_until_the_next_save<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, SHORT).await;
     let written = store.set_intent(&key, fence, Some(intent(0))).await;
-    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
     tokio::time::sleep(SHORT * 2).await;
 
     let fence = lock(store, &key, LONG).await;
     assert_eq!(load(store, &key).await.intent, Some(intent(0)));
-    assert_eq!(save(store, &key, fence, (0, 1), "a").await, Written::Done);
+    assert_eq!(
+        save(store, &key, fence, (0, 1), "a").await,
+        WriteOutcome::Applied
+    );
     assert_eq!(load(store, &key).await.intent, None);
 
     let written = store.set_intent(&key, fence, Some(intent(1))).await;
-    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
     let written = store.set_intent(&key, fence, None).await;
-    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
     assert_eq!(load(store, &key).await.intent, None);
 
     let written = store.set_intent(&key, fence, Some(intent(1))).await;
-    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
     store.delete(&key).await.unwrap();
     assert_eq!(load(store, &key).await.intent, None);
 }
@@ -221,7 +246,7 @@ async fn an_intent_is_for_the_revision_that_is_stored<S: TokenStore>(store: &S) 
     let fence = lock(store, &key, LONG).await;
     store.delete(&key).await.unwrap();
     let written = store.set_intent(&key, fence, Some(intent(0))).await;
-    assert_eq!(written.unwrap(), Written::Refused);
+    assert_eq!(written.unwrap(), WriteOutcome::Conflict);
     assert_eq!(load(store, &key).await.intent, None);
 }
 
@@ -230,7 +255,10 @@ async fn keys_have_nothing_to_do_with_each_other<S: TokenStore>(store: &S) {
     let (one, other) = (key(), key());
     let fence = lock(store, &one, LONG).await;
     assert!(is_free(store, &other).await);
-    assert_eq!(save(store, &one, fence, (0, 1), "a").await, Written::Done);
+    assert_eq!(
+        save(store, &one, fence, (0, 1), "a").await,
+        WriteOutcome::Applied
+    );
     assert_eq!(load(store, &other).await.tokens, None);
     store.delete(&other).await.unwrap();
     assert!(load(store, &one).await.tokens.is_some());
@@ -266,8 +294,8 @@ async fn save<S: TokenStore>(
     fence: Fence,
     (replaces, revision): (u64, u64),
     token: &str,
-) -> Written {
-    let change = Save {
+) -> WriteOutcome {
+    let change = SaveRequest {
         fence,
         replaces: Revision(replaces),
         revision: Revision(revision),
@@ -276,12 +304,12 @@ async fn save<S: TokenStore>(
     store.save(key, change).await.unwrap()
 }
 
-async fn try_lock<S: TokenStore>(store: &S, key: &StoreKey, lasts: Duration) -> LockAttempt {
-    store.try_lock(key, "test", lasts).await.unwrap()
+async fn try_lock<S: TokenStore>(store: &S, key: &StoreKey, ttl: Duration) -> LockAttempt {
+    store.try_lock(key, "test", ttl).await.unwrap()
 }
 
-async fn lock<S: TokenStore>(store: &S, key: &StoreKey, lasts: Duration) -> Fence {
-    match try_lock(store, key, lasts).await {
+async fn lock<S: TokenStore>(store: &S, key: &StoreKey, ttl: Duration) -> Fence {
+    match try_lock(store, key, ttl).await {
         LockAttempt::Acquired(fence) => fence,
         LockAttempt::HeldFor(left) => panic!("locked for {left:?}"),
     }

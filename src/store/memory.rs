@@ -11,7 +11,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenStore, Written,
+    Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenStore,
+    WriteOutcome,
 };
 
 /// A store in memory, for the providers of one process that share tokens, and for tests. Clones
@@ -56,12 +57,12 @@ impl MemoryStore {
 
 impl Entry {
     /// A write under a lock.
-    fn write(&mut self, fence: Fence, allowed: bool, step: impl FnOnce(&mut Self)) -> Written {
+    fn write(&mut self, fence: Fence, allowed: bool, step: impl FnOnce(&mut Self)) -> WriteOutcome {
         if self.fence != fence || !allowed {
-            return Written::Refused;
+            return WriteOutcome::Conflict;
         }
         step(self);
-        Written::Done
+        WriteOutcome::Applied
     }
 }
 
@@ -77,8 +78,8 @@ impl TokenStore for MemoryStore {
     fn save(
         &self,
         key: &StoreKey,
-        save: Save<'_>,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        save: SaveRequest<'_>,
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
         ready(Ok(self.with(key, |entry| {
             let is_expected = entry.stored.revision == save.replaces;
             entry.write(save.fence, is_expected, |entry| {
@@ -105,7 +106,7 @@ impl TokenStore for MemoryStore {
         &self,
         key: &StoreKey,
         _holder: &str,
-        lasts: Duration,
+        ttl: Duration,
     ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send {
         ready(Ok(self.with(key, |entry| {
             let now = Instant::now();
@@ -113,7 +114,7 @@ impl TokenStore for MemoryStore {
                 Some(until) if until > now => LockAttempt::HeldFor(until - now),
                 _ => {
                     entry.fence.0 += 1;
-                    entry.locked_until = Some(now + lasts);
+                    entry.locked_until = Some(now + ttl);
                     LockAttempt::Acquired(entry.fence)
                 }
             }
@@ -124,11 +125,11 @@ impl TokenStore for MemoryStore {
         &self,
         key: &StoreKey,
         fence: Fence,
-        lasts: Duration,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        ttl: Duration,
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
         ready(Ok(self.with(key, |entry| {
             entry.write(fence, true, |entry| {
-                entry.locked_until = Some(Instant::now() + lasts);
+                entry.locked_until = Some(Instant::now() + ttl);
             })
         })))
     }
@@ -149,7 +150,7 @@ impl TokenStore for MemoryStore {
         key: &StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
         ready(Ok(self.with(key, |entry| {
             let revision = entry.stored.revision;
             let is_expected = intent.as_ref().is_none_or(|it| it.revision == revision);

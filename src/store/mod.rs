@@ -32,8 +32,8 @@
 //! | when | what happens |
 //! |---|---|
 //! | at the start, or before the server is asked | the refresh fails with the [`StoreError`], a transient failure: a token that is still valid serves on, the server is not asked, nothing is overwritten, and the next attempt follows after the backoff |
-//! | at the save, after the server has answered | the process goes on with the new tokens, keeps the lock, and tries the save again, every 1 to 30 s and before its next refresh; meanwhile the provider's `unsaved()` gives the error |
-//! | at log-out | the tokens are forgotten in the process and revoked all the same; `Handle::forget` gives the error; the store is emptied before the next refresh |
+//! | at the save, after the server has answered | the process goes on with the new tokens, keeps the lock, and tries the save again, every 1 to 30 s and before its next refresh; meanwhile the provider's `save_error()` gives the error |
+//! | at log-out | the tokens are forgotten in the process and revoked all the same; `Handle::log_out` gives the error; the store is emptied before the next refresh |
 //!
 //! Every operation has 5 s; a store that takes longer has failed.
 
@@ -66,7 +66,7 @@ pub use self::{
     key::StoreKey,
     memory::MemoryStore,
     tokens::TokenSet,
-    types::{Fence, Intent, LockAttempt, Revision, Save, Stored, Written},
+    types::{Fence, Intent, LockAttempt, Revision, SaveRequest, Stored, WriteOutcome},
 };
 
 /// Where tokens outlive the process, and where processes agree on who refreshes them.
@@ -89,7 +89,7 @@ pub use self::{
 /// removed as a whole: its numbers must not start again, or a process that was away would take an
 /// old entry for a new one.
 ///
-/// All that must be decided is whether a write is *refused* ([`Written::Refused`]), which is no
+/// All that must be decided is whether a write is *refused* ([`WriteOutcome::Conflict`]), which is no
 /// failure of the store. A **stale** fence is one that is not the number of the last lock: somebody
 /// has locked since. What a stale fence comes with is always refused. A lock that has merely run
 /// out is not stale yet: as long as nobody else took it, its holder can save what it has.
@@ -148,7 +148,7 @@ pub trait TokenStore: Send + Sync + 'static {
 
     /// Replaces the tokens and the revision, and clears the intent.
     ///
-    /// Refused if the fence is stale, or if the entry's revision is not [`Save::replaces`]
+    /// Refused if the fence is stale, or if the entry's revision is not [`SaveRequest::replaces`]
     /// (somebody saved or deleted since it was loaded).
     ///
     /// # Errors
@@ -157,8 +157,8 @@ pub trait TokenStore: Send + Sync + 'static {
     fn save(
         &self,
         key: &StoreKey,
-        save: Save<'_>,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send;
+        save: SaveRequest<'_>,
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send;
 
     /// Log-out: removes the tokens and the intent, and increases the revision, so that a save by
     /// whoever loaded before is refused. Needs no lock, and leaves it alone. Gives the new
@@ -179,7 +179,7 @@ pub trait TokenStore: Send + Sync + 'static {
         &self,
         key: &StoreKey,
         holder: &str,
-        lasts: Duration,
+        ttl: Duration,
     ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send;
 
     /// Has the lock last so long from now on. Refused if the fence is stale.
@@ -192,8 +192,8 @@ pub trait TokenStore: Send + Sync + 'static {
         &self,
         key: &StoreKey,
         fence: Fence,
-        lasts: Duration,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send;
+        ttl: Duration,
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send;
 
     /// Releases the lock. Does nothing if the fence is stale: the lock is somebody else's.
     ///
@@ -216,5 +216,5 @@ pub trait TokenStore: Send + Sync + 'static {
         key: &StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send;
 }

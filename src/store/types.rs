@@ -48,7 +48,7 @@ pub struct Intent {
 
 /// New tokens for an entry.
 #[derive(Clone, Copy, Debug)]
-pub struct Save<'a> {
+pub struct SaveRequest<'a> {
     /// The lock under which they were fetched.
     pub fence: Fence,
     /// The revision that they replace; if the entry has another, the save is refused.
@@ -62,11 +62,11 @@ pub struct Save<'a> {
 /// Whether a write was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Written {
+pub enum WriteOutcome {
     /// It is done.
-    Done,
+    Applied,
     /// Somebody else has changed or locked the entry since.
-    Refused,
+    Conflict,
 }
 
 /// Whether a lock was taken.

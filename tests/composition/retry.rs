@@ -164,7 +164,7 @@ async fn retry_outside_can_wait_until_the_next_token_request_is_due() {
         let first = counter.fetch_add(1, SeqCst) == 0;
         async move {
             match first {
-                true => Err(ProviderError::transient("busy").retry_after(20 * SECOND)),
+                true => Err(ProviderError::transient("busy").with_retry_after(20 * SECOND)),
                 false => Ok(Issued::new(bearer("t1"))),
             }
         }

@@ -11,7 +11,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 #[cfg(feature = "redis")]
 use tower_auth::store::RedisStore;
 use tower_auth::{
-    oauth2::RefreshToken,
+    oauth2::RefreshTokenGrant,
     store::{FileStore, StoreError, Stored, TokenSet, TokenStore},
 };
 
@@ -84,12 +84,12 @@ async fn log_in(
     store: impl TokenStore,
     tokens: TokenSet,
 ) -> Result<(), StoreError> {
-    let provider = RefreshToken::builder(settings.token_url())
+    let provider = RefreshTokenGrant::builder(settings.token_url())
         .client_id("fleet")
         .store(store, settings.key())
         .http(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>())
         .build();
-    provider.unwrap().seed(tokens).await
+    provider.unwrap().replace_tokens(tokens).await
 }
 
 /// A folder that is removed with all that is in it.

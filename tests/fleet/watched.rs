@@ -7,14 +7,14 @@ use std::{
 };
 
 use tower_auth::store::{
-    Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenSet, TokenStore,
-    Written,
+    Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenSet,
+    TokenStore, WriteOutcome,
 };
 use tower_auth::{
     ProviderError,
     credential::Bearer,
     oauth2::LoginRequired,
-    provider::{ForgetContext, Issued, Provider, RefreshContext},
+    provider::{Issued, Provider, RefreshContext, RevokeContext},
 };
 
 use crate::worker::tell;
@@ -57,10 +57,14 @@ impl<S: TokenStore> TokenStore for WatchedStore<S> {
         Ok(stored)
     }
 
-    async fn save(&self, key: &StoreKey, save: Save<'_>) -> Result<Written, StoreError> {
+    async fn save(
+        &self,
+        key: &StoreKey,
+        save: SaveRequest<'_>,
+    ) -> Result<WriteOutcome, StoreError> {
         let tokens = &self.shifted(save.tokens.clone(), 1);
-        let written = self.inner.save(key, Save { tokens, ..save }).await?;
-        if let (Written::Done, Some(token)) = (written, tokens.expose_refresh_token()) {
+        let written = self.inner.save(key, SaveRequest { tokens, ..save }).await?;
+        if let (WriteOutcome::Applied, Some(token)) = (written, tokens.expose_refresh_token()) {
             tell(format_args!(
                 "saved {}",
                 token.trim_start_matches("refresh-")
@@ -77,18 +81,18 @@ impl<S: TokenStore> TokenStore for WatchedStore<S> {
         &self,
         key: &StoreKey,
         holder: &str,
-        lasts: Duration,
+        ttl: Duration,
     ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send {
-        self.inner.try_lock(key, holder, lasts)
+        self.inner.try_lock(key, holder, ttl)
     }
 
     fn renew(
         &self,
         key: &StoreKey,
         fence: Fence,
-        lasts: Duration,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
-        self.inner.renew(key, fence, lasts)
+        ttl: Duration,
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
+        self.inner.renew(key, fence, ttl)
     }
 
     fn unlock(
@@ -104,7 +108,7 @@ impl<S: TokenStore> TokenStore for WatchedStore<S> {
         key: &StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
         self.inner.set_intent(key, fence, intent)
     }
 }
@@ -131,11 +135,11 @@ impl<P: Provider<Credential = Bearer>> Provider for WatchedProvider<P> {
         self.0.is_restorable()
     }
 
-    fn forget(
+    fn revoke(
         &self,
-        context: ForgetContext<Bearer>,
+        context: RevokeContext<Bearer>,
     ) -> impl Future<Output = Result<(), ProviderError>> + Send {
-        self.0.forget(context)
+        self.0.revoke(context)
     }
 }
 

@@ -25,7 +25,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Origins, Provider,
     credential::Bearer,
-    oauth2::{ClientCredentials, RefreshToken},
+    oauth2::{ClientCredentials, RefreshTokenGrant},
     store::{FileStore, StoreKey, TokenStore},
 };
 
@@ -138,7 +138,7 @@ async fn work_with(settings: Settings, store: impl TokenStore) {
         })
         .service(Client::builder(TokioExecutor::new()).build_http());
     if settings.has_refresh_token {
-        let builder = RefreshToken::builder(settings.token_url())
+        let builder = RefreshTokenGrant::builder(settings.token_url())
             .client_id("fleet")
             .revoke_url(format!("{}/revoke", settings.server))
             .store(store, settings.key())
@@ -196,7 +196,7 @@ async fn work(settings: Settings, provider: impl Provider<Credential = Bearer>) 
     while let Ok(Some(command)) = commands.next_line().await {
         match command.as_str() {
             RESUME => handle.resume(),
-            LOG_OUT => match handle.forget().await {
+            LOG_OUT => match handle.log_out().await {
                 Ok(()) => tell("logged out"),
                 Err(error) => tell(format_args!("log-out failed: {error}")),
             },

@@ -88,7 +88,7 @@ async fn a_wrong_password_is_told_to_the_caller_and_sent_once(
     assert_eq!(answer.status, 401);
     assert!(answer.body.contains("401 Unauthorized"), "{}", answer.body);
     let why = answer.not_retried();
-    assert!(matches!(why, Some(NotRetried::Permanent)), "{why:?}");
+    assert!(matches!(why, Some(NotRetried::StaticCredential)), "{why:?}");
 
     let challenges = Challenge::from_headers(&answer.headers);
     let realms: Vec<_> = challenges.iter().map(|it| it.param("realm")).collect();

@@ -69,7 +69,7 @@ pub(crate) async fn a_wrong_password_is_told_to_the_caller(
         let answer = api.get(&url(server)).await?;
         assert_eq!(answer.status, 401);
         let why = answer.not_retried();
-        assert!(matches!(why, Some(NotRetried::Permanent)), "{why:?}");
+        assert!(matches!(why, Some(NotRetried::StaticCredential)), "{why:?}");
         // Only the very first time there is something to be learned.
         assert_eq!(api.http.statuses(), vec![401; sent]);
     }

@@ -4,14 +4,14 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use tower_auth::{
     ConfigError,
-    oauth2::{AuthorizationCode, LoginAttempt, LoginError},
+    oauth2::{AuthorizationCode, LoginError, PendingLogin},
     store::TokenSet,
 };
 
 use crate::server::{AUTHORIZE, Asked, REDIRECT, TOKEN, TOKENS, client, pairs, query, server};
 
 /// The answer to an attempt, with its own `state`.
-fn answer(login: &AuthorizationCode, attempt: &LoginAttempt, rest: &str) -> String {
+fn answer(login: &AuthorizationCode, attempt: &PendingLogin, rest: &str) -> String {
     let state = &query(&login.authorization_url(attempt))["state"];
     format!("{REDIRECT}?state={state}&{rest}")
 }
@@ -42,7 +42,7 @@ async fn a_code_is_exchanged_with_the_verifier_and_the_same_redirect_uri() {
     assert_eq!(sent["code_challenge_method"], "S256");
 
     // Another process has the callback.
-    let attempt = LoginAttempt::restore(&attempt.expose()).unwrap();
+    let attempt = PendingLogin::restore(&attempt.expose()).unwrap();
     let callback = format!("/callback?code=a%2Fb+c&state={}", sent["state"]);
     let tokens = login.finish(attempt, &callback).await.unwrap();
     assert_eq!(tokens.expose_access_token(), Some("at"));
@@ -80,7 +80,7 @@ async fn a_client_with_a_secret_says_who_it_is_once() {
     let login = AuthorizationCode::builder(AUTHORIZE, TOKEN)
         .client_id("id")
         .client_secret("s")
-        .secret_in_body()
+        .client_secret_post()
         .http(http)
         .build()
         .unwrap();
@@ -264,7 +264,7 @@ async fn a_refused_code_says_what_the_token_endpoint_said() {
 async fn a_session_refreshes_with_the_same_settings() {
     let (login, asked) = client(200, TOKENS);
     let tokens = TokenSet::from_refresh_token("rt");
-    let provider = login.session().seed(tokens).build().unwrap();
+    let provider = login.session().initial_tokens(tokens).build().unwrap();
     let origins = tower_auth::Origins::only("https://api.example.com").unwrap();
     let layer = tower_auth::AuthLayer::new(provider, origins);
     layer.handle().credential().await.unwrap();

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::time::Instant;
 use tower_auth::{
     BoxError,
-    oauth2::{Builder, DeviceAttempt, DeviceCode, LoginError, ServerMetadata},
+    oauth2::{Builder, DeviceAuthorization, DeviceCode, LoginError, ServerMetadata},
     store::TokenSet,
 };
 
@@ -129,7 +129,7 @@ async fn log_in(
     (login.finish(attempt).await, server)
 }
 
-async fn start(answer: Answer) -> Result<DeviceAttempt, LoginError> {
+async fn start(answer: Answer) -> Result<DeviceAuthorization, LoginError> {
     let login = Server::new([answer]).client().build().unwrap();
     login.start().await
 }
@@ -182,7 +182,7 @@ async fn the_person_is_shown_a_code_and_its_confirmation_brings_tokens() {
         ("client_id", "my app"),
     ];
     assert_eq!(server.forms()[..2], [form(&device), form(&token)]);
-    login.session().seed(tokens).build().unwrap();
+    login.session().initial_tokens(tokens).build().unwrap();
 }
 
 /// RFC 8628 3.5: for this request and all that follow.

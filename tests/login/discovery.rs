@@ -186,7 +186,7 @@ async fn mutual_tls_goes_to_the_endpoints_that_are_for_it() {
     let metadata = with_aliases("https://mtls.example.com/token");
     let (http, asked) = site(&[(OAUTH, 200, &metadata)]);
     let provider = ClientCredentials::discover(ISSUER, http).await.unwrap();
-    let provider = provider.client_id("me").mutual_tls().build().unwrap();
+    let provider = provider.client_id("me").tls_client_auth().build().unwrap();
     let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
     let error = layer.handle().credential().await.unwrap_err();
     assert!(error.provider_error().is_some());

@@ -101,7 +101,7 @@ fn there_is_no_secret() {
 async fn the_token_serves_until_it_is_over() {
     let tokens = TokenSet::new("a").with_lifetime(Duration::from_secs(60));
     let tokens = tokens.with_expires_at(SystemTime::now() + Duration::from_secs(60));
-    let provider = login().session().seed(tokens).build().unwrap();
+    let provider = login().session().initial_tokens(tokens).build().unwrap();
     let layer = AuthLayer::new(
         provider.clone(),
         Origins::only("https://api.example.com").unwrap(),
@@ -127,7 +127,7 @@ async fn the_token_serves_until_it_is_over() {
     assert!(error.is_login_required(), "{error}");
 
     provider
-        .seed(TokenSet::new("b").with_refresh_token("r"))
+        .replace_tokens(TokenSet::new("b").with_refresh_token("r"))
         .await
         .unwrap();
     handle.resume();

@@ -217,7 +217,7 @@ impl Reference {
         assert!(!self.logged_out, "a refresh after the log-out");
         let current = self.current.map(|token| &self.tokens[token]);
         match reason {
-            Reason::First => assert!(current.is_none()),
+            Reason::Initial => assert!(current.is_none()),
             Reason::Early => {
                 self.seen.early += 1;
                 let current = current.unwrap();

@@ -89,7 +89,7 @@ impl<'a> Exchange<'a> {
             Endpoint::FailsForNow { asks_to_wait: wait } => {
                 let error = ProviderError::transient("not now");
                 let error = match wait {
-                    Some(wait) => error.retry_after(wait),
+                    Some(wait) => error.with_retry_after(wait),
                     None => error,
                 };
                 (Class::Transient, wait, Some(error))

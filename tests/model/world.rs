@@ -100,7 +100,7 @@ impl World {
                 self.shared.lock().reference.invalidates();
             }
             Action::Report => self.report(),
-            Action::Seed => self.seed(),
+            Action::Seed => self.set_credential(),
             Action::Forget => self.forget().await,
             Action::Resume => {
                 self.handle.resume();
@@ -193,17 +193,17 @@ impl World {
         }
     }
 
-    fn seed(&self) {
+    fn set_credential(&self) {
         let mut state = self.shared.lock();
         let lifetime = state.lifetime;
         let token = state.reference.seeds(lifetime);
         drop(state);
-        self.handle.seed(issued(token, lifetime));
+        self.handle.set_credential(issued(token, lifetime));
     }
 
     async fn forget(&mut self) {
         let handle = self.handle.clone();
-        let mut log_out = Box::pin(async move { handle.forget().await.unwrap() });
+        let mut log_out = Box::pin(async move { handle.log_out().await.unwrap() });
         self.shared.lock().reference.logs_out();
         // It is logged out from the first poll on.
         if poll!(&mut log_out).is_pending() {

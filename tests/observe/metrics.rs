@@ -58,7 +58,7 @@ async fn refreshes_are_counted_by_reason_and_outcome() {
     })
     .await;
     let one = |key: &str| counted.get(key).map_or(&[][..], Vec::as_slice);
-    for (reason, waiters) in [("first", 10.0), ("early", 0.0), ("invalidated", 1.0)] {
+    for (reason, waiters) in [("initial", 10.0), ("early", 0.0), ("invalidated", 1.0)] {
         let labels = format!("name=billing reason={reason}");
         let outcome = format!("{labels} outcome=success");
         assert_eq!(
@@ -75,7 +75,7 @@ async fn refreshes_are_counted_by_reason_and_outcome() {
             [waiters]
         );
     }
-    let failure = "name=other reason=first outcome=failure error.type=transient";
+    let failure = "name=other reason=initial outcome=failure error.type=transient";
     assert_eq!(one(&format!("tower_auth.refreshes {failure}")), [1.0]);
     // Of the hour, 199 s were left when the early refresh ended.
     let remaining = one("tower_auth.refresh.remaining_lifetime name=billing reason=early");
@@ -90,7 +90,7 @@ async fn rejections_are_counted_by_what_followed() {
         for _ in 0..3 {
             call(&api).await.unwrap();
         }
-        let api = layer(slow()).no_retry();
+        let api = layer(slow()).retry(false);
         call(&api.layer(Api::accepting(&Valid::default())))
             .await
             .unwrap();
@@ -98,7 +98,7 @@ async fn rejections_are_counted_by_what_followed() {
     .await;
     let rejections =
         |outcome| counted[&format!("tower_auth.rejections name=billing outcome={outcome}")][0];
-    assert_eq!((rejections("retried"), rejections("disabled")), (1.0, 1.0));
+    assert_eq!((rejections("retried"), rejections("retries_disabled")), (1.0, 1.0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ async fn a_refresh_is_one_span_for_all_who_wait_for_it() {
     tracing::Instrument::instrument(call_all(&api, 100), span).await;
     let closed = line(&log, "tower_auth: close");
     for part in [
-        "INFO refresh{name=\"billing\" reason=first",
+        "INFO refresh{name=\"billing\" reason=initial",
         "outcome=\"success\"",
         "waiters=100",
         "duration_ms=1000",

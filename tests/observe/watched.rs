@@ -18,7 +18,7 @@ use tower::{Service, ServiceExt};
 use tower_auth::{
     Auth, AuthLayer, BoxError, Issued, Origins, Provider, ProviderError,
     credential::Bearer,
-    oauth2::{ClientCredentials, RefreshToken},
+    oauth2::{ClientCredentials, RefreshTokenGrant},
     provider_fn,
     store::StoreKey,
 };
@@ -100,8 +100,8 @@ pub(crate) fn machine(status: u16, body: &'static str) -> ClientCredentials {
 }
 
 /// Lives on a refresh token, with a store that can fail.
-pub(crate) fn stored(store: Faulty) -> RefreshToken {
-    RefreshToken::builder("https://login.example.com/token")
+pub(crate) fn stored(store: Faulty) -> RefreshTokenGrant {
+    RefreshTokenGrant::builder("https://login.example.com/token")
         .client_id("me")
         .store(store, StoreKey::issuer("https://login.example.com"))
         .refresh_token("r1")

@@ -178,7 +178,7 @@ async fn one_user_logs_out_and_the_others_go_on() {
     for user in [1, 2] {
         send(&service, request(user)).await.unwrap();
     }
-    handle.for_key(&User(1)).unwrap().forget().await.unwrap();
+    handle.for_key(&User(1)).unwrap().log_out().await.unwrap();
     let error = own_error(send(&service, request(1)).await.unwrap_err());
     assert!(error.is_logged_out());
     assert_eq!(send(&service, request(2)).await.unwrap().status(), 200);
@@ -237,7 +237,7 @@ async fn what_is_printed_says_what_it_is() {
         "{shown}"
     );
     let seen = layer.key_from(|request| {
-        assert_eq!(format!("{request:?}"), "RequestView { method: GET, .. }");
+        assert_eq!(format!("{request:?}"), "RequestHead { method: GET, .. }");
         None
     });
     let api = Api::new(|_| (Duration::ZERO, status(200)));

@@ -9,7 +9,8 @@ mod store;
 
 // What the conformance suite finds above itself.
 use tower_auth::store::{
-    Fence, Intent, LockAttempt, Revision, Save, StoreKey, Stored, TokenSet, TokenStore, Written,
+    Fence, Intent, LockAttempt, Revision, SaveRequest, StoreKey, Stored, TokenSet, TokenStore,
+    WriteOutcome,
 };
 
 use postgres::Postgres;

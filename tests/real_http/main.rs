@@ -39,7 +39,7 @@ fn provider(server: &Server) -> Builder<ClientCredentials> {
     ClientCredentials::builder(format!("{}/oauth/token", server.url()))
         .client_id("my client")
         .client_secret("p@ss:w/ rd+%")
-        .raw_basic()
+        .client_secret_basic_unencoded()
         .http(http())
 }
 
@@ -141,12 +141,12 @@ async fn rejections_are_read_away_so_that_connections_are_used_again() {
         let server = tokens.server().await;
         let mut layer = layer(&server);
         if !drained {
-            layer = layer.max_drain(0, Duration::ZERO);
+            layer = layer.drain_limit(0, Duration::ZERO);
         }
         let handle = layer.handle();
         let service = layer.layer(http());
         for _ in 0..20 {
-            handle.seed(Issued::new(Bearer::new("stale").unwrap()));
+            handle.set_credential(Issued::new(Bearer::new("stale").unwrap()));
             let status = call(service.clone(), server.url()).await.unwrap();
             assert_eq!(status, 200);
         }
@@ -247,7 +247,7 @@ async fn a_wrong_secret_is_an_error_that_says_what_to_check_and_holds_no_secret(
     assert_eq!(
         error.to_string(),
         "no credential: the token endpoint refused the request: 401 invalid_client: check \
-         client_id and client_secret, and whether the server wants raw_basic() or secret_in_body()"
+         client_id and client_secret, and whether the server wants client_secret_basic_unencoded() or client_secret_post()"
     );
     assert!(!format!("{error:?}").contains("p@ss"), "{error:?}");
 }

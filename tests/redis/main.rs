@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tower_auth::{
-    oauth2::{Builder, RefreshToken},
+    oauth2::{Builder, RefreshTokenGrant},
     store::{RedisStore, StoreError, StoreKey, TokenStore},
 };
 
@@ -24,9 +24,9 @@ fn key() -> StoreKey {
 
 /// A provider as another process has it: with a connection of its own, and from the first refresh
 /// token on.
-async fn provider(server: &Server, redis: &RedisServer) -> Builder<RefreshToken> {
+async fn provider(server: &Server, redis: &RedisServer) -> Builder<RefreshTokenGrant> {
     let store = RedisStore::connect(&redis.url()).await.unwrap();
-    RefreshToken::builder(TOKEN_URL)
+    RefreshTokenGrant::builder(TOKEN_URL)
         .client_id("app")
         .refresh_token("r0")
         .http(server.client())

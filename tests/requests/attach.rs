@@ -10,7 +10,7 @@ use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Credential, Error, Issued, NotAttached, Origins, ProviderError, SkipAuth,
-    credential::{ApiKey, Bearer, Outgoing},
+    credential::{ApiKey, Bearer, RequestHeadMut},
     provider_fn,
 };
 
@@ -59,7 +59,7 @@ async fn a_callers_own_credential_is_replaced_if_the_layer_is_told_so() {
     let api = Api::accepting(&Valid::of(&["t1"]));
     let (provider, _) = numbered(Duration::ZERO);
     let service = only_api(provider)
-        .keep_existing_header(false)
+        .overwrite_existing(true)
         .layer(api.clone());
     for _ in 0..3 {
         let mut request = get();
@@ -120,7 +120,7 @@ async fn a_uri_without_a_host_is_an_error_that_names_the_fix() {
     let service = only_api(provider).layer(api.clone());
     let error = own_error(send(&service, relative()).await.unwrap_err());
     assert!(
-        error.to_string().contains("Origins::relative_as"),
+        error.to_string().contains("Origins::for_relative_uris"),
         "{error}"
     );
     assert!(api.seen().is_empty());
@@ -128,7 +128,7 @@ async fn a_uri_without_a_host_is_an_error_that_names_the_fix() {
     let (provider, _) = numbered(Duration::ZERO);
     let bound = AuthLayer::new(
         provider,
-        Origins::relative_as("https://api.example.com").unwrap(),
+        Origins::for_relative_uris("https://api.example.com").unwrap(),
     );
     send(&bound.layer(api.clone()), relative()).await.unwrap();
     assert_eq!(api.tokens_seen(), ["t1"]);
@@ -161,7 +161,7 @@ async fn a_credential_that_does_not_fit_the_request_is_an_error() {
     struct Picky;
 
     impl Credential for Picky {
-        fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+        fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
             Err(format!("cannot sign {} requests", request.method()).into())
         }
 
@@ -263,7 +263,7 @@ async fn a_service_that_lives_on_carries_each_new_credential() {
         layer.handle().invalidate();
     }
     for seeded in ["s1", "s2"] {
-        layer.handle().seed(Issued::new(bearer(seeded)));
+        layer.handle().set_credential(Issued::new(bearer(seeded)));
         let ready = ServiceExt::<Request<Full<bytes::Bytes>>>::ready(&mut service);
         ready.await.unwrap().call(get()).await.unwrap();
     }

@@ -10,7 +10,7 @@ use tokio::{task::JoinSet, time::timeout};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer};
 use tower_auth::{
     BoxError, Credential, Issued, Provider, ProviderError,
-    credential::{Bearer, Outgoing},
+    credential::{Bearer, RequestHeadMut},
     provider_fn,
 };
 
@@ -111,7 +111,7 @@ async fn requests_that_fail_unsent_hold_no_permit() {
     struct Unfit;
 
     impl Credential for Unfit {
-        fn apply(&self, _: &mut Outgoing<'_>) -> Result<(), BoxError> {
+        fn apply(&self, _: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
             Err("it does not fit".into())
         }
 

@@ -21,7 +21,7 @@ use tower::{Layer, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, BoxProvider, CloneBody, Credential, Issued, NotRetried, Provider,
     ProviderError,
-    credential::{Answered, ApiKey, Basic, Bearer, Outgoing},
+    credential::{ApiKey, Basic, Bearer, RequestHeadMut, ResponseHead},
     provider_fn,
 };
 
@@ -180,7 +180,7 @@ async fn a_refresh_that_brings_the_rejected_token_again_leads_to_no_retry() {
 async fn the_401_of_a_credential_that_never_changes_is_returned_untouched() {
     let untouched = |response: Answer| async move {
         assert_eq!(response.status(), 401);
-        assert!(matches!(why(&response), Some(NotRetried::Permanent)));
+        assert!(matches!(why(&response), Some(NotRetried::StaticCredential)));
         assert_eq!(
             response.into_body().collect().await.unwrap().to_bytes(),
             "answer 401"
@@ -387,10 +387,10 @@ async fn a_refresh_that_fails_gives_the_caller_the_servers_own_answer() {
 async fn without_retries_a_rejection_still_renews_the_token_for_those_who_come_next() {
     let api = Api::accepting(&Valid::of(&["t2"]));
     let (provider, _) = numbered(Duration::from_millis(10));
-    let service = only_api(provider).no_retry().layer(api.clone());
+    let service = only_api(provider).retry(false).layer(api.clone());
     let response = send(&service, get()).await.unwrap();
     assert_eq!(response.status(), 401);
-    assert!(matches!(why(&response), Some(NotRetried::Disabled)));
+    assert!(matches!(why(&response), Some(NotRetried::RetriesDisabled)));
     sleep(Duration::from_millis(20)).await;
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
     assert_eq!(api.tokens_seen(), ["t1", "t2"]);
@@ -489,9 +489,9 @@ struct Signs {
 }
 
 impl Credential for Signs {
-    const ANSWERS: bool = true;
+    const HANDLES_CHALLENGES: bool = true;
 
-    fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+    fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
         let nonce = if self.nonce.load(SeqCst) {
             "with"
         } else {
@@ -506,7 +506,7 @@ impl Credential for Signs {
         self.secret == other.secret
     }
 
-    fn answer(&self, response: &Answered<'_>) -> bool {
+    fn answer(&self, response: &ResponseHead<'_>) -> bool {
         assert_eq!(response.uri(), URL);
         assert!(response.request_headers()["authorization"].is_sensitive());
         let asked = response.headers().contains_key("nonce");
@@ -628,6 +628,6 @@ async fn a_request_is_copied_only_if_a_retry_is_possible() {
     };
     let changing = || numbered(Duration::ZERO).0.boxed();
     assert_eq!(copies(only_api(changing())).await, 1);
-    assert_eq!(copies(only_api(changing()).no_retry()).await, 0);
+    assert_eq!(copies(only_api(changing()).retry(false)).await, 0);
     assert_eq!(copies(only_api(bearer("t").boxed())).await, 0);
 }

@@ -15,9 +15,9 @@ use tower::{Layer, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Credential, Error, Handle, Issued, NotAttached, NotRetried, Origins,
     Provider, ProviderError, SkipAuth,
-    client::{AuthMiddleware, ReqwestService, same_origin_redirects},
-    credential::{Answered, ApiKey, Basic, Bearer, Outgoing},
+    credential::{ApiKey, Basic, Bearer, RequestHeadMut, ResponseHead},
     provider_fn,
+    reqwest::{AuthMiddleware, ReqwestService, same_origin_redirects},
 };
 
 use crate::server::{Server, World, chunked_401, numbered, ok, status, streaming, within};
@@ -156,7 +156,7 @@ async fn a_callers_own_credential_is_left_alone_and_its_401_is_not_retried() {
 #[tokio::test]
 async fn a_callers_own_credential_is_replaced_if_the_layer_is_told_so() {
     let world = World::new().await;
-    let layer = world.layer().keep_existing_header(false);
+    let layer = world.layer().overwrite_existing(true);
     let client = client(layer.middleware());
     let request = client.get(world.api.url("/things")).bearer_auth("mine");
     assert_eq!(within(request.send()).await.unwrap().status(), 200);
@@ -255,14 +255,14 @@ async fn the_settings_of_the_layer_hold() {
     let basic = only(&api, Basic::new("user", "password").unwrap());
     let response = get(client(basic.middleware())).await;
     let why = response.extensions().get();
-    assert!(matches!(why, Some(NotRetried::Permanent)), "{why:?}");
+    assert!(matches!(why, Some(NotRetried::StaticCredential)), "{why:?}");
 
     let layer = only(&api, numbered());
     assert_eq!(get(client(layer.middleware())).await.status(), 419);
     let named = layer.clone().rejected_if(|status, _| status == 419);
-    let response = get(client(named.clone().no_retry().middleware())).await;
+    let response = get(client(named.clone().retry(false).middleware())).await;
     let why = response.extensions().get();
-    assert!(matches!(why, Some(NotRetried::Disabled)), "{why:?}");
+    assert!(matches!(why, Some(NotRetried::RetriesDisabled)), "{why:?}");
 
     let named = only(&api, numbered()).rejected_if(|status, _| status == 419);
     assert_eq!(get(client(named.middleware())).await.status(), 200);
@@ -366,9 +366,9 @@ async fn a_challenge_is_answered_with_the_same_credential() {
     struct Counting(Arc<AtomicUsize>);
 
     impl Credential for Counting {
-        const ANSWERS: bool = true;
+        const HANDLES_CHALLENGES: bool = true;
 
-        fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+        fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
             let answer = self.0.load(SeqCst).to_string();
             request.insert_header(&http::header::AUTHORIZATION, answer.parse()?);
             Ok(())
@@ -378,7 +378,7 @@ async fn a_challenge_is_answered_with_the_same_credential() {
             true
         }
 
-        fn answer(&self, response: &Answered<'_>) -> bool {
+        fn answer(&self, response: &ResponseHead<'_>) -> bool {
             assert!(response.request_headers().contains_key("authorization"));
             let asked = response.status() == 401;
             self.0.fetch_add(usize::from(asked), SeqCst);

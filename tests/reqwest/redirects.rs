@@ -5,8 +5,8 @@ use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use tower_auth::{
     AuthLayer, Origins, Provider,
-    client::same_origin_redirects,
     credential::{ApiKey, Bearer},
+    reqwest::same_origin_redirects,
 };
 
 use crate::server::{Server, ok, redirect, within};

@@ -18,8 +18,8 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tower_auth::{
-    AuthLayer, Issued, Origins, Provider, client::token_client, credential::Bearer,
-    oauth2::ClientCredentials,
+    AuthLayer, Issued, Origins, Provider, credential::Bearer, oauth2::ClientCredentials,
+    reqwest::token_client,
 };
 
 /// A request as a server saw it.

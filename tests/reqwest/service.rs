@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use tower::{Layer, ServiceBuilder, ServiceExt};
 use tower_auth::{
     AuthLayer, NotAttached, NotRetried, Origins, ReplayLayer,
-    client::{ReqwestService, token_client},
     oauth2::ClientCredentials,
+    reqwest::{ReqwestService, token_client},
 };
 
 use crate::server::{Server, World, chunked_401, numbered, ok, redirect, streaming, within};

@@ -3,8 +3,8 @@
 use tower::{Layer, ServiceExt};
 use tower_auth::{
     AuthLayer, Origins,
-    client::{ReqwestService, same_origin_redirects},
     credential::{ApiKey, Basic, Bearer},
+    reqwest::{ReqwestService, same_origin_redirects},
 };
 
 use crate::{MARK, log, shows_nothing, tells_nothing};

@@ -63,7 +63,7 @@ fn bad_settings_are_refused_without_showing_them() {
         ClientCredentials::builder("https://example.com/token")
             .client_id("me")
             .client_secret(format!("{MARK}\n"))
-            .raw_basic()
+            .client_secret_basic_unencoded()
             .http(answering(200, ""))
             .build(),
     );
@@ -122,7 +122,7 @@ impl tower::Service<Request_> for Answering {
 }
 
 /// Answers of a token endpoint that repeats what it was sent, in all the ways an answer can fail.
-const ANSWERS: [(u16, &str); 12] = [
+const HANDLES_CHALLENGES: [(u16, &str); 12] = [
     (
         400,
         r#"{"error":"invalid_client","error_description":"hunter2 is wrong"}"#,
@@ -156,7 +156,7 @@ fn get() -> Request_ {
 #[tokio::test(start_paused = true)]
 async fn no_answer_of_a_token_endpoint_gets_a_secret_into_an_error() {
     let _log = log::watch();
-    for (status, body) in ANSWERS {
+    for (status, body) in HANDLES_CHALLENGES {
         let provider = ClientCredentials::builder("https://example.com/token")
             .client_id("me")
             .client_secret(MARK)

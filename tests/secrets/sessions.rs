@@ -3,14 +3,15 @@
 use tower_auth::{
     AuthLayer, ConfigError, Origins, Provider,
     oauth2::{
-        AuthorizationCode, Implicit, LoginAttempt, LoginError, PasswordGrant, PasswordLogin,
-        RefreshToken, ServerMetadata,
+        AuthorizationCode, Implicit, LoginError, PasswordGrant, PasswordLogin, PendingLogin,
+        RefreshTokenGrant, ServerMetadata,
     },
     store::{MemoryStore, StoreKey, TokenSet},
 };
 
 use crate::{
-    ANSWERS, MARK, answering, fails_silently, is_silent, log, refused, shows_nothing, tells_nothing,
+    HANDLES_CHALLENGES, MARK, answering, fails_silently, is_silent, log, refused, shows_nothing,
+    tells_nothing,
 };
 
 const TOKEN_URL: &str = "https://auth.example.com/token";
@@ -20,9 +21,9 @@ const CALLBACK: &str = "https://app.example.com/callback";
 #[tokio::test(start_paused = true)]
 async fn no_failed_refresh_or_log_in_tells_what_was_sent() {
     let _log = log::watch();
-    for (status, body) in ANSWERS {
+    for (status, body) in HANDLES_CHALLENGES {
         let http = answering(status, body);
-        let refresh = RefreshToken::builder(TOKEN_URL)
+        let refresh = RefreshTokenGrant::builder(TOKEN_URL)
             .client_id("me")
             .client_secret(MARK)
             .refresh_token(MARK)
@@ -49,7 +50,7 @@ async fn check<P: Provider + std::fmt::Debug>(provider: Result<P, ConfigError>) 
     shows_nothing(&provider);
     let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
     fails_silently(&layer).await;
-    if let Err(error) = layer.handle().forget().await {
+    if let Err(error) = layer.handle().log_out().await {
         tells_nothing(&error);
     }
     is_silent(&layer.handle().status().to_string());
@@ -68,14 +69,14 @@ fn code_flow(status: u16, body: &'static str) -> AuthorizationCode {
 }
 
 /// An attempt of the flow whose state and verifier have the mark.
-fn marked(attempt: &LoginAttempt) -> LoginAttempt {
+fn marked(attempt: &PendingLogin) -> PendingLogin {
     let mut kept: serde_json::Value = serde_json::from_str(&attempt.expose()).unwrap();
     for (name, value) in kept.as_object_mut().unwrap() {
         if ["state", "verifier"].contains(&name.as_str()) && value.is_string() {
             *value = MARK.into();
         }
     }
-    let attempt = LoginAttempt::restore(&kept.to_string()).unwrap();
+    let attempt = PendingLogin::restore(&kept.to_string()).unwrap();
     shows_nothing(&attempt);
     attempt
 }
@@ -107,7 +108,7 @@ async fn no_callback_gets_a_secret_into_an_error() {
     ];
     for callback in callbacks {
         let url = format!("{CALLBACK}{callback}");
-        for (status, body) in ANSWERS {
+        for (status, body) in HANDLES_CHALLENGES {
             let flow = code_flow(status, body);
             let attempt = marked(&flow.start(CALLBACK).unwrap());
             silently(flow.finish(attempt, &url).await);
@@ -118,7 +119,7 @@ async fn no_callback_gets_a_secret_into_an_error() {
         silently(flow.finish(attempt, &url));
     }
     for kept in [MARK, r#"{"state":"hunter2"}"#, r#"{"version":"hunter2"}"#] {
-        tells_nothing(&LoginAttempt::restore(kept).unwrap_err());
+        tells_nothing(&PendingLogin::restore(kept).unwrap_err());
     }
 }
 
@@ -133,7 +134,7 @@ async fn bad_settings_of_log_ins_are_refused_without_showing_them() {
             .client_id("me")
             .build(),
     );
-    refused(RefreshToken::builder(format!("http://me:{MARK}@auth.example.com/")).build());
+    refused(RefreshTokenGrant::builder(format!("http://me:{MARK}@auth.example.com/")).build());
     let issuer = format!("https://me:{MARK}@auth.example.com");
     let error = ServerMetadata::fetch(issuer, answering(200, "{}")).await;
     tells_nothing(&error.unwrap_err());

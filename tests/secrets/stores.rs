@@ -4,7 +4,7 @@ use std::fs;
 
 use tower_auth::{
     AuthLayer, Origins,
-    oauth2::RefreshToken,
+    oauth2::RefreshTokenGrant,
     store::{FileStore, StoreKey, TokenSet, TokenStore},
 };
 
@@ -41,14 +41,14 @@ async fn a_file_that_is_not_understood_is_not_shown() {
         if let Err(error) = store.load(&key).await {
             tells_nothing(&error);
         }
-        let provider = RefreshToken::builder(TOKEN_URL)
+        let provider = RefreshTokenGrant::builder(TOKEN_URL)
             .refresh_token(MARK)
             .store(store, key)
             .http(answering(500, MARK))
             .build()
             .unwrap();
         provider
-            .seed(TokenSet::from_refresh_token(MARK))
+            .replace_tokens(TokenSet::from_refresh_token(MARK))
             .await
             .unwrap_or_else(|error| {
                 tells_nothing(&error);

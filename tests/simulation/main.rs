@@ -26,7 +26,7 @@ use tokio::{
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_auth::{
     AuthLayer, BoxError, Origins,
-    oauth2::RefreshToken,
+    oauth2::RefreshTokenGrant,
     store::{MemoryStore, StoreKey},
 };
 use turmoil::{Builder, Sim};
@@ -183,7 +183,7 @@ fn heal(sim: &mut Sim<'_>, servers: &Servers) {
 /// Workers that call the API all the time, through one layer.
 async fn client(calls: Arc<Calls>) -> Result<(), Box<dyn std::error::Error>> {
     let token_url = format!("https://{AUTH}/token");
-    let provider = RefreshToken::builder(&token_url)
+    let provider = RefreshTokenGrant::builder(&token_url)
         .client_id("simulated")
         .store(
             MemoryStore::new(),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tower_auth::{
-    oauth2::{Builder, ClientCredentials, RefreshToken, SigningAlgorithm, SigningKey},
+    oauth2::{Builder, ClientCredentials, RefreshTokenGrant, SigningAlgorithm, SigningKey},
     store::{MemoryStore, TokenStore},
 };
 
@@ -71,7 +71,7 @@ async fn a_revocation_is_signed() {
     let provider = client_credentials(&server).revoke_url(REVOKE_URL);
     let (api, handle) = server.layer(provider.build().unwrap());
     assert_eq!(call(&api).await.unwrap(), 200);
-    handle.forget().await.unwrap();
+    handle.log_out().await.unwrap();
     assert_eq!(server.trace(), ["client_credentials 200", "revoke a1 200"]);
     assert_eq!(assertions(&server).len(), 2);
 }
@@ -82,7 +82,7 @@ async fn a_revocation_is_signed() {
 async fn a_vault_that_is_sealed_spends_no_refresh_token() {
     let (server, store) = (Server::new(), MemoryStore::new());
     let sealed = Arc::new(AtomicBool::new(true));
-    let provider: Builder<RefreshToken> = seeded(&server).private_key_jwt(vault(&sealed));
+    let provider: Builder<RefreshTokenGrant> = seeded(&server).private_key_jwt(vault(&sealed));
     let provider = provider.store(store.clone(), key()).build().unwrap();
     let (api, _) = server.layer(provider);
 

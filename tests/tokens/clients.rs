@@ -2,21 +2,23 @@
 
 use tower_auth::{
     Error,
-    oauth2::{Builder, ClientCredentials, LoginRequired, PasswordLogin, RefreshToken, TokenError},
+    oauth2::{
+        Builder, ClientCredentials, LoginRequired, PasswordLogin, RefreshTokenGrant, TokenError,
+    },
     store::{StoreError, StoreKey},
 };
 
 use crate::server::{AUTH, Server, TOKEN_URL};
 
 /// A public client.
-pub(crate) fn refresh_token(server: &Server) -> Builder<RefreshToken> {
-    RefreshToken::builder(TOKEN_URL)
+pub(crate) fn refresh_token(server: &Server) -> Builder<RefreshTokenGrant> {
+    RefreshTokenGrant::builder(TOKEN_URL)
         .client_id("app")
         .http(server.client())
 }
 
 /// The same, with the refresh token that the server knows from the start.
-pub(crate) fn seeded(server: &Server) -> Builder<RefreshToken> {
+pub(crate) fn seeded(server: &Server) -> Builder<RefreshTokenGrant> {
     refresh_token(server).refresh_token("r0")
 }
 

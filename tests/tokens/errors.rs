@@ -32,7 +32,7 @@ async fn a_wrong_secret() {
         error.to_string(),
         "no credential: the token endpoint refused the request: 401 invalid_client (Client \
          authentication failed): check client_id and client_secret, and whether the server wants \
-         raw_basic() or secret_in_body()"
+         client_secret_basic_unencoded() or client_secret_post()"
     );
 
     server.instead([Instead::Answer(403, "", "")]);

@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use tokio::time::Instant;
-use tower_auth::store::{LockAttempt, Revision, Save, TokenSet, TokenStore, Written};
+use tower_auth::store::{LockAttempt, Revision, SaveRequest, TokenSet, TokenStore, WriteOutcome};
 
 use crate::{
     clients::{key, refresh_token, seeded, store_error},
@@ -96,7 +96,7 @@ async fn at_the_save_the_new_token_is_used_and_saved_later() {
         let (other, handle_of_other) = server.layer(provider());
         call(&api).await.unwrap();
         call(&other).await.unwrap();
-        assert!(one.unsaved().is_none());
+        assert!(one.save_error().is_none());
 
         // The store fails between the request and its answer.
         server.state().takes = Duration::from_millis(500);
@@ -110,7 +110,7 @@ async fn at_the_save_the_new_token_is_used_and_saved_later() {
         assert_eq!(server.take_trace(), ["refresh r0 200", "refresh r1 200"]);
         server.state().takes = Duration::ZERO;
         assert_eq!(
-            one.unsaved().unwrap().to_string(),
+            one.save_error().unwrap().to_string(),
             "the token store (faulty) failed to save the tokens: disk full"
         );
         // Nobody else spends the old refresh token meanwhile.
@@ -120,14 +120,14 @@ async fn at_the_save_the_new_token_is_used_and_saved_later() {
 
         pass(300).await;
         assert!(
-            one.unsaved().is_some(),
+            one.save_error().is_some(),
             "it is tried again, and fails again"
         );
         assert_eq!(call_all(&api, 100).await, 0);
 
         store.fail([]);
         pass(45).await;
-        assert!(one.unsaved().is_none());
+        assert!(one.save_error().is_none());
         assert_eq!(call_all(&other, 100).await, 0);
         assert_eq!(
             server.take_trace(),
@@ -151,12 +151,12 @@ async fn a_save_that_hangs_has_failed_and_nobody_waits_for_it_any_longer() {
     assert_eq!(call_all(&api, 100).await, 0);
     assert_eq!(start.elapsed(), Duration::from_secs(5));
     assert_eq!(
-        provider.unsaved().unwrap().to_string(),
+        provider.save_error().unwrap().to_string(),
         "the token store (faulty) failed to save the tokens: no answer within 5 s"
     );
     store.hang([]);
     pass(10).await;
-    assert!(provider.unsaved().is_none());
+    assert!(provider.save_error().is_none());
     handle.invalidate();
     assert_eq!(call_all(&api, 100).await, 0);
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
@@ -184,7 +184,7 @@ async fn what_is_not_saved_is_saved_before_the_next_refresh() {
     pass(31).await;
     assert_eq!(call_all(&api, 100).await, 0);
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
-    assert!(provider.unsaved().is_none());
+    assert!(provider.save_error().is_none());
     let stored = store.inner().load(&key()).await.unwrap();
     assert_eq!(stored.revision, Revision(2));
 }
@@ -221,13 +221,16 @@ async fn a_corrupt_access_token_is_refreshed() {
         panic!("it is free");
     };
     let tokens = TokenSet::new("not a token").with_refresh_token("r0");
-    let save = Save {
+    let save = SaveRequest {
         fence,
         replaces: Revision(0),
         revision: Revision(1),
         tokens: &tokens,
     };
-    assert_eq!(store.save(&key(), save).await.unwrap(), Written::Done);
+    assert_eq!(
+        store.save(&key(), save).await.unwrap(),
+        WriteOutcome::Applied
+    );
     let provider = refresh_token(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.build().unwrap());
     assert_eq!(call_all(&api, 10).await, 0);

@@ -8,8 +8,8 @@ use std::{
 };
 
 use tower_auth::store::{
-    Fence, Intent, LockAttempt, MemoryStore, Revision, Save, StoreError, StoreKey, Stored,
-    TokenStore, Written,
+    Fence, Intent, LockAttempt, MemoryStore, Revision, SaveRequest, StoreError, StoreKey, Stored,
+    TokenStore, WriteOutcome,
 };
 
 #[derive(Clone, Default)]
@@ -91,7 +91,11 @@ impl TokenStore for Faulty {
         self.inner().load(key).await
     }
 
-    async fn save(&self, key: &StoreKey, save: Save<'_>) -> Result<Written, StoreError> {
+    async fn save(
+        &self,
+        key: &StoreKey,
+        save: SaveRequest<'_>,
+    ) -> Result<WriteOutcome, StoreError> {
         self.pass(Saving).await?;
         self.inner().save(key, save).await
     }
@@ -105,20 +109,20 @@ impl TokenStore for Faulty {
         &self,
         key: &StoreKey,
         holder: &str,
-        lasts: Duration,
+        ttl: Duration,
     ) -> Result<LockAttempt, StoreError> {
         self.pass(Lock).await?;
-        self.inner().try_lock(key, holder, lasts).await
+        self.inner().try_lock(key, holder, ttl).await
     }
 
     async fn renew(
         &self,
         key: &StoreKey,
         fence: Fence,
-        lasts: Duration,
-    ) -> Result<Written, StoreError> {
+        ttl: Duration,
+    ) -> Result<WriteOutcome, StoreError> {
         self.pass(Operation::Renew).await?;
-        self.inner().renew(key, fence, lasts).await
+        self.inner().renew(key, fence, ttl).await
     }
 
     async fn unlock(&self, key: &StoreKey, fence: Fence) -> Result<(), StoreError> {
@@ -131,7 +135,7 @@ impl TokenStore for Faulty {
         key: &StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         self.pass(Operation::Intent).await?;
         let stops = self.stops.lock().unwrap().take();
         if let Some(time) = stops {

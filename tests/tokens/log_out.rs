@@ -29,7 +29,7 @@ async fn forget_revokes_both_tokens_and_empties_the_store() {
     call(&api).await.unwrap();
     server.take_trace();
 
-    handle.forget().await.unwrap();
+    handle.log_out().await.unwrap();
     assert_eq!(server.take_trace(), ["revoke r1 200", "revoke a1 200"]);
     {
         let state = server.state();
@@ -60,7 +60,7 @@ async fn after_a_log_out_the_seed_is_not_used() {
     call(&one).await.unwrap();
     server.state().refresh_tokens.insert("r0".to_owned());
     server.take_trace();
-    handle.forget().await.unwrap();
+    handle.log_out().await.unwrap();
     handle.resume();
     let error = auth_error(call(&other).await.unwrap_err());
     assert!(error.is_login_required());
@@ -77,7 +77,7 @@ async fn any_body_of_a_success_is_one() {
         call(&api).await.unwrap();
         let answer = Instead::Answer(200, "text/plain", body);
         server.instead([answer.clone(), answer]);
-        handle.forget().await.unwrap();
+        handle.log_out().await.unwrap();
         assert_eq!(server.trace()[1..], ["revoke r1 200", "revoke a1 200"]);
     }
 }
@@ -94,7 +94,7 @@ async fn a_server_need_not_revoke_access_tokens() {
         Instead::Answer(200, "", ""),
         Instead::Answer(400, "application/json", body),
     ]);
-    handle.forget().await.unwrap();
+    handle.log_out().await.unwrap();
 }
 
 /// P58: the local emptying happens even if the revocation fails, and the error says so.
@@ -127,7 +127,7 @@ async fn a_failing_revocation_is_said_and_stops_nothing() {
         let (api, handle) = server.layer(provider.build().unwrap());
         call(&api).await.unwrap();
         server.instead([failure]);
-        let error = handle.forget().await.unwrap_err();
+        let error = handle.log_out().await.unwrap_err();
         assert_eq!(error.to_string(), text);
         assert!(error.provider_error().is_some());
         assert_eq!(store.load(&key()).await.unwrap().tokens, None);
@@ -144,7 +144,7 @@ async fn a_failing_store_is_said_and_emptied_later() {
         let (api, handle) = server.layer(provider.build().unwrap());
         call(&api).await.unwrap();
         store.fail(operations);
-        let error = handle.forget().await.unwrap_err();
+        let error = handle.log_out().await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "logged out here, but the provider could not undo everything elsewhere: the token \
@@ -167,7 +167,7 @@ async fn a_failing_store_is_said_and_emptied_later() {
     let (api, handle) = server.layer(provider);
     call(&api).await.unwrap();
     store.fail(ALL);
-    handle.forget().await.unwrap_err();
+    handle.log_out().await.unwrap_err();
     assert_eq!(server.trace()[1..], ["revoke r1 200", "revoke a1 200"]);
 }
 
@@ -186,7 +186,7 @@ async fn what_a_refresh_under_way_brings_is_revoked_too() {
     handle.invalidate();
     let (called, forgotten) = tokio::join!(call(&api), async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        handle.forget().await
+        handle.log_out().await
     });
     forgotten.unwrap();
     assert!(auth_error(called.unwrap_err()).is_logged_out());
@@ -219,7 +219,7 @@ async fn a_log_out_elsewhere_wins_over_a_refresh() {
     one_handle.invalidate();
     let (called, forgotten) = tokio::join!(call(&one), async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        other_handle.forget().await
+        other_handle.log_out().await
     });
     forgotten.unwrap();
     let error = auth_error(called.unwrap_err());
@@ -246,7 +246,7 @@ async fn a_log_out_elsewhere_ends_the_session_here() {
     let ((one, one_handle), (other, other_handle)) = (process(), process());
     call(&one).await.unwrap();
     call(&other).await.unwrap();
-    other_handle.forget().await.unwrap();
+    other_handle.log_out().await.unwrap();
     server.take_trace();
 
     pass(4000).await;
@@ -302,7 +302,7 @@ async fn a_new_log_in_is_for_all_processes() {
     server.state().valid.insert("a9".to_owned());
     server.state().refresh_tokens.insert("r9".to_owned());
     let tokens = TokenSet::new("a9").with_refresh_token("r9");
-    provider.seed(tokens).await.unwrap();
+    provider.replace_tokens(tokens).await.unwrap();
     for (api, handle) in [(&one, &one_handle), (&other, &other_handle)] {
         handle.resume();
         assert_eq!(call_all(api, 100).await, 0);
@@ -317,7 +317,7 @@ async fn client_credentials_are_revoked_and_can_go_on() {
     let provider = client_credentials(&server).revoke_url(REVOKE_URL);
     let (api, handle) = server.layer(provider.build().unwrap());
     call(&api).await.unwrap();
-    handle.forget().await.unwrap();
+    handle.log_out().await.unwrap();
     handle.resume();
     assert_eq!(call_all(&api, 10).await, 0);
     assert_eq!(

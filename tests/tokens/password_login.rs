@@ -218,7 +218,12 @@ async fn tokens_in_a_store_spare_the_password_at_a_restart() {
 async fn a_seed_spares_the_first_log_in() {
     let server = Server::new();
     let seed = TokenSet::from_refresh_token("r0");
-    let (api, _) = server.layer(password_login(&server).seed(seed).build().unwrap());
+    let (api, _) = server.layer(
+        password_login(&server)
+            .initial_tokens(seed)
+            .build()
+            .unwrap(),
+    );
     assert_eq!(call_all(&api, 100).await, 0);
     assert_eq!(server.take_trace(), ["refresh r0 200"]);
 }

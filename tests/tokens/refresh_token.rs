@@ -92,12 +92,12 @@ async fn a_dead_refresh_token_means_a_new_login() {
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(
         error.to_string(),
-        "no credential: log in again: there is no refresh token: give one with seed(..)"
+        "no credential: log in again: there is no refresh token: give one with replace_tokens(..)"
     );
     assert_eq!(server.take_trace(), [""; 0], "nothing is sent twice");
 
     server.state().refresh_tokens.insert("r9".to_owned());
-    let seed = provider.seed(TokenSet::from_refresh_token("r9"));
+    let seed = provider.replace_tokens(TokenSet::from_refresh_token("r9"));
     seed.await.unwrap();
     handle.resume();
     assert_eq!(call_all(&api, 100).await, 0);
@@ -194,20 +194,24 @@ async fn a_refresh_asks_for_no_more_than_was_granted() {
     let granted = || TokenSet::from_refresh_token("r0").with_scope("read write");
 
     let server = Server::new();
-    let provider = refresh_token(&server).seed(granted()).scopes(["read"]);
+    let provider = refresh_token(&server)
+        .initial_tokens(granted())
+        .scopes(["read"]);
     let (_, handle) = server.layer(provider.build().unwrap());
     assert_eq!(handle.credential().await.unwrap().scope(), Some("read"));
     assert_eq!(server.state().forms[0]["scope"], "read");
 
     let server = Server::new();
-    let provider = refresh_token(&server).seed(granted());
+    let provider = refresh_token(&server).initial_tokens(granted());
     let (_, handle) = server.layer(provider.build().unwrap());
     let token = handle.credential().await.unwrap();
     assert_eq!(token.scope(), Some("read write"), "as before");
     assert!(!server.state().forms[0].contains_key("scope"));
 
     let server = Server::new();
-    let provider = refresh_token(&server).seed(granted()).scopes(["read", "x"]);
+    let provider = refresh_token(&server)
+        .initial_tokens(granted())
+        .scopes(["read", "x"]);
     let (api, _) = server.layer(provider.build().unwrap());
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(
@@ -258,7 +262,7 @@ async fn a_client_sends_what_it_has_of_id_and_secret() {
     let server = Server::new();
     let body = refresh_token(&server)
         .client_secret("hidden")
-        .secret_in_body();
+        .client_secret_post();
     assert_eq!(
         form_and_header(body, &server).await,
         (
@@ -283,7 +287,7 @@ async fn a_saved_access_token_is_used_while_it_is_valid() {
     ] {
         let server = Server::new();
         server.state().valid.insert("a0".to_owned());
-        let provider = refresh_token(&server).seed(saved.with_refresh_token("r0"));
+        let provider = refresh_token(&server).initial_tokens(saved.with_refresh_token("r0"));
         let (api, _) = server.layer(provider.build().unwrap());
         assert_eq!(call_all(&api, 10).await, 0);
         assert_eq!(server.trace().len(), requests);

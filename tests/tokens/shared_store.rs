@@ -7,7 +7,8 @@ use tower_auth::{
     Handle,
     credential::Bearer,
     store::{
-        Fence, Intent, LockAttempt, MemoryStore, Revision, Save, TokenSet, TokenStore, Written,
+        Fence, Intent, LockAttempt, MemoryStore, Revision, SaveRequest, TokenSet, TokenStore,
+        WriteOutcome,
     },
 };
 
@@ -118,17 +119,21 @@ async fn without_a_store_they_do() {
 }
 
 /// What a process that was killed left in the store.
-async fn locked(store: &MemoryStore, lasts: u64) -> Fence {
-    let lasts = Duration::from_secs(lasts);
-    match store.try_lock(&key(), "process 1 (dead)", lasts).await {
+async fn locked(store: &MemoryStore, ttl: u64) -> Fence {
+    let ttl = Duration::from_secs(ttl);
+    match store.try_lock(&key(), "process 1 (dead)", ttl).await {
         Ok(LockAttempt::Acquired(fence)) => fence,
         other => panic!("{other:?}"),
     }
 }
 
-async fn saved(store: &MemoryStore, (replaces, revision): (u64, u64), tokens: TokenSet) -> Written {
+async fn saved(
+    store: &MemoryStore,
+    (replaces, revision): (u64, u64),
+    tokens: TokenSet,
+) -> WriteOutcome {
     let fence = locked(store, 60).await;
-    let save = Save {
+    let save = SaveRequest {
         fence,
         replaces: Revision(replaces),
         revision: Revision(revision),
@@ -149,7 +154,7 @@ async fn a_killed_holder_is_waited_for_until_its_lock_has_run_out() {
     assert_eq!(call_all(&api, 100).await, 0);
     assert_eq!(server.trace(), ["refresh r0 200"]);
 
-    let late = Save {
+    let late = SaveRequest {
         fence: dead,
         replaces: Revision(1),
         revision: Revision(2),
@@ -157,7 +162,7 @@ async fn a_killed_holder_is_waited_for_until_its_lock_has_run_out() {
     };
     assert_eq!(
         store.save(&key(), late).await.unwrap(),
-        Written::Refused,
+        WriteOutcome::Conflict,
         "the dead one's late write"
     );
 }
@@ -204,7 +209,7 @@ async fn an_outcome_that_was_lost_is_tried_once_and_said() {
     let server = Server::new();
     let store = MemoryStore::new();
     let before = TokenSet::from_refresh_token("r0");
-    assert_eq!(saved(&store, (0, 1), before).await, Written::Done);
+    assert_eq!(saved(&store, (0, 1), before).await, WriteOutcome::Applied);
     abandoned(&store, 1).await;
     // What the dead one did.
     let (thief, _) = server.layer(seeded(&server).build().unwrap());
@@ -242,7 +247,7 @@ async fn an_orphaned_intent_that_came_to_nothing_is_forgotten() {
     let server = Server::new();
     let store = MemoryStore::new();
     let before = TokenSet::from_refresh_token("r0");
-    assert_eq!(saved(&store, (0, 1), before).await, Written::Done);
+    assert_eq!(saved(&store, (0, 1), before).await, WriteOutcome::Applied);
     abandoned(&store, 1).await;
     let provider = refresh_token(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.build().unwrap());
@@ -259,7 +264,7 @@ async fn abandoned(store: &MemoryStore, revision: u64) {
         holder: "process 1 (dead)".to_owned(),
     };
     let written = store.set_intent(&key(), fence, Some(intent)).await.unwrap();
-    assert_eq!(written, Written::Done);
+    assert_eq!(written, WriteOutcome::Applied);
     pass(2).await;
 }
 
@@ -308,7 +313,7 @@ async fn a_clock_that_is_off_does_not_refresh_what_is_fresh() {
             .with_lifetime(minutes(10))
             .with_expires_at(expires_at);
         let written = saved(&store, (revision - 1, revision), tokens).await;
-        assert_eq!(written, Written::Done);
+        assert_eq!(written, WriteOutcome::Applied);
         handle.invalidate();
         assert_eq!(call_all(&api, 10).await, 0);
         assert_eq!(server.take_trace(), NOTHING, "the clock was asked");
@@ -332,7 +337,7 @@ async fn the_rejected_token_itself_is_not_adopted() {
     let (api, _) = server.layer(provider.build().unwrap());
     call(&api).await.unwrap();
     let same = TokenSet::new("a1").with_refresh_token("r1");
-    assert_eq!(saved(&store, (1, 2), same).await, Written::Done);
+    assert_eq!(saved(&store, (1, 2), same).await, WriteOutcome::Applied);
     server.revoke_access();
     assert_eq!(call_all(&api, 10).await, 0);
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
@@ -387,7 +392,7 @@ async fn a_newer_revision_is_written_back() {
     }
     let old = MemoryStore::new();
     let tokens = TokenSet::new("a1").with_refresh_token("r1");
-    assert_eq!(saved(&old, (0, 1), tokens).await, Written::Done);
+    assert_eq!(saved(&old, (0, 1), tokens).await, WriteOutcome::Applied);
     store.replace(old.clone());
 
     server.take_trace();

@@ -103,7 +103,7 @@ impl Servers {
             .client_id("machine")
             .client_secret("hidden")
             .scopes(["read"])
-            .optional_scopes(["write", "forbidden", "endless"])
+            .step_up_scopes(["write", "forbidden", "endless"])
             .http(self.client())
             .build()
             .unwrap();
@@ -178,7 +178,7 @@ async fn stepping_up_never_becomes_a_loop() {
     let provider = ClientCredentials::builder("https://auth.example.com/token")
         .client_id("machine")
         .client_secret("hidden")
-        .optional_scopes(["write"])
+        .step_up_scopes(["write"])
         .http(servers.client())
         .build()
         .unwrap();

@@ -64,7 +64,7 @@ impl Setup {
     }
 
     fn bound(&self) -> Origins {
-        Origins::relative_as(self.url()).unwrap()
+        Origins::for_relative_uris(self.url()).unwrap()
     }
 
     fn token_requests(&self) -> usize {
@@ -246,7 +246,7 @@ async fn a_call_that_names_no_host_fails_with_an_error_that_names_the_fix() {
     let status = client.say(Words::from("hello")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unknown);
     let message = status.message();
-    assert!(message.contains("Origins::relative_as"), "{message}");
+    assert!(message.contains("Origins::for_relative_uris"), "{message}");
     let error = status.source().and_then(|source| source.downcast_ref());
     assert!(error.is_some_and(|error: &Error| !error.is_provider()));
     assert_eq!((setup.token_requests(), setup.server.rejections()), (0, 0));

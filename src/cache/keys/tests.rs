@@ -124,7 +124,7 @@ async fn a_key_in_use_gets_no_twin() {
     let setup = setup(true, None);
     let in_use = setup.handle("a");
     setup.handle("b");
-    in_use.seed(Issued::new(Bearer::new("seeded").unwrap()));
+    in_use.set_credential(Issued::new(Bearer::new("seeded").unwrap()));
     assert_eq!(setup.token("a").await, "seeded");
 }
 
@@ -152,12 +152,12 @@ async fn what_would_be_lost_is_not_forgotten() {
     let one = setup(true, None);
     assert_eq!(one.token("a").await, "a");
     assert!(!is_held(&one, "a"), "all of this can be had again");
-    one.handle("a").forget().await.unwrap();
+    one.handle("a").log_out().await.unwrap();
     assert!(is_held(&one, "a"));
     let outcome = one.handle("a").credential().await;
     assert!(outcome.unwrap_err().is_logged_out());
     let seeded = Issued::new(Bearer::new("seeded").unwrap());
-    one.handle("a").seed(seeded);
+    one.handle("a").set_credential(seeded);
     assert!(is_held(&one, "a"));
     assert_eq!(one.token("a").await, "seeded");
     // Rule 3: that nothing is asked of the server any more.

@@ -34,10 +34,10 @@ use shuttle::{
 use tokio::{runtime::Runtime, time::advance};
 
 use self::provider::{Log, Script, Scripted, Token};
-use super::{Cache, Handle, handle::Current};
+use super::{Cache, Handle, handle::CurrentCredential};
 use crate::{error::Error, provider::erase};
 
-type Outcome = Result<Current<Token>, Error>;
+type Outcome = Result<CurrentCredential<Token>, Error>;
 
 /// One run of a scenario: a cache over a scripted provider, and the time.
 #[derive(Clone)]

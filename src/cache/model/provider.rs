@@ -12,9 +12,9 @@ use tokio::{
 };
 
 use crate::{
-    credential::{Credential, Outgoing},
+    credential::{Credential, RequestHeadMut},
     error::{BoxError, ProviderError},
-    provider::{ForgetContext, Issued, Provider, RefreshContext},
+    provider::{Issued, Provider, RefreshContext, RevokeContext},
 };
 
 /// That of the cache's settings.
@@ -25,7 +25,7 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Token(pub(super) usize);
 
 impl Credential for Token {
-    fn apply(&self, outgoing: &mut Outgoing<'_>) -> Result<(), BoxError> {
+    fn apply(&self, outgoing: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
         outgoing.insert_header(&AUTHORIZATION, HeaderValue::from(self.0));
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Provider for Scripted {
         }
     }
 
-    async fn forget(&self, context: ForgetContext<Token>) -> Result<(), ProviderError> {
+    async fn revoke(&self, context: RevokeContext<Token>) -> Result<(), ProviderError> {
         let credentials = context.credentials().iter().map(|token| token.0);
         self.log
             .forgotten

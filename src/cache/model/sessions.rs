@@ -9,13 +9,13 @@ use crate::provider::Issued;
 const SEEDED: Token = Token(100);
 
 impl World {
-    fn forget(&self) -> future::JoinHandle<Result<(), crate::Error>> {
+    fn log_out(&self) -> future::JoinHandle<Result<(), crate::Error>> {
         let handle = self.handle.clone();
-        future::spawn(async move { handle.forget().await })
+        future::spawn(async move { handle.log_out().await })
     }
 
-    fn seed(&self) {
-        self.handle.seed(Issued::new(SEEDED));
+    fn set_credential(&self) {
+        self.handle.set_credential(Issued::new(SEEDED));
     }
 
     /// Each credential that was brought was handed back at log-out.
@@ -36,7 +36,7 @@ fn after_a_log_out_nobody_gets_a_credential_and_none_is_lost() {
         |_| Turn::brings(),
         |world| {
             let callers = [world.caller(), world.caller()];
-            block_on(world.forget()).unwrap().unwrap();
+            block_on(world.log_out()).unwrap().unwrap();
             assert!(is_logged_out(&world.credential()));
             for caller in callers {
                 let outcome = outcome(caller).unwrap();
@@ -55,7 +55,7 @@ fn a_log_out_goes_on_if_nobody_waits_for_it() {
         |_| Turn::brings(),
         |world| {
             assert_eq!(world.token(), 1);
-            let forget = world.forget();
+            let forget = world.log_out();
             forget.abort();
             if block_on(forget).is_ok() || is_logged_out(&world.credential()) {
                 // The task is there, and comes to its end without its caller.
@@ -73,8 +73,8 @@ fn new_credentials_end_a_log_out_and_what_was_on_its_way_is_not_used() {
         |_| Turn::brings(),
         |world| {
             let caller = world.caller();
-            let seeding = world.thread(|world| world.seed());
-            block_on(world.forget()).unwrap().unwrap();
+            let seeding = world.thread(|world| world.set_credential());
+            block_on(world.log_out()).unwrap().unwrap();
             seeding.join().unwrap();
             let now = world.credential();
             assert!(is_logged_out(&now) || now.unwrap().0 == SEEDED.0);
@@ -92,7 +92,7 @@ fn a_seed_beats_the_refresh_under_way() {
         |_| Turn::brings(),
         |world| {
             let callers = [world.caller(), world.caller()];
-            world.seed();
+            world.set_credential();
             assert_eq!(world.token(), SEEDED.0);
             for caller in callers {
                 let token = outcome(caller).unwrap().unwrap().0;
@@ -113,13 +113,13 @@ fn those_who_wait_hear_at_once_of_new_credentials_and_of_a_log_out() {
         script,
         |world| {
             let before = world.callers(2);
-            world.seed();
+            world.set_credential();
             for caller in before {
                 assert_eq!(outcome(caller).unwrap().unwrap().0, SEEDED.0);
             }
             world.handle.invalidate();
             let waits = world.caller();
-            let forget = world.forget();
+            let forget = world.log_out();
             let seen = outcome(waits).unwrap();
             assert!(is_logged_out(&seen), "{seen:?}");
             // Unless all of them came too late to start one.
@@ -139,7 +139,7 @@ fn a_refresh_that_is_overdue_is_no_failure_of_new_credentials() {
     explore("a seed, and a refresh overdue", script, |world| {
         let caller = world.caller();
         world.called();
-        let seeding = world.thread(|world| world.seed());
+        let seeding = world.thread(|world| world.set_credential());
         world.pass(secs(10));
         seeding.join().unwrap();
         world.pass(secs(20));
@@ -157,7 +157,7 @@ fn resuming_starts_afresh() {
         |world| {
             assert_eq!(world.token(), 1);
             let caller = world.thread(|world| world.credential());
-            block_on(world.forget()).unwrap().unwrap();
+            block_on(world.log_out()).unwrap().unwrap();
             world.handle.resume();
             assert_eq!(world.token(), 2);
             let seen = caller.join().unwrap();

@@ -19,7 +19,7 @@ use http::{
 };
 
 use self::{challenge::Asked, space::Space};
-use super::{Answered, Credential, Outgoing};
+use super::{Credential, RequestHeadMut, ResponseHead};
 use crate::{
     challenge::Challenge,
     error::{BoxError, ConfigError},
@@ -116,7 +116,7 @@ impl Digest {
     }
 
     /// A 401: whether another answer may be a better one.
-    fn challenged(&self, response: &Answered<'_>) -> bool {
+    fn challenged(&self, response: &ResponseHead<'_>) -> bool {
         let challenges = Challenge::from_headers(response.headers());
         let Some(asked) = challenges.iter().find_map(Asked::read) else {
             return false;
@@ -139,7 +139,7 @@ impl Digest {
     }
 
     /// Anything else: the nonce was good, and there may be a next one.
-    fn accepted(&self, response: &Answered<'_>) {
+    fn accepted(&self, response: &ResponseHead<'_>) {
         let used = nonce_of(response.request_headers());
         let Some(space) = self.space(response.uri()) else {
             return;
@@ -158,9 +158,9 @@ impl Digest {
 }
 
 impl Credential for Digest {
-    const ANSWERS: bool = true;
+    const HANDLES_CHALLENGES: bool = true;
 
-    fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+    fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
         let Some(space) = self.space(request.uri()) else {
             return Ok(());
         };
@@ -175,7 +175,7 @@ impl Credential for Digest {
         self.shared.user == other.shared.user && self.shared.password == other.shared.password
     }
 
-    fn answer(&self, response: &Answered<'_>) -> bool {
+    fn answer(&self, response: &ResponseHead<'_>) -> bool {
         if response.status() == StatusCode::UNAUTHORIZED {
             return self.challenged(response);
         }

@@ -115,7 +115,9 @@ fn exchange(
     headers: &[(&str, &str)],
 ) -> (bool, Option<String>) {
     let mut request = Request::get(url).body(()).unwrap();
-    digest.apply(&mut Outgoing::new(&mut request)).unwrap();
+    digest
+        .apply(&mut RequestHeadMut::new(&mut request))
+        .unwrap();
     let sent = request.headers().get(AUTHORIZATION);
     let sent = sent.map(|value| value.to_str().unwrap().to_owned());
     let mut answer = HeaderMap::new();
@@ -124,7 +126,10 @@ fn exchange(
     }
     let head = SentHead::of(&request);
     let status = StatusCode::from_u16(status).unwrap();
-    (digest.answer(&Answered::new(&head, status, &answer)), sent)
+    (
+        digest.answer(&ResponseHead::new(&head, status, &answer)),
+        sent,
+    )
 }
 
 fn asks(nonce: &str) -> Vec<(&'static str, String)> {

@@ -43,7 +43,7 @@ pub struct Builder<P> {
     #[cfg(feature = "jwt")]
     pub(super) audience: Option<String>,
     scopes: Vec<String>,
-    pub(super) optional_scopes: Vec<String>,
+    pub(super) step_up_scopes: Vec<String>,
     resources: Vec<String>,
     params: Vec<(String, Secret)>,
     revoke_url: Option<String>,
@@ -80,7 +80,7 @@ impl<P> Builder<P> {
             #[cfg(feature = "jwt")]
             audience: None,
             scopes: Vec::new(),
-            optional_scopes: Vec::new(),
+            step_up_scopes: Vec::new(),
             resources: Vec::new(),
             params: Vec::new(),
             revoke_url: None,
@@ -224,8 +224,8 @@ impl<P: StandardGrant> Builder<P> {
     /// as RFC 6749 2.3.1 wants it; many servers expect them raw. There is no difference for ids
     /// and secrets of ASCII letters, digits and `-._~`.
     ///
-    /// It takes the place of [`secret_in_body`](Self::secret_in_body).
-    pub fn raw_basic(mut self) -> Self {
+    /// It takes the place of [`client_secret_post`](Self::client_secret_post).
+    pub fn client_secret_basic_unencoded(mut self) -> Self {
         self.auth = ClientAuthMode::Secret(SecretPlace::RawBasic);
         self
     }
@@ -233,8 +233,8 @@ impl<P: StandardGrant> Builder<P> {
     /// Sends the client's id and secret as parameters of the body. Default: in HTTP Basic, which
     /// RFC 6749 2.3.1 recommends. A client without a secret sends its id in the body anyway.
     ///
-    /// It takes the place of [`raw_basic`](Self::raw_basic).
-    pub fn secret_in_body(mut self) -> Self {
+    /// It takes the place of [`client_secret_basic_unencoded`](Self::client_secret_basic_unencoded).
+    pub fn client_secret_post(mut self) -> Self {
         self.auth = ClientAuthMode::Secret(SecretPlace::Body);
         self
     }
@@ -246,7 +246,7 @@ impl<P: StandardGrant> Builder<P> {
     /// If the server was discovered and has endpoints of its own for that
     /// (`mtls_endpoint_aliases`), they are used. Tokens may then be bound to the certificate, so that the API
     /// has to be called with it too: give both the same TLS client.
-    pub fn mutual_tls(mut self) -> Self {
+    pub fn tls_client_auth(mut self) -> Self {
         self.auth = ClientAuthMode::Certificate;
         let aliases = std::mem::take(&mut self.mtls_aliases);
         self.url = aliases.token.unwrap_or(self.url);
@@ -255,7 +255,7 @@ impl<P: StandardGrant> Builder<P> {
         self
     }
 
-    /// Revokes the tokens here at log-out, [`Handle::forget`](crate::Handle::forget): first the
+    /// Revokes the tokens here at log-out, [`Handle::log_out`](crate::Handle::log_out): first the
     /// refresh token, then the access token (RFC 7009). Default: they are only forgotten, and end
     /// when they expire.
     pub fn revoke_url(mut self, url: impl Into<String>) -> Self {

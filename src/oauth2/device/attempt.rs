@@ -34,7 +34,7 @@ const MOST_OF_URI: usize = 2000;
 ///
 /// The texts come from the server. They have no control characters, and the addresses are web
 /// addresses: https, or http to this machine.
-pub struct DeviceAttempt {
+pub struct DeviceAuthorization {
     device_code: Secret,
     user_code: String,
     verification_uri: String,
@@ -43,7 +43,7 @@ pub struct DeviceAttempt {
     expires_at: Instant,
 }
 
-impl DeviceAttempt {
+impl DeviceAuthorization {
     /// Asks the server for one.
     pub(super) async fn ask(
         endpoint: &TokenEndpoint,
@@ -133,9 +133,9 @@ impl DeviceAttempt {
     }
 }
 
-impl fmt::Debug for DeviceAttempt {
+impl fmt::Debug for DeviceAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceAttempt")
+        f.debug_struct("DeviceAuthorization")
             .field("verification_uri", &self.verification_uri)
             .field("time_left", &self.time_left())
             .finish_non_exhaustive()

@@ -5,14 +5,14 @@ mod polling;
 
 use std::{fmt, sync::Arc};
 
-pub use self::attempt::DeviceAttempt;
+pub use self::attempt::DeviceAuthorization;
 use self::polling::Polling;
 use super::{
     builder::{Builder, Settings, StandardGrant},
     endpoint::TokenEndpoint,
     form::Form,
     login::LoginError,
-    refresh_token::RefreshToken,
+    refresh_token::RefreshTokenGrant,
 };
 use crate::{error::ConfigError, store::TokenSet};
 
@@ -22,7 +22,7 @@ use crate::{error::ConfigError, store::TokenSet};
 /// | step | |
 /// |---|---|
 /// | [`start`](Self::start) | asks the server for a code |
-/// | [`DeviceAttempt`] | says what to show to the person |
+/// | [`DeviceAuthorization`] | says what to show to the person |
 /// | [`finish`](Self::finish) | waits until the person has confirmed it, and gives the tokens |
 /// | [`session`](Self::session) | makes the provider that lives on these tokens, and refreshes them |
 ///
@@ -52,7 +52,7 @@ use crate::{error::ConfigError, store::TokenSet};
 /// let attempt = login.start().await?;
 /// println!("Open {} and enter {}", attempt.verification_uri(), attempt.user_code());
 /// let tokens = login.finish(attempt).await?;
-/// let provider = login.session().seed(tokens).build()?;
+/// let provider = login.session().initial_tokens(tokens).build()?;
 /// let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
 /// # let _ = layer; Ok(()) }
 /// ```
@@ -68,7 +68,7 @@ struct Flow {
     /// What the device endpoint is asked.
     request: Form,
     settings: Settings,
-    session: Builder<RefreshToken>,
+    session: Builder<RefreshTokenGrant>,
     plain_http: bool,
 }
 
@@ -86,9 +86,9 @@ impl DeviceCode {
     ///
     /// # Errors
     /// See [`LoginError::token_error`]: what the device authorization endpoint answered.
-    pub async fn start(&self) -> Result<DeviceAttempt, LoginError> {
+    pub async fn start(&self) -> Result<DeviceAuthorization, LoginError> {
         let flow = &self.flow;
-        Ok(DeviceAttempt::ask(&flow.device, &flow.request, flow.plain_http).await?)
+        Ok(DeviceAuthorization::ask(&flow.device, &flow.request, flow.plain_http).await?)
     }
 
     /// Waits until the person has confirmed the code, and gives the tokens.
@@ -101,13 +101,13 @@ impl DeviceCode {
     /// # Errors
     /// The person said no ([`is_denied`](LoginError::is_denied)), or did not come in time
     /// ([`is_timeout`](LoginError::is_timeout)), or the server refuses the client.
-    pub async fn finish(&self, attempt: DeviceAttempt) -> Result<TokenSet, LoginError> {
+    pub async fn finish(&self, attempt: DeviceAuthorization) -> Result<TokenSet, LoginError> {
         Polling::new(&self.flow.settings, attempt).run().await
     }
 
     /// The provider that lives on the tokens of a log-in: a builder with the same token endpoint,
-    /// client and HTTP service. Add [`seed`](Builder::seed), and a [`store`](Builder::store).
-    pub fn session(&self) -> Builder<RefreshToken> {
+    /// client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a [`store`](Builder::store).
+    pub fn session(&self) -> Builder<RefreshTokenGrant> {
         self.flow.session.session()
     }
 }

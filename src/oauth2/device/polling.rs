@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::DeviceAttempt;
+use super::DeviceAuthorization;
 use crate::{
     oauth2::{
         builder::Settings,
@@ -34,7 +34,7 @@ pub(super) struct Polling<'a> {
 }
 
 impl<'a> Polling<'a> {
-    pub(super) fn new(settings: &'a Settings, attempt: DeviceAttempt) -> Self {
+    pub(super) fn new(settings: &'a Settings, attempt: DeviceAuthorization) -> Self {
         let mut form = settings.form(GRANT_TYPE, None);
         form.push_secret("device_code", attempt.device_code());
         Self {

@@ -9,9 +9,9 @@ use crate::{
         builder::{Builder, StandardGrant, required},
         client_credentials::ClientCredentials,
         password_grant::PasswordGrant,
-        refresh_token::RefreshToken,
+        refresh_token::RefreshTokenGrant,
     },
-    provider::{ForgetContext, Issued, Provider, RefreshContext},
+    provider::{Issued, Provider, RefreshContext, RevokeContext},
 };
 
 /// A provider whose tokens are bound to a key (DPoP, RFC 9449), made by
@@ -43,7 +43,7 @@ pub struct Dpop<P> {
 }
 
 impl<P> Dpop<P> {
-    /// The provider of the tokens themselves, for what it has besides: `seed`, `unsaved`.
+    /// The provider of the tokens themselves, for what it has besides: `replace_tokens`, `save_error`.
     #[must_use]
     pub fn get_ref(&self) -> &P {
         &self.provider
@@ -78,9 +78,9 @@ impl<P: Provider<Credential = Bearer>> Provider for Dpop<P> {
         self.provider.can_step_up(wanted)
     }
 
-    async fn forget(&self, context: ForgetContext<DpopToken>) -> Result<(), ProviderError> {
+    async fn revoke(&self, context: RevokeContext<DpopToken>) -> Result<(), ProviderError> {
         self.provider
-            .forget(context.map(DpopToken::into_token))
+            .revoke(context.map(DpopToken::into_token))
             .await
     }
 }
@@ -121,4 +121,4 @@ macro_rules! builds_bound {
     )*};
 }
 
-builds_bound!(ClientCredentials, PasswordGrant, RefreshToken);
+builds_bound!(ClientCredentials, PasswordGrant, RefreshTokenGrant);

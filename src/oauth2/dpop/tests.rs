@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{proof, *};
 use crate::{
-    credential::{Answered, Credential, Outgoing, SentHead},
+    credential::{Credential, RequestHeadMut, ResponseHead, SentHead},
     oauth2::{ClientCredentials, SigningAlgorithm, jwt::jwk},
     provider::Provider,
 };
@@ -128,14 +128,14 @@ fn token(key: &DpopKey) -> DpopToken {
 /// What goes out to an API, and whether its answer has it sent again.
 fn exchange(token: &DpopToken, url: &str, status: u16, answer: &HeaderMap) -> (Value, bool) {
     let mut request = Request::get(url).body(()).unwrap();
-    token.apply(&mut Outgoing::new(&mut request)).unwrap();
+    token.apply(&mut RequestHeadMut::new(&mut request)).unwrap();
     assert_eq!(request.headers()["authorization"], "DPoP token");
     let proof = &request.headers()["dpop"];
     assert!(proof.is_sensitive());
     let (_, claims) = read(proof.to_str().unwrap());
     let head = SentHead::of(&request);
     let status = StatusCode::from_u16(status).unwrap();
-    let again = token.answer(&Answered::new(&head, status, answer));
+    let again = token.answer(&ResponseHead::new(&head, status, answer));
     (claims, again)
 }
 
@@ -183,7 +183,7 @@ fn a_credential_of_the_callers_own_goes_out_without_a_proof() {
     let token = token(&DpopKey::generate().unwrap());
     let request = Request::get(API).header("authorization", "DPoP own");
     let mut request = request.body(()).unwrap();
-    token.apply(&mut Outgoing::new(&mut request)).unwrap();
+    token.apply(&mut RequestHeadMut::new(&mut request)).unwrap();
     assert_eq!(request.headers()["authorization"], "DPoP own");
     assert!(!request.headers().contains_key("dpop"));
 }

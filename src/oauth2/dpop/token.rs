@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{DPOP, DpopKey, Use};
 use crate::{
     challenge::Challenge,
-    credential::{Answered, Bearer, Credential, Outgoing},
+    credential::{Bearer, Credential, RequestHeadMut, ResponseHead},
     error::{BoxError, ConfigError},
     secret,
 };
@@ -59,9 +59,9 @@ impl DpopToken {
 }
 
 impl Credential for DpopToken {
-    const ANSWERS: bool = true;
+    const HANDLES_CHALLENGES: bool = true;
 
-    fn apply(&self, request: &mut Outgoing<'_>) -> Result<(), BoxError> {
+    fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
         let usage = Use::Api(self.token.expose());
         let mut proof = self.key.prove(usage, request.method(), request.uri())?;
         if request.insert_header(&AUTHORIZATION, self.value.clone()) {
@@ -75,7 +75,7 @@ impl Credential for DpopToken {
         self.token.is_same(&other.token) && self.key.is_same(&other.key)
     }
 
-    fn answer(&self, response: &Answered<'_>) -> bool {
+    fn answer(&self, response: &ResponseHead<'_>) -> bool {
         let usage = Use::Api(self.token.expose());
         let nonces = self.key.nonces();
         let has_nonce = nonces.learn(usage, response.uri(), response.headers());

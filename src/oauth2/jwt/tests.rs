@@ -278,9 +278,10 @@ async fn a_secret_signs_without_being_sent() {
 /// The last word counts, as with all settings.
 #[tokio::test]
 async fn one_way_of_client_authentication_takes_the_place_of_another() {
-    let (head, body) = request_of(client().client_secret_jwt().raw_basic()).await;
+    let (head, body) =
+        request_of(client().client_secret_jwt().client_secret_basic_unencoded()).await;
     assert!(head.headers.contains_key("authorization") && !body.contains("assertion"));
-    let form = form_of(client().secret_in_body().client_secret_jwt()).await;
+    let form = form_of(client().client_secret_post().client_secret_jwt()).await;
     assert!(form.contains_key("client_assertion") && !form.contains_key("client_secret"));
 }
 

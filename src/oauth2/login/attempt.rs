@@ -15,7 +15,7 @@ use crate::{error::ConfigError, secret::Secret};
 /// guesses (RFC 6749 10.10).
 const RANDOM_BYTES: usize = 32;
 
-/// The format of [`LoginAttempt::expose`].
+/// The format of [`PendingLogin::expose`].
 const VERSION: u64 = 1;
 
 /// What has to be remembered while the browser is away: `state`, the PKCE verifier (RFC 7636), and
@@ -31,7 +31,7 @@ const VERSION: u64 = 1;
 /// # use tower::service_fn;
 /// # use bytes::Bytes;
 /// # use http_body_util::Full;
-/// use tower_auth::oauth2::{AuthorizationCode, LoginAttempt};
+/// use tower_auth::oauth2::{AuthorizationCode, PendingLogin};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
@@ -49,10 +49,10 @@ const VERSION: u64 = 1;
 /// let send_the_browser_to = login.authorization_url(&attempt);
 /// let kept = attempt.expose(); // in the session
 ///
-/// let attempt = LoginAttempt::restore(&kept)?; // in whichever process has the callback
+/// let attempt = PendingLogin::restore(&kept)?; // in whichever process has the callback
 /// # let _ = (send_the_browser_to, attempt); Ok(()) }
 /// ```
-pub struct LoginAttempt {
+pub struct PendingLogin {
     /// Which server and client it was started for.
     whose: String,
     redirect_uri: String,
@@ -60,7 +60,7 @@ pub struct LoginAttempt {
     verifier: Option<Secret>,
 }
 
-impl LoginAttempt {
+impl PendingLogin {
     pub(super) fn new(
         whose: String,
         redirect_uri: &str,
@@ -136,9 +136,9 @@ impl LoginAttempt {
     }
 }
 
-impl fmt::Debug for LoginAttempt {
+impl fmt::Debug for PendingLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoginAttempt")
+        f.debug_struct("PendingLogin")
             .field("redirect_uri", &self.redirect_uri)
             .finish_non_exhaustive()
     }
@@ -177,9 +177,9 @@ mod tests {
     /// P52, R11, R20: fresh ones each time, long enough, of characters that stand anywhere.
     #[test]
     fn each_attempt_has_a_state_and_a_verifier_of_its_own() {
-        let attempt = || LoginAttempt::new(String::new(), "http://127.0.0.1/", true).unwrap();
+        let attempt = || PendingLogin::new(String::new(), "http://127.0.0.1/", true).unwrap();
         let (one, other) = (attempt(), attempt());
-        let secrets = |attempt: &LoginAttempt| {
+        let secrets = |attempt: &PendingLogin| {
             let verifier = attempt.verifier().unwrap().expose().to_owned();
             [attempt.state().expose().to_owned(), verifier]
         };
@@ -201,11 +201,11 @@ mod tests {
 
     #[test]
     fn an_attempt_can_be_kept_as_text() {
-        let attempt = LoginAttempt::new("whose".into(), "https://app.example/cb", true).unwrap();
-        let again = LoginAttempt::restore(&attempt.expose()).unwrap();
+        let attempt = PendingLogin::new("whose".into(), "https://app.example/cb", true).unwrap();
+        let again = PendingLogin::restore(&attempt.expose()).unwrap();
         assert_eq!(again.expose(), attempt.expose());
         for text in ["", "{}", "[]", "\"x\"", r#"{"version":2}"#, "\u{0}"] {
-            let error = LoginAttempt::restore(text).unwrap_err();
+            let error = PendingLogin::restore(text).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 "the text of the log-in attempt can't be read: keep what expose() gave as it is, \

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     LoginFlow,
-    attempt::LoginAttempt,
+    attempt::PendingLogin,
     callback::{Answer, AnsweredIn},
     error::{LoginError, Problem},
     request::{AuthorizationRequest, OWN_PARAMS},
@@ -14,7 +14,7 @@ use crate::{
     error::ConfigError,
     oauth2::{
         builder::{BrowserGrant, Builder, Settings, StandardGrant},
-        refresh_token::RefreshToken,
+        refresh_token::RefreshTokenGrant,
         session::{Asked, tokens},
     },
     secret::Secret,
@@ -31,7 +31,7 @@ use crate::{
 /// | [`finish`](Self::finish) | checks what the browser came back with, and exchanges the code for tokens |
 /// | [`session`](Self::session) | makes the provider that lives on these tokens, and refreshes them |
 ///
-/// A web application keeps the [`LoginAttempt`] between the first and the third, and its route for
+/// A web application keeps the [`PendingLogin`] between the first and the third, and its route for
 /// the redirect URI calls `finish`. In a program on the person's own machine `Loopback` (feature
 /// `loopback`) does the three steps by itself.
 ///
@@ -39,7 +39,7 @@ use crate::{
 /// # use tower::service_fn;
 /// # use bytes::Bytes;
 /// # use http_body_util::Full;
-/// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::{AuthorizationCode, LoginAttempt}};
+/// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::{AuthorizationCode, PendingLogin}};
 ///
 /// # async fn callback(kept: &str, url_of_the_request: &str) -> Result<(), BoxError> {
 /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
@@ -58,7 +58,7 @@ use crate::{
 /// println!("go to {}", login.authorization_url(&attempt));
 /// // .. and when the browser is back:
 /// let tokens = login.finish(attempt, url_of_the_request).await?;
-/// let provider = login.session().seed(tokens).build()?;
+/// let provider = login.session().initial_tokens(tokens).build()?;
 /// let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
 /// # let _ = layer; Ok(()) }
 /// ```
@@ -72,7 +72,7 @@ pub struct AuthorizationCode {
 struct Flow {
     request: AuthorizationRequest,
     settings: Settings,
-    session: Builder<RefreshToken>,
+    session: Builder<RefreshTokenGrant>,
 }
 
 impl AuthorizationCode {
@@ -93,13 +93,13 @@ impl AuthorizationCode {
     /// # Errors
     /// The redirect URI is none, or has a fragment, or is plain http to another machine. Or the
     /// system has no random numbers.
-    pub fn start(&self, redirect_uri: &str) -> Result<LoginAttempt, ConfigError> {
+    pub fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError> {
         self.flow.request.start(redirect_uri, true)
     }
 
     /// Where the browser has to go. It is made for this one attempt.
     #[must_use]
-    pub fn authorization_url(&self, attempt: &LoginAttempt) -> String {
+    pub fn authorization_url(&self, attempt: &PendingLogin) -> String {
         self.flow.request.url(attempt)
     }
 
@@ -114,7 +114,7 @@ impl AuthorizationCode {
     /// See [`LoginError`]. A code that was sent to the token endpoint is used up.
     pub async fn finish(
         &self,
-        attempt: LoginAttempt,
+        attempt: PendingLogin,
         callback: &str,
     ) -> Result<TokenSet, LoginError> {
         let answer = Answer::parse(callback, AnsweredIn::Query)?;
@@ -135,9 +135,9 @@ impl AuthorizationCode {
     }
 
     /// The provider that lives on the tokens of a log-in, one for each person: a builder with the
-    /// same token endpoint, client and HTTP service. Add [`seed`](Builder::seed), and a
+    /// same token endpoint, client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a
     /// [`store`](Builder::store).
-    pub fn session(&self) -> Builder<RefreshToken> {
+    pub fn session(&self) -> Builder<RefreshTokenGrant> {
         self.flow.session.session()
     }
 }
@@ -172,15 +172,15 @@ impl Sealed for AuthorizationCode {
 }
 
 impl LoginFlow for AuthorizationCode {
-    fn start(&self, redirect_uri: &str) -> Result<LoginAttempt, ConfigError> {
+    fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError> {
         self.start(redirect_uri)
     }
 
-    fn authorization_url(&self, attempt: &LoginAttempt) -> String {
+    fn authorization_url(&self, attempt: &PendingLogin) -> String {
         self.authorization_url(attempt)
     }
 
-    async fn finish(&self, attempt: LoginAttempt, callback: &str) -> Result<TokenSet, LoginError> {
+    async fn finish(&self, attempt: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
         self.finish(attempt, callback).await
     }
 }

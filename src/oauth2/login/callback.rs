@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::{
-    attempt::LoginAttempt,
+    attempt::PendingLogin,
     error::{LoginError, Problem},
     request::AuthorizationRequest,
 };
@@ -77,7 +77,7 @@ impl Answer {
     pub(super) fn check(
         &self,
         request: &AuthorizationRequest,
-        attempt: &LoginAttempt,
+        attempt: &PendingLogin,
     ) -> Result<(), LoginError> {
         if attempt.whose() != request.whose() {
             return Err(Problem::OtherServer.into());
@@ -116,7 +116,7 @@ impl Answer {
     }
 
     /// What of the server's texts may stand in messages.
-    pub(super) fn shown(&self, attempt: &LoginAttempt) -> ServerText {
+    pub(super) fn shown(&self, attempt: &PendingLogin) -> ServerText {
         let of_attempt = [Some(attempt.state()), attempt.verifier()];
         let mut secrets: Vec<_> = of_attempt.into_iter().flatten().cloned().collect();
         for name in ["code", "access_token", "id_token"] {

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     LoginFlow,
-    attempt::LoginAttempt,
+    attempt::PendingLogin,
     callback::{Answer, AnsweredIn},
     error::{LoginError, Problem},
     request::{AuthorizationRequest, OWN_PARAMS},
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::ConfigError,
     oauth2::{
-        access_token::AccessToken,
+        access_token::StoredAccessToken,
         answer::TokenAnswer,
         builder::{BrowserGrant, Builder, StandardGrant},
         error::{Endpoint, TokenError},
@@ -44,7 +44,7 @@ use crate::{
 /// // .. and when the browser is back, with the whole URL:
 /// match login.finish(attempt, url) {
 ///     Ok(tokens) => {
-///         let provider = login.session().seed(tokens).build()?;
+///         let provider = login.session().initial_tokens(tokens).build()?;
 ///         let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
 /// #       let _ = layer;
 ///     }
@@ -61,7 +61,7 @@ pub struct Implicit {
 
 struct Flow {
     request: AuthorizationRequest,
-    session: Builder<AccessToken>,
+    session: Builder<StoredAccessToken>,
 }
 
 impl Implicit {
@@ -79,13 +79,13 @@ impl Implicit {
     /// # Errors
     /// The redirect URI is none, or has a fragment, or is plain http to another machine. Or the
     /// system has no random numbers.
-    pub fn start(&self, redirect_uri: &str) -> Result<LoginAttempt, ConfigError> {
+    pub fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError> {
         self.flow.request.start(redirect_uri, false)
     }
 
     /// Where the browser has to go. It is made for this one attempt.
     #[must_use]
-    pub fn authorization_url(&self, attempt: &LoginAttempt) -> String {
+    pub fn authorization_url(&self, attempt: &PendingLogin) -> String {
         self.flow.request.url(attempt)
     }
 
@@ -95,7 +95,7 @@ impl Implicit {
     ///
     /// # Errors
     /// See [`LoginError`].
-    pub fn finish(&self, attempt: LoginAttempt, callback: &str) -> Result<TokenSet, LoginError> {
+    pub fn finish(&self, attempt: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
         let answer = Answer::parse(callback, AnsweredIn::Fragment)?;
         answer.check(&self.flow.request, &attempt)?;
         let fields = answer.fields();
@@ -109,8 +109,8 @@ impl Implicit {
     }
 
     /// The provider that lives on the token of a log-in, one for each person. Add
-    /// [`seed`](Builder::seed).
-    pub fn session(&self) -> Builder<AccessToken> {
+    /// [`initial_tokens`](Builder::initial_tokens).
+    pub fn session(&self) -> Builder<StoredAccessToken> {
         self.flow.session.session()
     }
 }
@@ -142,15 +142,15 @@ impl Sealed for Implicit {
 }
 
 impl LoginFlow for Implicit {
-    fn start(&self, redirect_uri: &str) -> Result<LoginAttempt, ConfigError> {
+    fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError> {
         self.start(redirect_uri)
     }
 
-    fn authorization_url(&self, attempt: &LoginAttempt) -> String {
+    fn authorization_url(&self, attempt: &PendingLogin) -> String {
         self.authorization_url(attempt)
     }
 
-    async fn finish(&self, attempt: LoginAttempt, callback: &str) -> Result<TokenSet, LoginError> {
+    async fn finish(&self, attempt: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
         self.finish(attempt, callback)
     }
 }

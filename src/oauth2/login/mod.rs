@@ -17,7 +17,7 @@ use std::future::Future;
 #[cfg(feature = "loopback")]
 pub(super) use self::callback::AnsweredIn;
 pub use self::{
-    attempt::LoginAttempt, authorization_code::AuthorizationCode, error::LoginError,
+    attempt::PendingLogin, authorization_code::AuthorizationCode, error::LoginError,
     implicit::Implicit,
 };
 pub(super) use self::{
@@ -33,10 +33,10 @@ pub trait LoginFlow: sealed::Sealed + Send + Sync {
     ///
     /// # Errors
     /// The redirect URI can't be one.
-    fn start(&self, redirect_uri: &str) -> Result<LoginAttempt, ConfigError>;
+    fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError>;
 
     /// Where the browser has to go.
-    fn authorization_url(&self, attempt: &LoginAttempt) -> String;
+    fn authorization_url(&self, attempt: &PendingLogin) -> String;
 
     /// Makes tokens of the URL with which the browser came back.
     ///
@@ -44,7 +44,7 @@ pub trait LoginFlow: sealed::Sealed + Send + Sync {
     /// See [`LoginError`].
     fn finish(
         &self,
-        attempt: LoginAttempt,
+        attempt: PendingLogin,
         callback: &str,
     ) -> impl Future<Output = Result<TokenSet, LoginError>> + Send;
 }

@@ -1,6 +1,6 @@
 //! The address that the browser is sent to (RFC 6749 4.1.1).
 
-use super::attempt::{LoginAttempt, challenge};
+use super::attempt::{PendingLogin, challenge};
 use crate::{
     encoding::percent_encode,
     error::ConfigError,
@@ -56,9 +56,9 @@ impl AuthorizationRequest {
         &self,
         redirect_uri: &str,
         with_verifier: bool,
-    ) -> Result<LoginAttempt, ConfigError> {
+    ) -> Result<PendingLogin, ConfigError> {
         check_redirect_uri(redirect_uri, self.plain_http)?;
-        LoginAttempt::new(self.whose(), redirect_uri, with_verifier)
+        PendingLogin::new(self.whose(), redirect_uri, with_verifier)
     }
 
     /// By which an attempt knows its server and client (RFC 9700 4.4).
@@ -66,7 +66,7 @@ impl AuthorizationRequest {
         format!("{} {}", self.client_id, self.endpoint)
     }
 
-    pub(super) fn url(&self, attempt: &LoginAttempt) -> String {
+    pub(super) fn url(&self, attempt: &PendingLogin) -> String {
         let mut url = self.endpoint.clone();
         let mut separator = if url.contains('?') { '&' } else { '?' };
         let mut add = |name: &str, value: &str| {

@@ -35,7 +35,7 @@ type Open = Box<dyn FnOnce(&str) -> io::Result<()> + Send>;
 ///
 /// # async fn log_in(login: AuthorizationCode) -> Result<(), BoxError> {
 /// let tokens = Loopback::new().log_in(&login).await?;
-/// let provider = login.session().seed(tokens).build()?;
+/// let provider = login.session().initial_tokens(tokens).build()?;
 /// let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
 /// # let _ = layer; Ok(()) }
 /// ```

@@ -92,13 +92,13 @@ pub(super) fn adopt(
     let left = tokens.left(SystemTime::now());
     let is_over = left.is_some_and(|left| left.is_zero());
     let helps = match &state.known {
-        Some(known) if reason != Reason::First => stored.revision > known.revision,
+        Some(known) if reason != Reason::Initial => stored.revision > known.revision,
         // There is nothing that they could be newer than.
         _ => !is_over,
     };
     let previous = context.previous().map(Bearer::expose);
     let is_same = previous == Some(access_token.expose());
-    if !helps || (is_same && !matches!(reason, Reason::First | Reason::Early)) {
+    if !helps || (is_same && !matches!(reason, Reason::Initial | Reason::Early)) {
         return None;
     }
     state.rotated = tokens.expose_refresh_token().is_some()

@@ -9,7 +9,7 @@ use crate::{
     credential::Bearer,
     error::ProviderError,
     provider::RefreshContext,
-    store::{Fence, Intent, LockAttempt, StoreError, Written},
+    store::{Fence, Intent, LockAttempt, StoreError, WriteOutcome},
 };
 
 /// How much longer than the refresh the lock must last when the server is asked, so that the
@@ -37,8 +37,8 @@ impl<G: Grant> Session<G> {
         state: &mut State,
         deadline: Instant,
     ) -> Result<Option<Duration>, StoreError> {
-        let (until, lasts) = term(deadline);
-        match self.store.try_lock(&self.key, &self.holder, lasts).await? {
+        let (until, ttl) = term(deadline);
+        match self.store.try_lock(&self.key, &self.holder, ttl).await? {
             LockAttempt::HeldFor(left) => Ok(Some(left)),
             LockAttempt::Acquired(fence) => {
                 state.lock = Some(Lock { fence, until });
@@ -56,10 +56,10 @@ impl<G: Grant> Session<G> {
         let Some(lock) = state.lock else {
             return Ok(());
         };
-        let (until, lasts) = term(deadline);
-        state.lock = match self.store.renew(&self.key, lock.fence, lasts).await? {
-            Written::Done => Some(Lock { until, ..lock }),
-            Written::Refused => None,
+        let (until, ttl) = term(deadline);
+        state.lock = match self.store.renew(&self.key, lock.fence, ttl).await? {
+            WriteOutcome::Applied => Some(Lock { until, ..lock }),
+            WriteOutcome::Conflict => None,
         };
         Ok(())
     }
@@ -90,8 +90,8 @@ impl<G: Grant> Session<G> {
     ) -> Result<(), ProviderError> {
         let lock = state.lock.ok_or_else(lost)?;
         match self.store.set_intent(&self.key, lock.fence, intent).await? {
-            Written::Done => Ok(()),
-            Written::Refused => {
+            WriteOutcome::Applied => Ok(()),
+            WriteOutcome::Conflict => {
                 state.lock = None;
                 Err(lost())
             }

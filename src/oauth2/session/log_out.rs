@@ -9,9 +9,9 @@ use crate::{
     credential::Bearer,
     error::{BoxError, ProviderError},
     oauth2::{error::TokenError, form::Form},
-    provider::ForgetContext,
+    provider::RevokeContext,
     secret::Secret,
-    store::{Revision, Save, StoreError, TokenSet, Written},
+    store::{Revision, SaveRequest, StoreError, TokenSet, WriteOutcome},
 };
 
 /// How long a log-in from outside waits for the lock.
@@ -19,9 +19,9 @@ const MOST: Duration = Duration::from_secs(10);
 
 impl<G: Grant> Session<G> {
     /// Empties the store, and revokes what was in it and what was in use.
-    pub(in super::super) async fn forget(
+    pub(in super::super) async fn log_out(
         &self,
-        context: ForgetContext<Bearer>,
+        context: RevokeContext<Bearer>,
     ) -> Result<(), ProviderError> {
         // If this is cut off, or the store fails, the next refresh begins with it.
         self.delete_due.store(true, Ordering::Release);
@@ -68,13 +68,13 @@ impl<G: Grant> Session<G> {
             };
             let stored = self.store.load(&self.key).await?;
             let known = state.known.as_ref().map(|known| known.revision);
-            let save = Save {
+            let save = SaveRequest {
                 fence,
                 replaces: stored.revision,
                 revision: Revision(stored.revision.max(known.unwrap_or_default()).0 + 1),
                 tokens: &tokens,
             };
-            if self.store.save(&self.key, save).await? == Written::Done {
+            if self.store.save(&self.key, save).await? == WriteOutcome::Applied {
                 break;
             }
             state.lock = None;

@@ -11,7 +11,7 @@ use super::{Asked, Fresh, Grant, Known, LoginRequired, Ordering, Session, State}
 use crate::{
     error::ProviderError,
     observe,
-    store::{Revision, Save, StoreError, Stored, TokenSet, Written},
+    store::{Revision, SaveRequest, StoreError, Stored, TokenSet, WriteOutcome},
 };
 
 /// How long the store's lock is kept at a time while a save fails: longer than the pauses between
@@ -36,7 +36,7 @@ impl Trouble {
 }
 
 impl<G: Grant> Session<G> {
-    pub(in super::super) fn unsaved(&self) -> Option<StoreError> {
+    pub(in super::super) fn save_error(&self) -> Option<StoreError> {
         self.trouble.get()
     }
 
@@ -56,8 +56,8 @@ impl<G: Grant> Session<G> {
         });
         state.unsaved = true;
         match self.save(state).await {
-            Ok(Written::Done) => {}
-            Ok(Written::Refused) => {
+            Ok(WriteOutcome::Applied) => {}
+            Ok(WriteOutcome::Conflict) => {
                 if let Ok(stored) = self.store.load(&self.key).await
                     && stored.revision > replaces
                     && stored.tokens.is_none()
@@ -92,11 +92,11 @@ impl<G: Grant> Session<G> {
             is_own: false,
         });
         let saved = self.save(state).await;
-        if let Ok(Written::Done) = saved {
+        if let Ok(WriteOutcome::Applied) = saved {
             return Ok(state.known.as_ref().map(|known| known.revision));
         }
         state.known = known;
-        if let Ok(Written::Refused) = saved {
+        if let Ok(WriteOutcome::Conflict) = saved {
             state.lock = None;
         }
         saved.map(|_| None)
@@ -129,15 +129,15 @@ impl<G: Grant> Session<G> {
         };
         let fence = state.lock.map(|lock| lock.fence).unwrap_or_default();
         let revision = Revision(known.revision.0 + 1);
-        let save = Save {
+        let save = SaveRequest {
             fence,
             replaces: stored.revision,
             revision,
             tokens: &tokens,
         };
         match self.store.save(&self.key, save).await? {
-            Written::Refused => Err(self.overtaken().into()),
-            Written::Done => {
+            WriteOutcome::Conflict => Err(self.overtaken().into()),
+            WriteOutcome::Applied => {
                 self.settle(state, Some(revision), Some(tokens.clone()));
                 Ok(Stored {
                     revision,
@@ -149,21 +149,21 @@ impl<G: Grant> Session<G> {
     }
 
     /// Saves the known tokens in the place of the revision they are known under.
-    async fn save(&self, state: &mut State) -> Result<Written, StoreError> {
+    async fn save(&self, state: &mut State) -> Result<WriteOutcome, StoreError> {
         let (Some(lock), Some(known)) = (state.lock, &mut state.known) else {
-            return Ok(Written::Refused);
+            return Ok(WriteOutcome::Conflict);
         };
         let Some(tokens) = &known.tokens else {
-            return Ok(Written::Refused);
+            return Ok(WriteOutcome::Conflict);
         };
-        let save = Save {
+        let save = SaveRequest {
             fence: lock.fence,
             replaces: known.revision,
             revision: Revision(known.revision.0 + 1),
             tokens,
         };
         let written = self.store.save(&self.key, save).await?;
-        if written == Written::Done {
+        if written == WriteOutcome::Applied {
             known.revision = save.revision;
             state.unsaved = false;
             self.trouble.set(None);
@@ -182,7 +182,7 @@ impl<G: Grant> Session<G> {
         }
         let stored = self.store.load(&self.key).await?;
         let known = state.known.as_ref().map(|known| known.revision);
-        if known != Some(stored.revision) || self.save(state).await? == Written::Refused {
+        if known != Some(stored.revision) || self.save(state).await? == WriteOutcome::Conflict {
             // What is there is newer: these tokens, if the store has saved them after all, or
             // somebody else's. The next refresh adopts it.
             state.unsaved = false;

@@ -184,7 +184,7 @@ async fn errors_are_read_on_400_401_and_403_alike() {
             format!(
                 "the token endpoint refused the request: {status} invalid_client (No such \
                  client), see https://auth.example.com/errors/1: check client_id and \
-                 client_secret, and whether the server wants raw_basic() or secret_in_body()"
+                 client_secret, and whether the server wants client_secret_basic_unencoded() or client_secret_post()"
             )
         );
     }

@@ -125,9 +125,12 @@ fn a_resource_is_an_absolute_uri_without_a_fragment() {
 #[test]
 fn raw_basic_refuses_what_it_cannot_carry() {
     let colon = || client().client_id("i:d");
-    assert_eq!(refused(colon().raw_basic()).field(), "client_id");
+    assert_eq!(
+        refused(colon().client_secret_basic_unencoded()).field(),
+        "client_id"
+    );
     let newline = || client().client_secret("hidden\n");
-    let error = refused(newline().raw_basic());
+    let error = refused(newline().client_secret_basic_unencoded());
     assert_eq!(error.field(), "client_secret");
     assert!(!error.to_string().contains("hidden"), "{error}");
     build(colon()).expect("encoded");
@@ -146,7 +149,11 @@ fn a_wrong_header_name_is_refused() {
 fn debug_shows_no_secret() {
     let url = "https://auth.example.com/token?key=hidden";
     let client = || at(url).param("password", "hidden");
-    for client in [client(), client().raw_basic(), client().secret_in_body()] {
+    for client in [
+        client(),
+        client().client_secret_basic_unencoded(),
+        client().client_secret_post(),
+    ] {
         let shown = format!("{client:?}");
         let shown = format!("{shown} {:?}", build(client).unwrap());
         assert!(

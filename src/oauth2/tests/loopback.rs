@@ -46,7 +46,7 @@ async fn a_real_client_gets_a_token_from_a_real_server() {
         ClientCredentials::builder(&url)
             .client_id("id")
             .client_secret(secret)
-            .raw_basic()
+            .client_secret_basic_unencoded()
             .http(Client::builder(TokioExecutor::new()).build_http())
             .build()
             .unwrap()

@@ -28,7 +28,7 @@ const TOKEN: &str = r#"{"access_token":"abc","token_type":"Bearer"}"#;
 
 /// What the layer tells a provider, with the default refresh timeout.
 pub(super) fn context() -> RefreshContext<Bearer> {
-    context_because(Reason::First)
+    context_because(Reason::Initial)
 }
 
 fn context_because(reason: Reason) -> RefreshContext<Bearer> {

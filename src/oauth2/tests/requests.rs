@@ -56,7 +56,7 @@ async fn raw_basic_sends_id_and_secret_as_they_are() {
     let client = client()
         .client_id("i d")
         .client_secret("a:b%c+d&e fé")
-        .raw_basic();
+        .client_secret_basic_unencoded();
     let (parts, _) = request_of(client).await;
     assert_eq!(basic(&parts.headers), "i d:a:b%c+d&e fé");
 }
@@ -66,14 +66,16 @@ async fn raw_basic_sends_id_and_secret_as_they_are() {
 async fn the_secret_goes_in_the_header_or_in_the_body_but_never_in_both() {
     for client in [
         client(),
-        client().raw_basic(),
-        client().secret_in_body().raw_basic(),
+        client().client_secret_basic_unencoded(),
+        client()
+            .client_secret_post()
+            .client_secret_basic_unencoded(),
     ] {
         let (parts, body) = request_of(client).await;
         assert!(parts.headers.contains_key("authorization"));
         assert_eq!(body, "grant_type=client_credentials");
     }
-    let client = client().client_secret("a:b%c+d&e fé").secret_in_body();
+    let client = client().client_secret("a:b%c+d&e fé").client_secret_post();
     let (parts, body) = request_of(client).await;
     assert!(!parts.headers.contains_key("authorization"));
     assert_eq!(
@@ -139,7 +141,7 @@ async fn with_mutual_tls_only_the_id_is_sent() {
     let (head, body) = request_of(
         ClientCredentials::builder(URL)
             .client_id("my client")
-            .mutual_tls(),
+            .tls_client_auth(),
     )
     .await;
     assert_eq!(body, "grant_type=client_credentials&client_id=my%20client");
@@ -148,7 +150,7 @@ async fn with_mutual_tls_only_the_id_is_sent() {
     let service = service_fn(|_: Request<Full<Bytes>>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });
-    let with_both = client().mutual_tls().http(service);
+    let with_both = client().tls_client_auth().http(service);
     assert_eq!(with_both.build().unwrap_err().field(), "client_secret");
 }
 
@@ -253,7 +255,7 @@ async fn retry_after_is_passed_on_in_both_of_its_forms() {
             let value = text.parse().unwrap();
             answer.headers_mut().insert("retry-after", value);
             let error = issue(client(), answer).await.unwrap_err();
-            let wait = error.asked_to_wait().map(|wait| wait.as_secs());
+            let wait = error.retry_after().map(|wait| wait.as_secs());
             assert_eq!(wait.is_some(), expected.is_some(), "{text}");
             let in_range = |wait: u64| expected.as_ref().unwrap().contains(&wait);
             assert!(wait.is_none_or(in_range), "{text}: {wait:?}");

@@ -18,7 +18,7 @@ use crate::{
 fn context() -> RefreshContext<Bearer> {
     let deadline = Instant::now() + Duration::from_secs(10);
     let control = Arc::new(FlightControl::new(7, deadline));
-    RefreshContext::new(Reason::First, None, Vec::new(), control)
+    RefreshContext::new(Reason::Initial, None, Vec::new(), control)
 }
 
 fn sh(script: &str) -> CommandToken {

@@ -41,9 +41,9 @@ impl Drop for TokenFile {
 }
 
 /// A JWT that expires in so many seconds.
-fn jwt(name: &str, lasts: i64) -> String {
+fn jwt(name: &str, ttl: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let expiry = now.as_secs().checked_add_signed(lasts).unwrap();
+    let expiry = now.as_secs().checked_add_signed(ttl).unwrap();
     let claims = format!(r#"{{"sub":"{name}","exp":{expiry}}}"#);
     format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims))
 }
@@ -56,7 +56,7 @@ fn context(reason: Reason, previous: Option<&str>) -> RefreshContext<Bearer> {
 }
 
 async fn issue(file: &TokenFile) -> Result<Issued<Bearer>, ProviderError> {
-    file.provider().issue(context(Reason::First, None)).await
+    file.provider().issue(context(Reason::Initial, None)).await
 }
 
 fn seconds(issued: &Issued<Bearer>) -> u64 {
@@ -69,7 +69,7 @@ fn seconds(issued: &Issued<Bearer>) -> u64 {
 #[tokio::test]
 async fn a_token_lasts_until_it_expires_but_a_minute_at_most() {
     let file = TokenFile::new("lifetime");
-    for (token, lasts) in [
+    for (token, ttl) in [
         ("opaque".to_owned(), 60),
         (jwt("x", 3600), 60),
         (jwt("x", 30), 30),
@@ -80,12 +80,12 @@ async fn a_token_lasts_until_it_expires_but_a_minute_at_most() {
         assert_eq!(issued.credential().expose(), token);
         let seconds = seconds(&issued);
         assert!(
-            (lasts.max(1) - 1..=lasts).contains(&seconds),
-            "{lasts}: {seconds}"
+            (ttl.max(1) - 1..=ttl).contains(&seconds),
+            "{ttl}: {seconds}"
         );
     }
     let often = file.provider().reread_after(Duration::from_secs(10));
-    let issued = often.issue(context(Reason::First, None)).await.unwrap();
+    let issued = often.issue(context(Reason::Initial, None)).await.unwrap();
     assert_eq!(seconds(&issued), 0, "it has expired all the same");
 }
 
@@ -115,7 +115,7 @@ async fn a_file_without_a_token_is_a_transient_failure_that_names_the_file() {
     issue(&file).await.unwrap();
     let folder = FileToken::new(std::env::temp_dir());
     let error = folder
-        .issue(context(Reason::First, None))
+        .issue(context(Reason::Initial, None))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("is no file"), "{error}");

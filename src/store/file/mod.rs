@@ -21,8 +21,8 @@ use self::{
     holder::{holds, lock_file, refuse_link},
 };
 use super::{
-    Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenStore, Written,
-    json::millis,
+    Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenStore,
+    WriteOutcome, json::millis,
 };
 
 /// A store in a file, for the processes of one user on one machine: several instances of a
@@ -110,13 +110,13 @@ impl FileStore {
         &self,
         key: &StoreKey,
         fence: Fence,
-        step: impl FnOnce(&Shared, &mut Entry) -> io::Result<Written> + Send + 'static,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        step: impl FnOnce(&Shared, &mut Entry) -> io::Result<WriteOutcome> + Send + 'static,
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
         self.step(key, move |shared, entry, _| {
             if entry.fence == fence {
                 step(shared, entry)
             } else {
-                Ok(Written::Refused)
+                Ok(WriteOutcome::Conflict)
             }
         })
     }
@@ -197,18 +197,18 @@ impl TokenStore for FileStore {
     fn save(
         &self,
         key: &StoreKey,
-        save: Save<'_>,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        save: SaveRequest<'_>,
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
         let (replaces, revision) = (save.replaces, save.revision);
         let tokens = save.tokens.clone();
         self.write(key, save.fence, move |_, entry| {
             if entry.revision != replaces {
-                return Ok(Written::Refused);
+                return Ok(WriteOutcome::Conflict);
             }
             entry.revision = revision;
             entry.tokens = Some(tokens);
             entry.intent = None;
-            Ok(Written::Done)
+            Ok(WriteOutcome::Applied)
         })
     }
 
@@ -225,7 +225,7 @@ impl TokenStore for FileStore {
         &self,
         key: &StoreKey,
         _holder: &str,
-        lasts: Duration,
+        ttl: Duration,
     ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send {
         self.step(key, move |shared, entry, last_fence| {
             if let Some(left) = shared.held_for(entry)? {
@@ -235,7 +235,7 @@ impl TokenStore for FileStore {
             last_fence.0 += 1;
             shared.hold(*last_fence)?;
             entry.fence = *last_fence;
-            entry.locked_until = now() + millis(lasts);
+            entry.locked_until = now() + millis(ttl);
             Ok(LockAttempt::Acquired(entry.fence))
         })
     }
@@ -244,12 +244,12 @@ impl TokenStore for FileStore {
         &self,
         key: &StoreKey,
         fence: Fence,
-        lasts: Duration,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+        ttl: Duration,
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
         self.write(key, fence, move |shared, entry| {
             shared.hold(fence)?;
-            entry.locked_until = now() + millis(lasts);
-            Ok(Written::Done)
+            entry.locked_until = now() + millis(ttl);
+            Ok(WriteOutcome::Applied)
         })
     }
 
@@ -261,7 +261,7 @@ impl TokenStore for FileStore {
         let unlocked = self.write(key, fence, move |shared, entry| {
             shared.let_go(fence);
             entry.locked_until = 0;
-            Ok(Written::Done)
+            Ok(WriteOutcome::Applied)
         });
         async move { unlocked.await.map(|_| ()) }
     }
@@ -271,16 +271,16 @@ impl TokenStore for FileStore {
         key: &StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> impl Future<Output = Result<Written, StoreError>> + Send {
+    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
         self.write(key, fence, move |_, entry| {
             if intent
                 .as_ref()
                 .is_some_and(|it| it.revision != entry.revision)
             {
-                return Ok(Written::Refused);
+                return Ok(WriteOutcome::Conflict);
             }
             entry.intent = intent;
-            Ok(Written::Done)
+            Ok(WriteOutcome::Applied)
         })
     }
 }

@@ -55,10 +55,10 @@ async fn lock(store: &FileStore) -> Fence {
     }
 }
 
-async fn save(store: &FileStore, fence: Fence, replaces: u64) -> Result<Written, StoreError> {
+async fn save(store: &FileStore, fence: Fence, replaces: u64) -> Result<WriteOutcome, StoreError> {
     let tokens = TokenSet::new("access").with_refresh_token("refresh");
     let (replaces, revision) = (Revision(replaces), Revision(replaces + 1));
-    let save = Save {
+    let save = SaveRequest {
         fence,
         replaces,
         revision,
@@ -89,9 +89,9 @@ async fn the_lock_of_a_holder_that_is_gone_is_free_at_once() {
     assert!(new > old);
     assert_eq!(
         save(&folder.store(), old, 0).await.unwrap(),
-        Written::Refused
+        WriteOutcome::Conflict
     );
-    assert_eq!(save(&next, new, 0).await.unwrap(), Written::Done);
+    assert_eq!(save(&next, new, 0).await.unwrap(), WriteOutcome::Applied);
 }
 
 /// P45.
@@ -103,7 +103,7 @@ async fn the_file_is_for_its_owner_only_and_nothing_stays_beside_it() {
     let folder = Folder::new();
     let store = folder.store();
     let fence = lock(&store).await;
-    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done);
+    assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
     store.unlock(&key(), fence).await.unwrap();
     assert_eq!(folder.names(), ["tokens.json", "tokens.json.lock"]);
     for name in folder.names() {
@@ -185,7 +185,7 @@ async fn what_a_killed_writer_has_left_is_gone_with_the_next_write() {
     let store = folder.store();
     fs::write(folder.0.join("tokens.json.new"), "{\"half").unwrap();
     let fence = lock(&store).await;
-    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done);
+    assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
     store.unlock(&key(), fence).await.unwrap();
     assert_eq!(folder.names(), ["tokens.json", "tokens.json.lock"]);
 }
@@ -200,7 +200,7 @@ async fn a_write_that_fails_is_an_error_and_the_next_one_works() {
     fs::rename(&folder.0, &moved).unwrap();
     assert!(save(&store, fence, 0).await.is_err());
     fs::rename(&moved, &folder.0).unwrap();
-    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done);
+    assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Map;
 use zeroize::Zeroizing;
 
 use crate::store::{
-    Fence, LockAttempt, Revision, Stored, Written,
+    Fence, LockAttempt, Revision, Stored, WriteOutcome,
     json::{parse_intent, parse_tokens},
 };
 
@@ -43,10 +43,10 @@ impl Answer {
         })
     }
 
-    pub(super) fn written(&self) -> Option<Written> {
+    pub(super) fn written(&self) -> Option<WriteOutcome> {
         match self.text(0)? {
-            "done" => Some(Written::Done),
-            "refused" => Some(Written::Refused),
+            "done" => Some(WriteOutcome::Applied),
+            "refused" => Some(WriteOutcome::Conflict),
             _ => None,
         }
     }

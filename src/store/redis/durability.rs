@@ -20,7 +20,7 @@ pub enum Durability {
     /// `appendfsync always`).
     Synced,
     /// It can lose writes when it is killed or its machine fails; this is why, for people.
-    MayLose(&'static str),
+    Lossy(&'static str),
     /// It did not say: managed servers often forbid `CONFIG GET`.
     Unknown,
 }
@@ -31,14 +31,14 @@ impl Durability {
         let syncs = link.setting("appendfsync").await?;
         Ok(match (appends.as_deref(), syncs.as_deref()) {
             (Some("yes"), Some("always")) => Self::Synced,
-            (Some("yes"), Some("everysec")) => Self::MayLose(
+            (Some("yes"), Some("everysec")) => Self::Lossy(
                 "it syncs its file of writes once a second only: set `appendfsync always`",
             ),
-            (Some("yes"), Some("no")) => Self::MayLose(
+            (Some("yes"), Some("no")) => Self::Lossy(
                 "it leaves to the system when its file of writes is synced: set `appendfsync \
                  always`",
             ),
-            (Some("no"), _) => Self::MayLose(
+            (Some("no"), _) => Self::Lossy(
                 "it loses all writes since its last snapshot: set `appendonly yes` and \
                  `appendfsync always`",
             ),

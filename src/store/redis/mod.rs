@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 use self::{answer::Answer, link::Link, scripts::Scripts};
 pub use self::{builder::RedisStoreBuilder, durability::Durability};
 use super::{
-    Fence, Intent, LockAttempt, Revision, Save, StoreError, StoreKey, Stored, TokenStore, Written,
+    Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenStore,
+    WriteOutcome,
     json::{self, millis},
 };
 
@@ -37,7 +38,7 @@ const MOST_REVISIONS: u64 = 1_000_000_000_000_000_000;
 ///
 /// # async fn example() -> Result<(), tower_auth::store::StoreError> {
 /// let store = RedisStore::connect("redis://user:password@redis.internal:6379/0").await?;
-/// if let Durability::MayLose(why) = store.durability() {
+/// if let Durability::Lossy(why) = store.durability() {
 ///     eprintln!("tokens can be lost: {why}");
 /// }
 /// # Ok(()) }
@@ -158,7 +159,11 @@ impl TokenStore for RedisStore {
         self.run(key, &script, true, Answer::stored).await
     }
 
-    async fn save(&self, key: &StoreKey, save: Save<'_>) -> Result<Written, StoreError> {
+    async fn save(
+        &self,
+        key: &StoreKey,
+        save: SaveRequest<'_>,
+    ) -> Result<WriteOutcome, StoreError> {
         if save.revision.0 >= MOST_REVISIONS {
             return Err(StoreError::new("the revision is greater than it can count"));
         }
@@ -178,10 +183,10 @@ impl TokenStore for RedisStore {
         &self,
         key: &StoreKey,
         holder: &str,
-        lasts: Duration,
+        ttl: Duration,
     ) -> Result<LockAttempt, StoreError> {
         let mut script = self.script(&self.shared.scripts.try_lock, key);
-        script.arg(holder).arg(lasting(lasts));
+        script.arg(holder).arg(lasting(ttl));
         self.run(key, &script, false, Answer::lock).await
     }
 
@@ -189,10 +194,10 @@ impl TokenStore for RedisStore {
         &self,
         key: &StoreKey,
         fence: Fence,
-        lasts: Duration,
-    ) -> Result<Written, StoreError> {
+        ttl: Duration,
+    ) -> Result<WriteOutcome, StoreError> {
         let mut script = self.script(&self.shared.scripts.renew, key);
-        script.arg(fence.0).arg(lasting(lasts));
+        script.arg(fence.0).arg(lasting(ttl));
         self.run(key, &script, true, Answer::written).await
     }
 
@@ -208,7 +213,7 @@ impl TokenStore for RedisStore {
         key: &StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let mut script = self.script(&self.shared.scripts.set_intent, key);
         script.arg(fence.0);
         if let Some(intent) = intent {

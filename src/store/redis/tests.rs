@@ -16,17 +16,17 @@ async fn connect(server: &RedisServer) -> RedisStore {
     RedisStore::connect(&server.url()).await.unwrap()
 }
 
-async fn lock(store: &RedisStore, lasts: Duration) -> Fence {
-    match store.try_lock(&key(), "me", lasts).await.unwrap() {
+async fn lock(store: &RedisStore, ttl: Duration) -> Fence {
+    match store.try_lock(&key(), "me", ttl).await.unwrap() {
         LockAttempt::Acquired(fence) => fence,
         LockAttempt::HeldFor(left) => panic!("held for {left:?}"),
     }
 }
 
-async fn save(store: &RedisStore, fence: Fence, replaces: u64) -> Result<Written, StoreError> {
+async fn save(store: &RedisStore, fence: Fence, replaces: u64) -> Result<WriteOutcome, StoreError> {
     let tokens = TokenSet::new("hunter2").with_refresh_token("hunter3");
     let (replaces, revision) = (Revision(replaces), Revision(replaces + 1));
-    let save = Save {
+    let save = SaveRequest {
         fence,
         replaces,
         revision,
@@ -60,11 +60,11 @@ async fn stores_on_one_server_see_each_others_locks() {
     let fence = lock(&one, LONG).await;
     let attempt = other.try_lock(&key(), "me", LONG).await.unwrap();
     assert!(matches!(attempt, LockAttempt::HeldFor(left) if left > LONG / 2 && left <= LONG));
-    assert_eq!(save(&one, fence, 0).await.unwrap(), Written::Done);
+    assert_eq!(save(&one, fence, 0).await.unwrap(), WriteOutcome::Applied);
     assert_eq!(other.load(&key()).await.unwrap().revision, Revision(1));
     one.unlock(&key(), fence).await.unwrap();
     assert!(lock(&other, LONG).await > fence);
-    assert_eq!(save(&one, fence, 1).await.unwrap(), Written::Refused);
+    assert_eq!(save(&one, fence, 1).await.unwrap(), WriteOutcome::Conflict);
 
     let elsewhere = RedisStore::builder(&server.url()).prefix("other:");
     lock(&elsewhere.connect().await.unwrap(), LONG).await;
@@ -86,7 +86,10 @@ async fn a_server_that_was_killed_is_found_again_and_has_what_it_acknowledged() 
             store.load(&key()).await.unwrap().revision,
             Revision(revision)
         );
-        assert_eq!(save(&store, fence, revision).await.unwrap(), Written::Done);
+        assert_eq!(
+            save(&store, fence, revision).await.unwrap(),
+            WriteOutcome::Applied
+        );
     }
 
     server.kill();
@@ -111,16 +114,19 @@ async fn a_server_that_forgets_says_so() {
         return;
     };
     let store = connect(&server).await;
-    let lost = |durability| matches!(durability, Durability::MayLose(_));
+    let lost = |durability| matches!(durability, Durability::Lossy(_));
     assert!(lost(store.durability()));
     let fence = lock(&store, LONG).await;
-    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done);
+    assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
     server.restart();
     assert_eq!(store.load(&key()).await.unwrap().revision, Revision(0));
     // The lock is lost too, but not its number.
     let next = lock(&store, LONG).await;
     assert!(next > fence);
-    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Refused);
+    assert_eq!(
+        save(&store, fence, 0).await.unwrap(),
+        WriteOutcome::Conflict
+    );
     // Nor is it given again when the server's clock is set back.
     store.unlock(&key(), next).await.unwrap();
     command(
@@ -136,7 +142,7 @@ async fn a_server_that_forgets_says_so() {
     ] {
         command(&server, &["CONFIG", "SET", "appendonly", appends]);
         command(&server, &["CONFIG", "SET", "appendfsync", syncs]);
-        let Durability::MayLose(why) = connect(&server).await.durability() else {
+        let Durability::Lossy(why) = connect(&server).await.durability() else {
             panic!("{appends} {syncs}");
         };
         assert!(why.contains(expected), "{why}");
@@ -170,7 +176,7 @@ async fn a_lock_runs_out_by_the_clock_of_the_server() {
     assert!(matches!(attempt, LockAttempt::HeldFor(left) if left > LONG));
     assert_eq!(
         store.renew(&key(), fence, Duration::MAX).await.unwrap(),
-        Written::Done
+        WriteOutcome::Applied
     );
 }
 
@@ -197,16 +203,16 @@ async fn an_entry_ends_so_long_after_it_was_written_as_is_set() {
         assert!((3595..=3600).contains(&left()), "{number}: {}", left());
         command(&server, &["EXPIRE", "tower-auth:key", "100"]);
         match number {
-            0 => assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done),
+            0 => assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied),
             1 => assert_eq!(
                 store.renew(&key(), fence, LONG).await.unwrap(),
-                Written::Done
+                WriteOutcome::Applied
             ),
             2 => assert_eq!(store.delete(&key()).await.unwrap(), Revision(2)),
             3 => store.unlock(&key(), fence).await.unwrap(),
             4 => assert_eq!(
                 store.set_intent(&key(), fence, None).await.unwrap(),
-                Written::Done
+                WriteOutcome::Applied
             ),
             _ => {
                 store.load(&key()).await.unwrap();
@@ -317,7 +323,7 @@ async fn a_server_without_memory_does_nothing_by_halves() {
     };
     let store = connect(&server).await;
     let fence = lock(&store, LONG).await;
-    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done);
+    assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
     let before = command(&server, &["DUMP", "tower-auth:key"]);
     command(&server, &["CONFIG", "SET", "maxmemory", "1"]);
     for error in [
@@ -363,7 +369,10 @@ async fn errors_hold_no_password() {
     assert!(!format!("{builder:?}").contains("hunter"));
     let store = builder.connect().await.unwrap();
     assert!(!format!("{store:?} {}", store.name()).contains("hunter"));
-    assert_eq!(save(&store, Fence(0), 0).await.unwrap(), Written::Done);
+    assert_eq!(
+        save(&store, Fence(0), 0).await.unwrap(),
+        WriteOutcome::Applied
+    );
 }
 
 /// Rule 10: such a server quotes what it was sent.
@@ -458,7 +467,7 @@ async fn what_must_not_be_done_twice_is_not_sent_again() {
     let fence = lock(&store, LONG).await;
     server.restart();
     assert!(save(&store, fence, 0).await.is_err());
-    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done);
+    assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
 }
 
 /// A server that was emptied of its scripts, as a restarted one is.
@@ -470,7 +479,7 @@ async fn scripts_are_sent_again_when_the_server_has_lost_them() {
     let store = connect(&server).await;
     let fence = lock(&store, LONG).await;
     command(&server, &["SCRIPT", "FLUSH"]);
-    assert_eq!(save(&store, fence, 0).await.unwrap(), Written::Done);
+    assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
 }
 
 fn command(server: &RedisServer, words: &[&str]) -> String {

@@ -54,14 +54,14 @@ pub(super) async fn client_credentials_in_basic(server: &Server) -> Result<(), B
 pub(super) async fn client_credentials_with_a_strange_secret_in_raw_basic(
     server: &Server,
 ) -> Result<(), BoxError> {
-    let provider = builder(server, &Http::new(), "weird", STRANGE).raw_basic();
+    let provider = builder(server, &Http::new(), "weird", STRANGE).client_secret_basic_unencoded();
     is_accepted(server, "weird", provider).await
 }
 
 pub(super) async fn client_credentials_with_a_strange_secret_in_the_body(
     server: &Server,
 ) -> Result<(), BoxError> {
-    let provider = builder(server, &Http::new(), "weird", STRANGE).secret_in_body();
+    let provider = builder(server, &Http::new(), "weird", STRANGE).client_secret_post();
     is_accepted(server, "weird", provider).await
 }
 
@@ -155,7 +155,7 @@ pub(super) async fn a_token_that_expired_unnoticed_is_replaced(
         sleep(Duration::from_millis(100)).await;
     }
     // As by a client whose clock is wrong.
-    api.handle.seed(Issued::new(Bearer::new(old)?));
+    api.handle.set_credential(Issued::new(Bearer::new(old)?));
     assert_eq!(api.get(&me(server)).await?.status, 200);
     assert_eq!(api.http.statuses(), [401, 200]);
     assert_eq!(asked(&tokens), 2);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tower_auth::{
     BoxError, Error, NotRetried,
-    oauth2::{AuthorizationCode, Builder, Implicit, LoginRequired, PasswordGrant, RefreshToken},
+    oauth2::{
+        AuthorizationCode, Builder, Implicit, LoginRequired, PasswordGrant, RefreshTokenGrant,
+    },
     store::{MemoryStore, StoreKey, TokenSet, TokenStore},
 };
 
@@ -32,11 +34,11 @@ async fn tokens_of_a_log_in(server: &Server) -> Result<TokenSet, BoxError> {
     Ok(tokens.with_refresh_token(answer.text("refresh_token")?))
 }
 
-fn refresh(server: &Server, http: &Http, tokens: TokenSet) -> Builder<RefreshToken> {
-    RefreshToken::builder(token_url(server))
+fn refresh(server: &Server, http: &Http, tokens: TokenSet) -> Builder<RefreshTokenGrant> {
+    RefreshTokenGrant::builder(token_url(server))
         .client_id("svc")
         .client_secret("s3cret")
-        .seed(tokens)
+        .initial_tokens(tokens)
         .http(http.clone())
 }
 
@@ -134,7 +136,9 @@ pub(super) async fn a_revoked_refresh_token_means_a_new_log_in(
     }
     assert_eq!(tokens.statuses(), [400]);
 
-    provider.seed(tokens_of_a_log_in(server).await?).await?;
+    provider
+        .replace_tokens(tokens_of_a_log_in(server).await?)
+        .await?;
     api.handle.resume();
     assert_eq!(api.get(&me(server)).await?.status, 200);
     Ok(())
@@ -150,7 +154,7 @@ pub(super) async fn log_out_revokes(server: &Server) -> Result<(), BoxError> {
     assert_eq!(api.get(&me(server)).await?.status, 200);
     let token = api.handle.credential().await?.expose().to_owned();
 
-    api.handle.forget().await?;
+    api.handle.log_out().await?;
     assert!(tokens.count("/oauth/revoke") > 0);
     assert_eq!(get_with(&me(server), &token).await?.status, 401);
     let form = [
@@ -182,7 +186,7 @@ pub(super) async fn a_person_logs_in(server: &Server) -> Result<(), BoxError> {
     let flow = browser(server, &tokens).client_id("svc");
     let flow = flow.client_secret("s3cret").scopes(["public"]).build()?;
     let first = tokens_of_alice(server, &flow, "doorkeeper-code").await?;
-    let api = Api::new(flow.session().seed(first).build()?, &server.url)?;
+    let api = Api::new(flow.session().initial_tokens(first).build()?, &server.url)?;
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(5) {
         assert_eq!(api.get(&me(server)).await?.text("user")?, "alice");
@@ -214,7 +218,7 @@ pub(super) async fn a_person_logs_in_to_a_client_without_a_secret(
     let tokens = Http::new();
     let flow = browser(server, &tokens).client_id("public").build()?;
     let first = tokens_of_alice(server, &flow, "doorkeeper-public").await?;
-    let api = Api::new(flow.session().seed(first).build()?, &server.url)?;
+    let api = Api::new(flow.session().initial_tokens(first).build()?, &server.url)?;
     for round in 1..=3 {
         assert_eq!(api.get(&me(server)).await?.text("user")?, "alice");
         assert_eq!(asked(&tokens), round);
@@ -231,7 +235,7 @@ pub(super) async fn a_person_logs_in_by_the_implicit_flow(server: &Server) -> Re
         .build()?;
     let first = tokens_of_alice(server, &flow, "doorkeeper-implicit").await?;
     let token = first.expose_access_token().unwrap_or_default().to_owned();
-    let api = Api::new(flow.session().seed(first).build()?, &server.url)?;
+    let api = Api::new(flow.session().initial_tokens(first).build()?, &server.url)?;
     assert_eq!(api.get(&me(server)).await?.text("user")?, "alice");
 
     revoke(server, &token).await?;

@@ -61,14 +61,15 @@ pub(super) async fn client_credentials_at_both_plugins(server: &Server) -> Resul
         is_accepted(server, plugin, provider).await?;
     }
     let provider = builder(server, Plugin::Oidc, &Http::new(), ("svc", "s3cret"));
-    is_accepted(server, Plugin::Oidc, provider.secret_in_body()).await
+    is_accepted(server, Plugin::Oidc, provider.client_secret_post()).await
 }
 
 pub(super) async fn client_credentials_with_a_strange_secret_in_raw_basic(
     server: &Server,
 ) -> Result<(), BoxError> {
     let client = ("weird", "p@ss:w/ rd+%25&=é");
-    let provider = builder(server, Plugin::Oidc, &Http::new(), client).raw_basic();
+    let provider =
+        builder(server, Plugin::Oidc, &Http::new(), client).client_secret_basic_unencoded();
     is_accepted(server, Plugin::Oidc, provider).await
 }
 

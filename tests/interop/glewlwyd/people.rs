@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use tower_auth::{
     BoxError, Error, Issued, NotRetried,
     credential::Bearer,
-    oauth2::{AuthorizationCode, Builder, LoginRequired, PasswordGrant, RefreshToken},
+    oauth2::{AuthorizationCode, Builder, LoginRequired, PasswordGrant, RefreshTokenGrant},
     store::{MemoryStore, StoreKey, TokenSet, TokenStore},
 };
 
@@ -28,7 +28,7 @@ fn password(server: &Server, plugin: Plugin, http: &Http, word: &str) -> Builder
 
 /// Someone who lives on the refresh token of a log-in.
 struct Alice {
-    api: Api<RefreshToken>,
+    api: Api<RefreshTokenGrant>,
     /// The token requests.
     tokens: Http,
     store: MemoryStore,
@@ -49,11 +49,11 @@ impl Alice {
         let first = TokenSet::from_refresh_token(answer.text("refresh_token")?);
         let (tokens, store) = (Http::new(), MemoryStore::new());
         let key = StoreKey::issuer(&token_url).client("svc").subject("alice");
-        let provider = RefreshToken::builder(token_url)
+        let provider = RefreshTokenGrant::builder(token_url)
             .client_id("svc")
             .client_secret("s3cret")
             .store(store.clone(), key.clone())
-            .seed(first)
+            .initial_tokens(first)
             .http(tokens.clone())
             .build()?;
         Ok(Self {
@@ -124,7 +124,8 @@ pub(super) async fn a_401_without_a_challenge_is_a_rejection(
     for plugin in Plugin::BOTH {
         let provider = password(server, plugin, &Http::new(), "wonderland").build()?;
         let api = Api::new(provider, &server.url)?;
-        api.handle.seed(Issued::new(Bearer::new("somebody-elses")?));
+        api.handle
+            .set_credential(Issued::new(Bearer::new("somebody-elses")?));
         assert_eq!(api.get(&plugin.user(server)).await?.status, 200);
         assert_eq!(api.http.statuses(), [401, 200]);
     }
@@ -164,7 +165,10 @@ pub(super) async fn a_refresh_token_that_is_refused_by_a_bare_400(
     let stolen = post_form(&Plugin::Oidc.url(server, "token"), &form).await?;
     assert_eq!((stolen.status, &*stolen.body), (400, ""));
 
-    alice.api.handle.seed(Issued::new(Bearer::new("outdated")?));
+    alice
+        .api
+        .handle
+        .set_credential(Issued::new(Bearer::new("outdated")?));
     let answer = alice.api.get(&alice.url).await?;
     assert_eq!(answer.status, 401);
     let Some(NotRetried::RefreshFailed(error)) = answer.not_retried() else {
@@ -191,7 +195,7 @@ pub(super) async fn a_person_logs_in_at_both_plugins(server: &Server) -> Result<
             .build()?;
         let name = format!("glewlwyd-{plugin:?}");
         let first = tokens_of_alice(server, &flow, &name).await?;
-        let api = Api::new(flow.session().seed(first).build()?, &server.url)?;
+        let api = Api::new(flow.session().initial_tokens(first).build()?, &server.url)?;
         for round in 1..=3 {
             assert_eq!(api.get(&plugin.user(server)).await?.status, 200);
             assert_eq!(tokens.statuses(), vec![200; round]);

@@ -35,7 +35,7 @@ pub(super) async fn a_code_entered_by_a_person(server: &Server) -> Result<(), Bo
     let polls = asked(&tokens);
     assert!(polls >= 1, "{polls}");
 
-    let api = Api::new(flow.session().seed(first).build()?, &server.url)?;
+    let api = Api::new(flow.session().initial_tokens(first).build()?, &server.url)?;
     for _ in 0..2 {
         let answer = api.get(&format!("{}/me", server.url)).await?;
         assert_eq!(answer.text("sub")?, "alice");

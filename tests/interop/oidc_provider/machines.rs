@@ -59,14 +59,14 @@ pub(super) async fn client_credentials_percent_encoded_in_basic(
 }
 
 pub(super) async fn client_credentials_in_the_body(server: &Server) -> Result<(), BoxError> {
-    let provider = builder(server, &Http::new(), "svc-post", "s3cret").secret_in_body();
+    let provider = builder(server, &Http::new(), "svc-post", "s3cret").client_secret_post();
     let (api, url) = api(server, provider, "opaque")?;
     assert_eq!(api.get(&url).await?.status, 200);
     Ok(())
 }
 
 pub(super) async fn a_secret_that_is_sent_raw_is_refused(server: &Server) -> Result<(), BoxError> {
-    let provider = builder(server, &Http::new(), "weird", STRANGE).raw_basic();
+    let provider = builder(server, &Http::new(), "weird", STRANGE).client_secret_basic_unencoded();
     let (api, url) = api(server, provider, "opaque")?;
     let error = api.get(&url).await.unwrap_err();
     assert!(!error.to_string().contains("p@ss"), "{error}");
@@ -100,7 +100,8 @@ pub(super) async fn a_jwt_at_both_modules_of_apache(server: &Server) -> Result<(
             .scopes(["read"]);
         let (api, url) = api(server, provider, place)?;
         // A token of somebody else's comes first: it has to be replaced.
-        api.handle.seed(Issued::new(Bearer::new("a.b.c")?));
+        api.handle
+            .set_credential(Issued::new(Bearer::new("a.b.c")?));
         let answer = api.get(&url).await?;
         assert_eq!((answer.status, answer.body), (200, format!("{place}\n")));
         assert_eq!(api.http.statuses(), [401, 200], "{place}");
@@ -133,7 +134,7 @@ pub(super) async fn a_jwt_that_expired_unnoticed_is_replaced(
         sleep(Duration::from_millis(200)).await;
     }
     // As by a client whose clock is wrong.
-    api.handle.seed(Issued::new(Bearer::new(old)?));
+    api.handle.set_credential(Issued::new(Bearer::new(old)?));
     assert_eq!(api.get(&url).await?.status, 200);
     assert_eq!(api.http.statuses(), [401, 200]);
     Ok(())

@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 use tower_auth::{
     AuthLayer, BoxError, NotRetried, Origins,
-    oauth2::{AuthorizationCode, DpopKey, LoginRequired, RefreshToken},
+    oauth2::{AuthorizationCode, DpopKey, LoginRequired, RefreshTokenGrant},
     store::{MemoryStore, StoreKey, TokenStore},
 };
 
@@ -44,7 +44,7 @@ fn me(server: &Server) -> String {
 }
 
 struct Alice {
-    api: Api<RefreshToken>,
+    api: Api<RefreshTokenGrant>,
     /// The token requests.
     tokens: Http,
     store: MemoryStore,
@@ -58,7 +58,7 @@ impl Alice {
         let key = StoreKey::issuer(&server.url).client("svc").subject("alice");
         let flow = flow(server).await?;
         let first = tokens_of_alice(server, &flow, name).await?;
-        let session = flow.session().seed(first).http(tokens.clone());
+        let session = flow.session().initial_tokens(first).http(tokens.clone());
         let provider = session.store(store.clone(), key.clone()).build()?;
         Ok(Self {
             api: Api::new(provider, &server.url)?,
@@ -174,7 +174,7 @@ pub(super) async fn tokens_are_bound_to_a_key(server: &Server) -> Result<(), Box
         .dpop(DpopKey::generate()?)
         .build()?;
     let first = tokens_of_alice(server, &flow, "oidc-provider-dpop").await?;
-    let session = flow.session().seed(first).http(tokens.clone());
+    let session = flow.session().initial_tokens(first).http(tokens.clone());
     let api = Api::new(session.build_dpop()?, &server.url)?;
     for _ in 0..4 {
         assert_eq!(api.get(&me(server)).await?.text("sub")?, "alice");
@@ -203,13 +203,13 @@ pub(super) async fn a_client_with_a_certificate(server: &Server) -> Result<(), B
     let flow =
         AuthorizationCode::builder(format!("{}/auth", server.url), format!("{secure}/token"))
             .client_id("tls")
-            .mutual_tls()
+            .tls_client_auth()
             .scopes(["openid", "offline_access"])
             .authorization_param("prompt", "consent")
             .http(tokens.clone())
             .build()?;
     let first = tokens_of_alice(server, &flow, "oidc-provider-mtls").await?;
-    let provider = flow.session().seed(first).build()?;
+    let provider = flow.session().initial_tokens(first).build()?;
     let layer = AuthLayer::new(provider, Origins::only(&secure)?);
     let api = Api::over(http()?, &layer);
     for _ in 0..3 {

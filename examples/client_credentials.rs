@@ -1,6 +1,6 @@
 //! A machine-to-machine platform: client credentials, with id and secret in HTTP Basic as they are.
 //!
-//! `cargo run --example s3_client_credentials`
+//! `cargo run --example client_credentials`
 
 #[path = "support/serve.rs"]
 mod serve;
@@ -20,7 +20,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
         ClientCredentials::builder(format!("{platform}/oauth/v2/token"))
             .client_id("my-service")
             .client_secret(secret)
-            .raw_basic()
+            .client_secret_basic_unencoded()
             .http(Client::builder(TokioExecutor::new()).build_http())
             .build()
     };

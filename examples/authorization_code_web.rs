@@ -1,7 +1,7 @@
 //! A server of the SeeClickFix kind, and its authorization code flow, in an application whose own
 //! route handles the callback.
 //!
-//! `cargo run --example s1_authorization_code`
+//! `cargo run --example authorization_code_web`
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;
@@ -14,7 +14,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Origins,
-    oauth2::{AuthorizationCode, LoginAttempt},
+    oauth2::{AuthorizationCode, PendingLogin},
 };
 
 #[tokio::main]
@@ -38,9 +38,9 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let callback = person(&send_the_browser_to, "alice").await?;
 
     // .. and the route `/callback` takes it out again, in whichever process.
-    let attempt = LoginAttempt::restore(&session)?;
+    let attempt = PendingLogin::restore(&session)?;
     let tokens = login.finish(attempt, &callback).await?;
-    let provider = login.session().seed(tokens).build()?;
+    let provider = login.session().initial_tokens(tokens).build()?;
     let mut client = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(&url)?))
         .service(Client::builder(TokioExecutor::new()).build_http());

@@ -13,7 +13,7 @@
 //! use http_body_util::Full;
 //! use tower::{ServiceBuilder, ServiceExt};
 //! use tower_auth::{
-//!     AuthLayer, Origins, client::{ReqwestService, same_origin_redirects}, credential::Bearer,
+//!     AuthLayer, Origins, reqwest::{ReqwestService, same_origin_redirects}, credential::Bearer,
 //! };
 //!
 //! # async fn example() -> Result<(), tower_auth::BoxError> {

@@ -1,6 +1,6 @@
 //! SeeClickFix API v2 with a personal access token.
 //!
-//! `cargo run --example s1_personal_token`
+//! `cargo run --example personal_access_token`
 
 #[path = "support/serve.rs"]
 mod serve;

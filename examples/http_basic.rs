@@ -1,6 +1,6 @@
 //! SeeClickFix API v2 with HTTP Basic: e-mail address and password, as `curl -u` sends them.
 //!
-//! `cargo run --example s2_basic`
+//! `cargo run --example http_basic`
 
 #[path = "support/serve.rs"]
 mod serve;

@@ -1,7 +1,7 @@
 //! A third-party platform, used on behalf of a person by a program on that person's machine: the
 //! authorization code flow over a loopback listener, with no more scopes than are needed.
 //!
-//! `cargo run --features loopback --example s5_authorization_code`
+//! `cargo run --features loopback --example authorization_code_loopback`
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;
@@ -32,7 +32,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     .build()?;
 
     let tokens = log_in(&login, "alice").await?;
-    let provider = login.session().seed(tokens).build()?;
+    let provider = login.session().initial_tokens(tokens).build()?;
     let mut client = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(&url)?))
         .service(Client::builder(TokioExecutor::new()).build_http());

@@ -1,7 +1,7 @@
 //! Simacan Auth API: a log-in with a password, then refresh tokens that are good for one use each.
 //! What its server sees is printed as it comes.
 //!
-//! `cargo run --example s4_password_refresh`
+//! `cargo run --example password_login`
 
 #[path = "support/serve.rs"]
 mod serve;

@@ -11,7 +11,7 @@ use super::service::without_query;
 use crate::{
     body::Drain,
     cache::{Acquired, Handle, Snapshot},
-    credential::{Credential, RequestHead, SentHead},
+    credential::{AnyRequestHead, Credential, SentHead},
     error::Error,
     flow::{Attempt, Flow, Next as Then, NotAttached, NotRetried, Verdict},
     layer::AuthLayer,
@@ -29,7 +29,7 @@ use crate::{
 ///
 /// ```
 /// use reqwest_middleware::ClientBuilder;
-/// use tower_auth::{AuthLayer, Origins, client::same_origin_redirects, credential::Bearer};
+/// use tower_auth::{AuthLayer, Origins, reqwest::same_origin_redirects, credential::Bearer};
 ///
 /// # fn main() -> Result<(), tower_auth::BoxError> {
 /// let layer = AuthLayer::new(Bearer::new("token")?, Origins::only("https://api.example.com")?);
@@ -89,7 +89,7 @@ impl<P: Provider> AuthMiddleware<P> {
         let (mut retried, mut answered) = (false, false);
         loop {
             let wanted = if retried {
-                P::Credential::ANSWERS
+                P::Credential::HANDLES_CHALLENGES
             } else {
                 flow.wants_copy(&snapshot)
             };
@@ -217,7 +217,7 @@ fn attach<C: Credential>(
 
 /// What has to be kept of a request with its credential.
 fn sent_head<C: Credential>(request: &mut Request) -> Result<Option<Box<SentHead>>> {
-    if !C::ANSWERS {
+    if !C::HANDLES_CHALLENGES {
         return Ok(None);
     }
     let head = Head::of(request).map_err(MiddlewareError::middleware)?;
@@ -237,7 +237,7 @@ impl<'a> Head<'a> {
     }
 }
 
-impl RequestHead for Head<'_> {
+impl AnyRequestHead for Head<'_> {
     fn method(&self) -> &Method {
         self.request.method()
     }

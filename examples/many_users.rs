@@ -1,6 +1,6 @@
 //! An application that many people use: each one's requests carry that one's own token.
 //!
-//! `cargo run --example s1_many_users --features per-key`
+//! `cargo run --example many_users --features per-key`
 
 #[path = "support/serve.rs"]
 mod serve;
@@ -59,7 +59,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     assert_eq!(answers[&("eve", StatusCode::UNAUTHORIZED)], 100);
 
     // One logs out, and the others go on.
-    layer.handle().for_key(&User("ann"))?.forget().await?;
+    layer.handle().for_key(&User("ann"))?.log_out().await?;
     for name in ["ann", "bob", "nobody"] {
         let outcome = call(client.clone(), format!("{api}/api/v2/profile"), User(name)).await;
         match &outcome {

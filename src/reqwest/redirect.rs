@@ -12,7 +12,7 @@ use super::service::ReqwestService;
 /// ```
 /// # fn main() -> Result<(), reqwest::Error> {
 /// let client = reqwest::Client::builder()
-///     .redirect(tower_auth::client::same_origin_redirects())
+///     .redirect(tower_auth::reqwest::same_origin_redirects())
 ///     .build()?;
 /// # let _ = client; Ok(()) }
 /// ```
@@ -34,7 +34,7 @@ pub fn same_origin_redirects() -> Policy {
 /// of its own.
 ///
 /// ```
-/// use tower_auth::{client::token_client, oauth2::ClientCredentials};
+/// use tower_auth::{reqwest::token_client, oauth2::ClientCredentials};
 ///
 /// # fn main() -> Result<(), tower_auth::BoxError> {
 /// let provider = ClientCredentials::builder("https://login.example.com/oauth/token")

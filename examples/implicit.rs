@@ -1,8 +1,8 @@
 //! A server of the SeeClickFix kind, and its implicit flow: the token comes back in the fragment of
 //! the redirect's address, which the program that has the address hands over whole. Discouraged;
-//! `s1_authorization_code` is the better way.
+//! `authorization_code_web` is the better way.
 //!
-//! `cargo run --example s1_implicit`
+//! `cargo run --example implicit`
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;
@@ -32,7 +32,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     assert!(address.starts_with("https://app.example.com/callback#access_token="));
     let tokens = login.finish(attempt, &address)?;
 
-    let provider = login.session().seed(tokens).build()?;
+    let provider = login.session().initial_tokens(tokens).build()?;
     let layer = AuthLayer::new(provider, Origins::only(&url)?);
     let mut client = ServiceBuilder::new()
         .layer(layer)

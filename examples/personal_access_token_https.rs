@@ -1,7 +1,7 @@
 //! A third-party platform with a personal access token of one's own, kept confidential: it goes to
 //! the platform and nowhere else.
 //!
-//! `PLATFORM_TOKEN=.. cargo run --example s5_personal_token` (there is a default)
+//! `PLATFORM_TOKEN=.. cargo run --example personal_access_token_https` (there is a default)
 
 #[path = "support/serve.rs"]
 mod serve;
