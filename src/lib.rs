@@ -122,6 +122,7 @@ mod origin;
 pub mod provider;
 mod secret;
 pub mod store;
+mod sync;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 

@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -20,7 +20,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio_test::task::{Spawn, spawn};
 
 use super::{ReplayBody, ReplayError, sending::Sending};
-use crate::body::CloneBody;
+use crate::{body::CloneBody, sync::lock};
 
 const RUNS: u64 = 10_000;
 
@@ -86,7 +86,7 @@ struct Script {
 
 impl Scripted {
     fn lock(&self) -> std::sync::MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.script)
     }
 }
 
@@ -532,7 +532,7 @@ impl Run {
     }
 
     fn lock_script(&self) -> std::sync::MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.script)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     mem,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker, ready},
@@ -17,7 +17,7 @@ use super::{
     buffer::Buffer,
     error::{Kind, ReplayError},
 };
-use crate::error::BoxError;
+use crate::{error::BoxError, sync::lock};
 
 /// One sending of a body. Of all sendings that share a body, the one whose turn it is reads it.
 pub(super) struct Sending<B> {
@@ -159,8 +159,7 @@ impl<B: Body> Sending<B> {
         B::Error: Into<BoxError>,
     {
         if let Some(own) = &mut self.own {
-            let own = own.get_mut().unwrap_or_else(PoisonError::into_inner);
-            return own.poll_frame(cx);
+            return lock(own).poll_frame(cx);
         }
         if !self.started
             && let Err(error) = self.start()
@@ -177,8 +176,7 @@ impl<B: Body> Sending<B> {
             let source = mem::replace(&mut state.source, Source::Failed);
             drop(state);
             let own = self.own.insert(Mutex::new(source));
-            let own = own.get_mut().unwrap_or_else(PoisonError::into_inner);
-            return own.poll_frame(cx);
+            return lock(own).poll_frame(cx);
         }
         if self.shared.unstarted.load(Relaxed) > 0 {
             // At every poll, not only when the body is pending: the task may go on to wait for
@@ -342,10 +340,6 @@ impl<B: Body> Source<B> {
             Self::Failed => SizeHint::default(),
         }
     }
-}
-
-fn lock<B>(own: &Mutex<Source<B>>) -> MutexGuard<'_, Source<B>> {
-    own.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wake(displaced: Option<Waker>) {

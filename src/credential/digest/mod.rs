@@ -9,7 +9,7 @@ mod tests;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use http::{
@@ -24,6 +24,7 @@ use crate::{
     challenge::Challenge,
     error::{BoxError, ConfigError},
     secret::Secret,
+    sync::lock,
 };
 
 const AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("authentication-info");
@@ -95,8 +96,7 @@ impl Digest {
     }
 
     fn spaces(&self) -> MutexGuard<'_, HashMap<String, Arc<Space>>> {
-        let spaces = &self.shared.spaces;
-        spaces.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.spaces)
     }
 
     fn space(&self, uri: &Uri) -> Option<Arc<Space>> {
