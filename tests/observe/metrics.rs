@@ -98,7 +98,10 @@ async fn rejections_are_counted_by_what_followed() {
     .await;
     let rejections =
         |outcome| counted[&format!("tower_auth.rejections name=billing outcome={outcome}")][0];
-    assert_eq!((rejections("retried"), rejections("retries_disabled")), (1.0, 1.0));
+    assert_eq!(
+        (rejections("retried"), rejections("retries_disabled")),
+        (1.0, 1.0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
