@@ -24,7 +24,9 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::time::sleep;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_auth::{AuthLayer, BoxError, Origins, describe_metrics, oauth2::ClientCredentials};
+use tower_auth::{
+    AuthLayer, BoxError, Origins, RefreshSettings, describe_metrics, oauth2::ClientCredentials,
+};
 use tracing_subscriber::EnvFilter;
 
 /// Tokens last two seconds. The third request for one gets a 503.
@@ -89,7 +91,11 @@ async fn main() -> Result<(), BoxError> {
         .client_secret("hidden")
         .http(Client::builder(TokioExecutor::new()).build_http())
         .build()?;
-    let layer = AuthLayer::new(tokens, Origins::only(&url)?).name("things");
+    let layer = AuthLayer::with_settings(
+        tokens,
+        Origins::only(&url)?,
+        RefreshSettings::default().name("things"),
+    );
     let client = ServiceBuilder::new()
         .layer(layer)
         .service(Client::builder(TokioExecutor::new()).build_http());

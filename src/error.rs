@@ -189,7 +189,7 @@ impl fmt::Display for Error {
             #[cfg(feature = "per-key")]
             Kind::TooManyKeys => f.write_str(
                 "there is no room for another key: all hold what cannot be had again; give their \
-                 providers a store, or raise PerKeyLayer::max_keys",
+                 providers a store, or raise PerKeySettings::max_keys",
             )?,
             Kind::Apply(error) => {
                 write!(f, "the credential cannot be put on the request: {error}")?

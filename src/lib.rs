@@ -125,14 +125,17 @@ pub mod store;
 mod sync;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+mod time;
 
+#[cfg(feature = "per-key")]
+pub use self::cache::PerKeySettings;
 #[cfg(feature = "per-key")]
 pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestHead};
 #[cfg(feature = "metrics")]
 pub use self::observe::describe_metrics;
 pub use self::{
     body::{CloneBody, ReplayBody, ReplayLayer},
-    cache::{Backoff, CurrentCredential, Handle, Status},
+    cache::{Backoff, CurrentCredential, Handle, RefreshSettings, Status},
     challenge::Challenge,
     credential::Credential,
     error::{BoxError, ConfigError, Error, ProviderError},

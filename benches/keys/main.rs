@@ -22,7 +22,8 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
 use tower_auth::{
-    AuthLayer, BoxError, Issued, Origins, PerKeyLayer, credential::Bearer, provider_fn,
+    AuthLayer, BoxError, Issued, Origins, PerKeyLayer, PerKeySettings, credential::Bearer,
+    provider_fn,
 };
 
 use self::support::{
@@ -67,7 +68,9 @@ fn main() -> Result<(), BoxError> {
 }
 
 fn layer(keys: usize) -> Result<PerKeyLayer<usize, Bearer>, BoxError> {
-    Ok(AuthLayer::per_key(|key| Some(provider(*key)), origins()?).max_keys(keys * 2))
+    let settings = PerKeySettings::default().max_keys(keys * 2);
+    let providers = |key: &usize| Some(provider(*key));
+    Ok(AuthLayer::per_key_with(providers, origins()?, settings))
 }
 
 fn origins() -> Result<Origins, BoxError> {

@@ -24,7 +24,8 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt};
 use tower_auth::{
-    AuthLayer, Issued, Origins, Provider, ProviderError, credential::Bearer, provider_fn,
+    AuthLayer, Issued, Origins, Provider, ProviderError, RefreshSettings, credential::Bearer,
+    provider_fn,
 };
 
 use crate::{
@@ -65,7 +66,8 @@ pub(crate) fn soak(time: Duration) {
         let server = server(Arc::clone(&counts)).await;
         let origins = Origins::only(server.url()).unwrap();
         let provider = provider(format!("{}/token", server.url()));
-        let layer = AuthLayer::new(provider, origins).refresh_timeout(Duration::from_secs(1));
+        let settings = RefreshSettings::default().refresh_timeout(Duration::from_secs(1));
+        let layer = AuthLayer::with_settings(provider, origins, settings);
         let http = http();
         run(&layer, &http, &server, &counts, time / 5).await;
         let early = Held::now();

@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::error::{Class, Error, Kind};
+use crate::{
+    error::{Class, Error, Kind},
+    time::ExponentialBackoff,
+};
 
 /// How long the layer waits between failed attempts to get a credential. Callers meanwhile get
 /// the error of the last attempt at once.
@@ -18,15 +21,9 @@ use crate::error::{Class, Error, Kind};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Backoff {
-    transient: Growth,
-    permanent: Growth,
+    transient: ExponentialBackoff,
+    permanent: ExponentialBackoff,
     longest_retry_after: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Growth {
-    first: Duration,
-    longest: Duration,
 }
 
 /// An attempt after a transient failure is never made sooner, whatever the jitter.
@@ -37,7 +34,7 @@ impl Backoff {
     /// `first` × 2ⁿ, but at most `longest` ("full jitter"). Default: 0.5 s and 30 s.
     #[must_use]
     pub fn transient(mut self, first: Duration, longest: Duration) -> Self {
-        self.transient = Growth { first, longest };
+        self.transient = ExponentialBackoff::new(first, longest);
         self
     }
 
@@ -45,7 +42,7 @@ impl Backoff {
     /// and 60 s.
     #[must_use]
     pub fn permanent(mut self, first: Duration, longest: Duration) -> Self {
-        self.permanent = Growth { first, longest };
+        self.permanent = ExponentialBackoff::new(first, longest);
         self
     }
 
@@ -60,8 +57,8 @@ impl Backoff {
     /// `draw` is a random number in `0.0..1.0`.
     fn wait(&self, class: Class, earlier: u32, asked: Option<Duration>, draw: f64) -> Duration {
         let wait = match class {
-            Class::Transient => self.transient.after(earlier).mul_f64(draw),
-            Class::Permanent | Class::LoginRequired => self.permanent.after(earlier),
+            Class::Transient => self.transient.delay(earlier).mul_f64(draw),
+            Class::Permanent | Class::LoginRequired => self.permanent.delay(earlier),
         };
         let asked = asked.unwrap_or_default().min(self.longest_retry_after);
         wait.max(asked).max(SHORTEST)
@@ -71,23 +68,10 @@ impl Backoff {
 impl Default for Backoff {
     fn default() -> Self {
         Self {
-            transient: Growth {
-                first: Duration::from_millis(500),
-                longest: Duration::from_secs(30),
-            },
-            permanent: Growth {
-                first: Duration::from_secs(2),
-                longest: Duration::from_secs(60),
-            },
+            transient: ExponentialBackoff::new(Duration::from_millis(500), Duration::from_secs(30)),
+            permanent: ExponentialBackoff::new(Duration::from_secs(2), Duration::from_secs(60)),
             longest_retry_after: Duration::from_secs(300),
         }
-    }
-}
-
-impl Growth {
-    fn after(self, earlier: u32) -> Duration {
-        let factor = 2u32.saturating_pow(earlier);
-        self.first.saturating_mul(factor).min(self.longest)
     }
 }
 

@@ -7,12 +7,14 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
+use crate::time::ExponentialBackoff;
+
 /// So many refreshes within [`WINDOW`], for credentials that something accepted.
 const ALLOWED: usize = 5;
 /// Also the time without rejection that ends the backoff.
 const WINDOW: Duration = Duration::from_secs(30);
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+const BACKOFF: ExponentialBackoff =
+    ExponentialBackoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
@@ -95,12 +97,9 @@ impl Budget {
 
 impl Backoff {
     fn at(step: u32, now: Instant) -> Self {
-        let wait = FIRST_BACKOFF
-            .saturating_mul(2u32.saturating_pow(step))
-            .min(LONGEST_BACKOFF);
         Self {
             step,
-            until: now + wait,
+            until: now + BACKOFF.delay(step),
         }
     }
 }

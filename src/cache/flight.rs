@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -12,10 +12,10 @@ use tokio::{
 };
 
 use super::{
-    settings::Settings,
+    settings::RefreshSettings,
     shared::{Acquired, Cache},
     snapshot::Snapshot,
-    sync::{AbortHandle, Mutex, MutexGuard, REFRESHING, runtime},
+    sync::{AbortHandle, Mutex, REFRESHING, lock, runtime},
 };
 use crate::{
     challenge::Challenge,
@@ -105,7 +105,7 @@ impl<C: Credential> Flight<C> {
         (reason, session): (Reason, u64),
         previous: Option<C>,
         challenges: Vec<Challenge>,
-        settings: &Settings,
+        settings: &RefreshSettings,
     ) -> Result<(Arc<Self>, impl FnOnce() + Send + 'static), Error> {
         let runtime = runtime::Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
         let started_at = Instant::now();
@@ -274,8 +274,8 @@ impl<C: Credential> Wait<C> {
                 Landed::Published(snapshot) => return Ok(snapshot),
                 Landed::Failed(error) => break error,
                 Landed::Superseded => match self.cache.acquire() {
-                    Acquired::Ready(snapshot) => return Ok(snapshot),
-                    Acquired::Failed(error) => return Err(error),
+                    Acquired::Use(snapshot) => return Ok(snapshot),
+                    Acquired::Fail(error) => return Err(error),
                     Acquired::Wait(wait) => self = wait,
                 },
             }
@@ -322,8 +322,4 @@ impl<C: Credential> Wait<C> {
 /// The error of a provider that took too long to undo things at log-out.
 pub(crate) fn revoke_timed_out() -> ProviderError {
     ProviderError::transient("the provider did not answer within the refresh timeout")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,10 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::provider::Lifetime;
+use crate::{provider::Lifetime, time::MAX_LIFETIME};
 
-/// A lifetime longer than this is as good as endless, and can be added to any clock.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The time between the arrival of a credential and a refresh because of its lifetime. It keeps a
 /// lifetime of nothing from becoming a loop.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -60,7 +58,7 @@ impl Expiry {
                 moment.duration_since(arrived_wall).unwrap_or_default(),
             ),
         };
-        let lifetime = lifetime.min(LONGEST);
+        let lifetime = lifetime.min(MAX_LIFETIME);
         let wait_margin = Duration::from_secs(10).min(lifetime / 20);
         let early_margin = match early_refresh {
             Some(longest) => longest.min(lifetime * 2 / 5).mul_f64(1.0 - draw / 4.0),
@@ -105,7 +103,7 @@ pub(crate) fn missed_time(
     let by_wall = wall.duration_since(since.1).unwrap_or_default();
     let missed = by_wall.saturating_sub(now.saturating_duration_since(since.0));
     if missed > DRIFT {
-        missed.min(LONGEST)
+        missed.min(MAX_LIFETIME)
     } else {
         Duration::ZERO
     }
@@ -162,7 +160,7 @@ mod tests {
     #[test]
     fn an_absurd_lifetime_is_an_endless_one() {
         let (now, expiry) = expiry(Lifetime::In(Duration::MAX), 0.5);
-        assert_eq!(expiry.expires_at, now + LONGEST);
+        assert_eq!(expiry.expires_at, now + MAX_LIFETIME);
         let far = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
         let (now, far) = self::expiry(Lifetime::At(far), 0.5);
         assert!(matches!(far.phase(now), Phase::Fresh(_)));

@@ -47,9 +47,9 @@ impl<C: Credential> Handle<C> {
     /// As for requests: see [`Error`].
     pub async fn credential(&self) -> Result<CurrentCredential<C>, Error> {
         let snapshot = match self.cache.acquire() {
-            Acquired::Ready(snapshot) => snapshot,
+            Acquired::Use(snapshot) => snapshot,
             Acquired::Wait(wait) => wait.outcome().await?,
-            Acquired::Failed(error) => return Err(error),
+            Acquired::Fail(error) => return Err(error),
         };
         Ok(CurrentCredential { snapshot })
     }

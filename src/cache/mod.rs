@@ -24,13 +24,16 @@ mod tests;
 
 #[cfg(feature = "per-key")]
 pub(crate) use self::keys::Keys;
+#[cfg(feature = "per-key")]
+pub use self::settings::PerKeySettings;
 pub use self::{
     backoff::Backoff,
     handle::{CurrentCredential, Handle},
+    settings::RefreshSettings,
     status::Status,
 };
 pub(crate) use self::{
     flight::Wait,
-    shared::{Acquired, Cache, Refused, Rejected},
+    shared::{Acquired, Cache, TooManyRejections},
     snapshot::Snapshot,
 };

@@ -1,22 +1,34 @@
-//! What can be set on a cache. All clones of a layer share it.
+//! The settings of a credential's refreshes.
 
 use std::time::Duration;
 
 use super::backoff::Backoff;
 
+/// When and how a credential is refreshed. Passed to
+/// [`AuthLayer::with_settings`](crate::AuthLayer::with_settings).
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth::{AuthLayer, Origins, RefreshSettings, credential::Bearer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = RefreshSettings::default()
+///     .name("billing")
+///     .early_refresh(Duration::from_secs(60));
+/// let origins = Origins::only("https://api.example.com")?;
+/// let layer = AuthLayer::with_settings(Bearer::new("token")?, origins, settings);
+/// # let _ = layer; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    /// What those who watch know it by.
-    pub(crate) name: &'static str,
-    /// How long before its expiry a credential is refreshed at most; `None` means not early.
-    pub(crate) early_refresh: Option<Duration>,
-    /// The lifetime of a credential that came without one.
-    pub(crate) default_lifetime: Option<Duration>,
-    pub(crate) refresh_timeout: Duration,
-    pub(crate) backoff: Backoff,
+pub struct RefreshSettings {
+    pub(super) name: &'static str,
+    pub(super) early_refresh: Option<Duration>,
+    pub(super) default_lifetime: Option<Duration>,
+    pub(super) refresh_timeout: Duration,
+    pub(super) backoff: Backoff,
 }
 
-impl Default for Settings {
+impl Default for RefreshSettings {
     fn default() -> Self {
         Self {
             name: "",
@@ -25,5 +37,98 @@ impl Default for Settings {
             refresh_timeout: Duration::from_secs(10),
             backoff: Backoff::default(),
         }
+    }
+}
+
+impl RefreshSettings {
+    /// Sets the name used in spans, events and metrics, for programs with several layers. It has
+    /// an effect only with the features `tracing` and `metrics`. Default: `""`.
+    #[must_use]
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Sets the maximum time before expiry at which a credential is refreshed, while requests
+    /// continue to use it. Default: 5 min.
+    ///
+    /// The actual time is also at most 40 % of the lifetime. It is then shortened at random by up
+    /// to a quarter, so that many processes do not refresh at once.
+    ///
+    /// `None` turns early refresh off. Credentials are then refreshed only in the last 5 % of
+    /// their lifetime (at most 10 s), when callers have to wait for the refresh.
+    #[must_use]
+    pub fn early_refresh(mut self, margin: impl Into<Option<Duration>>) -> Self {
+        self.early_refresh = margin.into();
+        self
+    }
+
+    /// Sets the lifetime of credentials that are issued without one. Default: `None`, which means
+    /// that such a credential is used until a server rejects it.
+    #[must_use]
+    pub fn default_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.default_lifetime = lifetime.into();
+        self
+    }
+
+    /// Sets how long callers wait for a refresh, and how long a provider may take (see
+    /// [`RefreshContext::deadline`](crate::RefreshContext::deadline)). Default: 10 s.
+    #[must_use]
+    pub fn refresh_timeout(mut self, timeout: Duration) -> Self {
+        self.refresh_timeout = timeout;
+        self
+    }
+
+    /// Sets the delays between failed attempts. Default: [`Backoff::default`].
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+}
+
+/// How many keys a layer for many users keeps, and the [`RefreshSettings`] of each. Passed to
+/// [`AuthLayer::per_key_with`](crate::AuthLayer::per_key_with).
+#[cfg(feature = "per-key")]
+#[derive(Clone, Debug)]
+pub struct PerKeySettings {
+    pub(super) max_keys: usize,
+    pub(super) max_idle: Duration,
+    pub(super) refresh: RefreshSettings,
+}
+
+#[cfg(feature = "per-key")]
+impl Default for PerKeySettings {
+    fn default() -> Self {
+        Self {
+            max_keys: 10_000,
+            max_idle: Duration::from_secs(3600),
+            refresh: RefreshSettings::default(),
+        }
+    }
+}
+
+#[cfg(feature = "per-key")]
+impl PerKeySettings {
+    /// Sets the maximum number of keys that are kept. It also bounds, separately, the number of
+    /// keys that cannot be dropped. Default: 10,000.
+    #[must_use]
+    pub fn max_keys(mut self, number: usize) -> Self {
+        self.max_keys = number;
+        self
+    }
+
+    /// Sets the time without a request after which a key may be dropped. Default: one hour.
+    #[must_use]
+    pub fn max_idle(mut self, time: Duration) -> Self {
+        self.max_idle = time;
+        self
+    }
+
+    /// Sets when and how each key's credential is refreshed.
+    #[must_use]
+    pub fn refresh(mut self, settings: RefreshSettings) -> Self {
+        self.refresh = settings;
+        self
     }
 }

@@ -1,7 +1,7 @@
 //! The meeting point of all who use one credential.
 
 use std::{
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::SystemTime,
 };
 
@@ -12,10 +12,10 @@ use super::{
     budget::Budget,
     flight::{Flight, Landed, Wait, revoke_timed_out},
     freshness::Phase,
-    settings::Settings,
+    settings::RefreshSettings,
     snapshot::Snapshot,
     status::Status,
-    sync::{ArcSwapOption, AtomicU64, Mutex, runtime},
+    sync::{ArcSwapOption, AtomicU64, Mutex, lock, runtime},
 };
 use crate::{
     challenge::Challenge,
@@ -42,7 +42,7 @@ pub(crate) struct Cache<C> {
 }
 
 pub(super) struct State<C> {
-    pub(super) settings: Settings,
+    pub(super) settings: RefreshSettings,
     /// The number of the last credential.
     pub(super) generation: u64,
     /// Whether the provider was asked for what it has at hand.
@@ -64,30 +64,20 @@ pub(super) struct State<C> {
 
 /// What a caller who needs a credential gets.
 pub(crate) enum Acquired<C> {
-    Ready(Arc<Snapshot<C>>),
+    Use(Arc<Snapshot<C>>),
     Wait(Wait<C>),
-    Failed(Error),
+    Fail(Error),
 }
 
-/// What follows from a rejection.
-pub(crate) enum Rejected<C> {
-    /// There is a newer credential already.
-    Newer(Arc<Snapshot<C>>),
-    Wait(Wait<C>),
-    Refused(Refused),
-}
-
-/// Why a rejection leads to no refresh.
-pub(crate) enum Refused {
-    /// The credential never changes.
-    Permanent,
-    /// Too many rejections lately; the next refresh because of one is due then.
-    Budget(Instant),
-    Failed(Error),
+/// A rejection does not start a refresh, because rejections have caused too many of them lately.
+#[derive(Debug)]
+pub(crate) struct TooManyRejections {
+    /// When a rejection may start a refresh again.
+    pub(crate) retry_at: Instant,
 }
 
 impl<C: Credential> Cache<C> {
-    pub(crate) fn new(provider: Arc<dyn ErasedProvider<C>>) -> Self {
+    pub(crate) fn new(provider: Arc<dyn ErasedProvider<C>>, settings: RefreshSettings) -> Self {
         Self {
             version: AtomicU64::new(0),
             current: ArcSwapOption::empty(),
@@ -95,7 +85,7 @@ impl<C: Credential> Cache<C> {
             provider,
             wall_clock: SystemTime::now,
             state: Mutex::new(State {
-                settings: Settings::default(),
+                settings,
                 generation: 0,
                 asked_for_initial: false,
                 flight: None,
@@ -108,10 +98,6 @@ impl<C: Credential> Cache<C> {
                 deferred: Vec::new(),
             }),
         }
-    }
-
-    pub(crate) fn configure(&self, change: impl FnOnce(&mut Settings)) {
-        self.locked(|state| change(&mut state.settings));
     }
 
     /// What those who watch know it by.
@@ -143,7 +129,7 @@ impl<C: Credential> Cache<C> {
     /// The credential in use, or what a caller has to wait for. Starts a refresh if one is due.
     pub(crate) fn acquire(self: &Arc<Self>) -> Acquired<C> {
         match self.fresh() {
-            Some(current) => Acquired::Ready(current),
+            Some(current) => Acquired::Use(current),
             None => self.locked(|state| self.acquire_slowly(state)),
         }
     }
@@ -162,27 +148,26 @@ impl<C: Credential> Cache<C> {
         }
     }
 
-    /// A server rejected this generation, or wants more of it. Starts a refresh for this reason
-    /// unless there is one not to.
+    /// Handles a server's rejection of a generation, which must not be a permanent credential's.
+    /// Returns the newer credential if there is one; otherwise joins or starts the refresh.
+    ///
+    /// # Errors
+    /// Rejections have caused too many refreshes lately.
     pub(crate) fn reject(
         self: &Arc<Self>,
         generation: u64,
         reason: Reason,
         challenges: Vec<Challenge>,
-    ) -> Rejected<C> {
-        let acquired = self.locked(|state| match self.current.load_full() {
-            Some(current) if current.generation == generation => {
-                let flight = self.refresh_rejected(state, &current, reason, challenges)?;
-                Ok(self.wait(flight, None))
-            }
+    ) -> Result<Acquired<C>, TooManyRejections> {
+        self.locked(|state| match self.current.load_full() {
+            Some(current) if current.generation == generation => Ok(
+                match self.refresh_rejected(state, &current, reason, challenges)? {
+                    Ok(flight) => self.wait(flight, None),
+                    Err(error) => Acquired::Fail(error),
+                },
+            ),
             _ => Ok(self.acquire_slowly(state)),
-        });
-        match acquired {
-            Ok(Acquired::Ready(snapshot)) => Rejected::Newer(snapshot),
-            Ok(Acquired::Wait(wait)) => Rejected::Wait(wait),
-            Ok(Acquired::Failed(error)) => Rejected::Refused(Refused::Failed(error)),
-            Err(refused) => Rejected::Refused(refused),
-        }
+        })
     }
 
     /// A server rejected this generation, and nobody asks for a refresh because of it.
@@ -361,7 +346,7 @@ impl<C: Credential> Cache<C> {
     pub(super) fn locked<T>(&self, work: impl FnOnce(&mut State<C>) -> T) -> T {
         // Nothing under the lock can leave the state half changed by a panic: what users write
         // (`initial`, `is_same`, `clone`) is called before anything is changed.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let result = work(&mut state);
         let deferred = std::mem::take(&mut state.deferred);
         drop(state);

@@ -8,7 +8,7 @@ use super::{
     budget::Budget,
     flight::{Flight, Wait},
     freshness::{Expiry, Phase},
-    shared::{Acquired, Cache, Refused, State},
+    shared::{Acquired, Cache, State, TooManyRejections},
     snapshot::Snapshot,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 impl<C: Credential> Cache<C> {
     pub(super) fn acquire_slowly(self: &Arc<Self>, state: &mut State<C>) -> Acquired<C> {
         if state.logged_out {
-            return Acquired::Failed(Error::new(Kind::LoggedOut));
+            return Acquired::Fail(Error::new(Kind::LoggedOut));
         }
         if !state.asked_for_initial {
             state.asked_for_initial = true;
@@ -40,7 +40,7 @@ impl<C: Credential> Cache<C> {
         match current.phase(now) {
             Phase::Fresh(until) => {
                 current.look_again(until, now.0);
-                Acquired::Ready(current)
+                Acquired::Use(current)
             }
             Phase::Early(until) => {
                 if self.flight(state).is_none() && state.failures.standing(now.0).is_none() {
@@ -48,11 +48,11 @@ impl<C: Credential> Cache<C> {
                     let _ = self.take_off(state, Reason::Early, Vec::new());
                 }
                 current.look_again(Some(until), now.0);
-                Acquired::Ready(current)
+                Acquired::Use(current)
             }
             Phase::Closing(_) => {
                 if self.flight(state).is_none() && state.failures.standing(now.0).is_some() {
-                    return Acquired::Ready(current);
+                    return Acquired::Use(current);
                 }
                 self.need(state, Reason::Expired, Some(current), now.0)
             }
@@ -67,25 +67,21 @@ impl<C: Credential> Cache<C> {
         current: &Snapshot<C>,
         reason: Reason,
         challenges: Vec<Challenge>,
-    ) -> Result<Arc<Flight<C>>, Refused> {
-        if current.permanent {
-            return Err(Refused::Permanent);
-        }
+    ) -> Result<Result<Arc<Flight<C>>, Error>, TooManyRejections> {
         let now = Instant::now();
         if let Some(flight) = self.flight(state) {
             state.budget.rejected(now);
-            return Ok(flight);
+            return Ok(Ok(flight));
         }
         if let Some(error) = state.failures.standing(now) {
             state.budget.rejected(now);
-            return Err(Refused::Failed(error));
+            return Ok(Err(error));
         }
         if state.condemned.is_none() {
             self.spend_on(state, current, now)
-                .map_err(Refused::Budget)?;
+                .map_err(|retry_at| TooManyRejections { retry_at })?;
         }
-        self.take_off(state, reason, challenges)
-            .map_err(Refused::Failed)
+        Ok(self.take_off(state, reason, challenges))
     }
 
     /// A caller who must wait: joins the flight, or starts it if an attempt is due.
@@ -99,10 +95,10 @@ impl<C: Credential> Cache<C> {
         let flight = match self.flight(state) {
             Some(flight) => flight,
             None => match state.failures.standing(now) {
-                Some(error) => return Acquired::Failed(error),
+                Some(error) => return Acquired::Fail(error),
                 None => match self.take_off(state, reason, Vec::new()) {
                     Ok(flight) => flight,
-                    Err(error) => return Acquired::Failed(error),
+                    Err(error) => return Acquired::Fail(error),
                 },
             },
         };
@@ -115,7 +111,7 @@ impl<C: Credential> Cache<C> {
         fallback: Option<Arc<Snapshot<C>>>,
     ) -> Acquired<C> {
         if Flight::is_awaited_by_itself(self) {
-            return Acquired::Failed(Error::new(Kind::OwnTokenRequest));
+            return Acquired::Fail(Error::new(Kind::OwnTokenRequest));
         }
         Acquired::Wait(Wait::new(Arc::clone(self), flight, fallback))
     }

@@ -10,10 +10,12 @@ pub(super) use super::model::primitives::*;
 
 #[cfg(not(all(test, tower_auth_model)))]
 mod ordinary {
-    pub(in crate::cache) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
+    pub(in crate::cache) use std::sync::{Mutex, atomic::AtomicU64};
 
     pub(in crate::cache) use arc_swap::ArcSwapOption;
     pub(in crate::cache) use tokio::{runtime, task::AbortHandle};
+
+    pub(in crate::cache) use crate::sync::lock;
 
     tokio::task_local! {
         /// The cache for which the current task gets a credential.

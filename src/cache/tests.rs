@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, advance, sleep, sleep_until, timeout},
 };
 
-use super::{Backoff, Cache, Handle, handle::CurrentCredential};
+use super::{Backoff, Cache, Handle, RefreshSettings, handle::CurrentCredential};
 use crate::{
     credential::{Credential, RequestHeadMut},
     error::{BoxError, Error, ProviderError},
@@ -49,10 +49,24 @@ where
     F: Fn(usize, RefreshContext<Token>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send,
 {
+    handle_with(RefreshSettings::default(), issue)
+}
+
+fn handle_with<F, Fut>(settings: RefreshSettings, issue: F) -> (Handle<Token>, Arc<AtomicUsize>)
+where
+    F: Fn(usize, RefreshContext<Token>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send,
+{
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
     let provider = provider_fn(move |context| issue(counter.fetch_add(1, SeqCst) + 1, context));
-    (Handle::new(Arc::new(Cache::new(erase(provider)))), calls)
+    let cache = Cache::new(erase(provider), settings);
+    (Handle::new(Arc::new(cache)), calls)
+}
+
+fn handle_of(provider: impl Provider<Credential = Token>) -> Handle<Token> {
+    let cache = Cache::new(erase(provider), RefreshSettings::default());
+    Handle::new(Arc::new(cache))
 }
 
 fn secs(seconds: u64) -> Duration {
@@ -504,7 +518,7 @@ async fn a_suspended_machine_does_not_use_an_expired_credential() {
             3600,
         )
     });
-    let mut cache = Cache::new(erase(provider));
+    let mut cache = Cache::new(erase(provider), RefreshSettings::default());
     cache.wall_clock = wall_clock;
     let handle = Handle::new(Arc::new(cache));
     assert_eq!(token(handle.credential().await), 1);
@@ -556,7 +570,7 @@ impl Provider for Arc<LogsOut> {
 #[tokio::test(start_paused = true)]
 async fn a_log_out_during_a_refresh_wins() {
     let provider = Arc::new(LogsOut::default());
-    let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
+    let handle = handle_of(Arc::clone(&provider));
     provider.release.notify_one();
     assert_eq!(token(handle.credential().await), 1);
     handle.invalidate();
@@ -601,7 +615,7 @@ async fn a_log_out_empties_the_cache_though_the_provider_fails_and_says_so() {
         fails: true,
         ..LogsOut::default()
     });
-    let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
+    let handle = handle_of(Arc::clone(&provider));
     handle.set_credential(Issued::new(Token(9)));
     let error = handle.log_out().await.unwrap_err();
     assert_eq!(
@@ -617,7 +631,7 @@ async fn a_log_out_empties_the_cache_though_the_provider_fails_and_says_so() {
 #[tokio::test(start_paused = true)]
 async fn a_log_out_goes_on_when_its_caller_is_dropped() {
     let provider = Arc::new(LogsOut::default());
-    let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
+    let handle = handle_of(Arc::clone(&provider));
     assert!(timeout(secs(1), handle.credential()).await.is_err());
     assert!(timeout(secs(1), handle.log_out()).await.is_err());
     provider.release.notify_one();
@@ -628,7 +642,7 @@ async fn a_log_out_goes_on_when_its_caller_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_seeded_credential_wins_over_a_refresh_under_way() {
     let provider = Arc::new(LogsOut::default());
-    let handle = Handle::new(Arc::new(Cache::new(erase(Arc::clone(&provider)))));
+    let handle = handle_of(Arc::clone(&provider));
     let waiter = tokio::spawn({
         let handle = handle.clone();
         async move { handle.credential().await }
@@ -846,25 +860,24 @@ async fn a_credential_at_hand_is_used_before_the_provider_is_asked() {
             Some(Issued::new(Token(1)).expires_in(secs(60)))
         }
     }
-    let handle = Handle::new(Arc::new(Cache::new(erase(AtHand))));
+    let handle = handle_of(AtHand);
     assert_eq!(token(handle.credential().await), 1);
     advance(secs(60)).await;
     assert_eq!(token(handle.credential().await), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_act_on_every_clone() {
-    let (handle, _) = handle_over(|call, _| async move {
+async fn settings_take_effect() {
+    let settings = RefreshSettings::default()
+        .backoff(Backoff::default().transient(secs(100), secs(100)))
+        .default_lifetime(secs(50))
+        .early_refresh(None);
+    let (handle, _) = handle_with(settings, |call, _| async move {
         if call == 1 {
             Err(ProviderError::transient("x"))
         } else {
             Ok(Issued::new(Token(call)))
         }
-    });
-    handle.cache.configure(|settings| {
-        settings.backoff = Backoff::default().transient(secs(100), secs(100));
-        settings.default_lifetime = Some(secs(50));
-        settings.early_refresh = None;
     });
     assert!(
         handle
@@ -1125,7 +1138,9 @@ fn a_runtime_that_was_blocked_past_the_deadline_loses_no_answer() {
 fn the_answer_after_a_stall_is_used(committed: bool) {
     let (answer, comes) = oneshot::channel();
     let comes = Mutex::new(Some(comes));
-    let (handle, calls) = handle_over(move |call, context| {
+    // Real time, so it must be long enough for a busy machine.
+    let settings = RefreshSettings::default().refresh_timeout(secs(1));
+    let (handle, calls) = handle_with(settings, move |call, context| {
         let comes = comes.lock().unwrap().take();
         async move {
             if committed {
@@ -1135,10 +1150,6 @@ fn the_answer_after_a_stall_is_used(committed: bool) {
             lasting(call, 3600)
         }
     });
-    // Of real time, so long enough for a busy machine.
-    handle
-        .cache
-        .configure(|settings| settings.refresh_timeout = secs(1));
     small_runtime().block_on(async {
         let waiting = handle.clone();
         let waiting = tokio::spawn(async move { waiting.credential().await });
@@ -1159,7 +1170,9 @@ fn a_runtime_that_stands_still_holds_nobody_longer_than_the_timeout() {
     let comes = Mutex::new(Some(comes));
     let went_on = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&went_on);
-    let (handle, calls) = handle_over(move |call, _| {
+    // Real time, so it must be long enough for a busy machine.
+    let settings = RefreshSettings::default().refresh_timeout(secs(1));
+    let (handle, calls) = handle_with(settings, move |call, _| {
         let (comes, counter) = (comes.lock().unwrap().take(), Arc::clone(&counter));
         async move {
             if let Some(comes) = comes {
@@ -1169,10 +1182,6 @@ fn a_runtime_that_stands_still_holds_nobody_longer_than_the_timeout() {
             lasting(call, 3600)
         }
     });
-    // Of real time, so long enough for a busy machine.
-    handle
-        .cache
-        .configure(|settings| settings.refresh_timeout = secs(1));
     let still = small_runtime();
     still.block_on(async {
         assert!(

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub use self::outcome::{NotAttached, NotRetried, SkipAuth};
 pub(crate) use self::policy::Policy;
 use crate::{
-    cache::{Acquired, Cache, Refused, Rejected, Snapshot, Wait},
+    cache::{Acquired, Cache, Snapshot, TooManyRejections, Wait},
     challenge::{self, Challenge, Complaint, StepUp},
     credential::{AnyRequestHead, Credential, RequestHeadMut, ResponseHead, SentHead},
     error::{Error, Kind},
@@ -133,7 +133,7 @@ impl<C: Credential> Flow<C> {
         head: &mut dyn AnyRequestHead,
     ) -> Result<Acquired<C>, NotAttached> {
         if let Some(fresh) = self.cache.fresh() {
-            return Ok(Acquired::Ready(fresh));
+            return Ok(Acquired::Use(fresh));
         }
         let last = self.cache.last();
         let last = last.as_ref().map(|last| &last.credential);
@@ -248,9 +248,12 @@ impl<C: Credential> Flow<C> {
             return Err(NotRetried::BodyNotReplayable);
         }
         match rejected {
-            Rejected::Newer(newer) => Ok(Next::Retry(newer)),
-            Rejected::Wait(wait) => Ok(Next::Wait(wait)),
-            Rejected::Refused(refused) => Err(refused.into()),
+            Ok(Acquired::Use(newer)) => Ok(Next::Retry(newer)),
+            Ok(Acquired::Wait(wait)) => Ok(Next::Wait(wait)),
+            Ok(Acquired::Fail(error)) => Err(NotRetried::RefreshFailed(error)),
+            Err(TooManyRejections { retry_at }) => Err(NotRetried::TooManyRejections {
+                retry_after: retry_at.saturating_duration_since(Instant::now()),
+            }),
         }
     }
 
@@ -284,18 +287,6 @@ impl<C: Credential> Flow<C> {
             Ok(newer) if newer.generation == rejected.generation => Err(NotRetried::SameCredential),
             Ok(newer) => Ok(newer),
             Err(error) => Err(NotRetried::RefreshFailed(error)),
-        }
-    }
-}
-
-impl From<Refused> for NotRetried {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Permanent => Self::StaticCredential,
-            Refused::Failed(error) => Self::RefreshFailed(error),
-            Refused::Budget(until) => Self::TooManyRejections {
-                retry_after: until.saturating_duration_since(Instant::now()),
-            },
         }
     }
 }

@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use super::{service::Auth, setters::setters};
 use crate::{
-    cache::{Cache, Handle},
+    cache::{Cache, Handle, RefreshSettings},
     flow::{Flow, Policy},
     origin::Origins,
     provider::{self, Provider},
@@ -14,13 +14,11 @@ use crate::{
 
 /// Puts credentials from a provider on the requests of a client.
 ///
-/// All clones of a layer, and all services made by them, share one credential and its refreshes.
-/// Two kinds of settings follow from that: those of the credential
-/// ([`early_refresh`](Self::early_refresh), [`default_lifetime`](Self::default_lifetime),
-/// [`refresh_timeout`](Self::refresh_timeout), [`backoff`](Self::backoff)) act on all clones, those
-/// of requests ([`retry`](Self::retry), [`overwrite_existing`](Self::overwrite_existing),
-/// [`rejected_if`](Self::rejected_if), [`drain_limit`](Self::drain_limit)) on the services that this
-/// value makes from then on.
+/// All clones of a layer, and all services made by them, share one credential and its refreshes,
+/// whose settings ([`RefreshSettings`]) are given when the layer is created. The settings of
+/// requests ([`retry`](Self::retry), [`overwrite_existing`](Self::overwrite_existing),
+/// [`rejected_if`](Self::rejected_if), [`drain_limit`](Self::drain_limit)) act on the services that
+/// this value makes from then on.
 ///
 /// ```
 /// use tower::ServiceBuilder;
@@ -43,9 +41,13 @@ pub struct AuthLayer<P: Provider> {
 impl<P: Provider> AuthLayer<P> {
     /// A layer that gets credentials from `provider`, and sends them to `origins` only.
     pub fn new(provider: P, origins: Origins) -> Self {
-        let cache = Arc::new(Cache::new(provider::erase(provider)));
+        Self::with_settings(provider, origins, RefreshSettings::default())
+    }
+
+    /// Creates a layer as [`new`](Self::new) does, with settings for the credential's refreshes.
+    pub fn with_settings(provider: P, origins: Origins, settings: RefreshSettings) -> Self {
         Self {
-            cache,
+            cache: Arc::new(Cache::new(provider::erase(provider), settings)),
             policy: Policy::new(origins),
         }
     }
@@ -56,7 +58,7 @@ impl<P: Provider> AuthLayer<P> {
         Handle::new(Arc::clone(&self.cache))
     }
 
-    setters!(cache);
+    setters!();
 
     pub(crate) fn flow(&self) -> Flow<P::Credential> {
         Flow {

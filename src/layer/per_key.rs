@@ -5,7 +5,6 @@ use std::{
     hash::Hash,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     body::CloneBody,
-    cache::{Handle, Keys},
+    cache::{Handle, Keys, PerKeySettings},
     credential::Credential,
     error::{BoxError, Error, Kind},
     flow::{Flow, NotAttached, Policy},
@@ -45,7 +44,21 @@ impl<P: Provider> AuthLayer<P> {
     where
         K: Clone + Eq + Hash + Send + Sync + 'static,
     {
-        let keys = Keys::new(move |key| providers(key).map(provider::erase));
+        Self::per_key_with(providers, origins, PerKeySettings::default())
+    }
+
+    /// Creates a layer as [`per_key`](Self::per_key) does, with settings for the keys and their
+    /// refreshes.
+    pub fn per_key_with<K>(
+        providers: impl Fn(&K) -> Option<P> + Send + Sync + 'static,
+        origins: Origins,
+        settings: PerKeySettings,
+    ) -> PerKeyLayer<K, P::Credential>
+    where
+        K: Clone + Eq + Hash + Send + Sync + 'static,
+    {
+        let make = move |key: &K| providers(key).map(provider::erase);
+        let keys = Keys::new(make, settings);
         PerKeyLayer {
             keys: Arc::new(keys),
             key_of: Arc::new(|head: &RequestHead<'_>| head.extensions.get().cloned()),
@@ -147,23 +160,7 @@ where
         self
     }
 
-    /// How many keys are kept at most, and also how many at most that cannot be dropped. To be set
-    /// before the first request. Default: 10,000.
-    #[must_use]
-    pub fn max_keys(self, number: usize) -> Self {
-        self.keys.bound(|bounds| bounds.number = number);
-        self
-    }
-
-    /// After how long without a request a key may be dropped. To be set before the first request.
-    /// Default: one hour.
-    #[must_use]
-    pub fn max_idle(self, time: Duration) -> Self {
-        self.keys.bound(|bounds| bounds.idle = time);
-        self
-    }
-
-    setters!(keys);
+    setters!();
 }
 
 impl<S, K, C: Credential> Layer<S> for PerKeyLayer<K, C> {

@@ -28,9 +28,9 @@ pub(super) fn acquire<C: Credential>(
     head: &mut dyn AnyRequestHead,
 ) -> Result<Arc<Snapshot<C>>, Missing<C>> {
     match flow.acquire(head) {
-        Ok(Acquired::Ready(snapshot)) => Ok(snapshot),
+        Ok(Acquired::Use(snapshot)) => Ok(snapshot),
         Ok(Acquired::Wait(wait)) => Err(Missing::Wait(wait, flow.clone())),
-        Ok(Acquired::Failed(error)) => Err(Missing::Failed(error)),
+        Ok(Acquired::Fail(error)) => Err(Missing::Failed(error)),
         Err(why) => Err(Missing::Own(why)),
     }
 }

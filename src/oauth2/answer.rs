@@ -12,7 +12,7 @@ use super::{
 use crate::{credential::Bearer, secret::Secret};
 
 /// Ten years: a lifetime beyond it is as good as it, and can be counted with safely.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LONGEST: Duration = crate::time::MAX_LIFETIME;
 
 /// How many characters of the server's texts are shown.
 pub(super) const MOST_OF_NAMES: usize = 60;

@@ -26,7 +26,7 @@ use crate::{
 ///
 /// A token lasts as long as the server says (`expires_in`; more than ten years are taken for ten).
 /// If the server does not say, it lasts until it is rejected, or for the layer's
-/// [`default_lifetime`](crate::AuthLayer::default_lifetime).
+/// [`default_lifetime`](crate::RefreshSettings::default_lifetime).
 ///
 /// With a [store](Builder::store) many processes share one token, as they must where the server
 /// revokes a client's previous token when it issues the next.

@@ -107,7 +107,7 @@ impl<C> RefreshContext<C> {
 
     /// When the callers who wait are told that it took too long, and this refresh is dropped
     /// unless it is [committed](Self::commit). The layer's
-    /// [`refresh_timeout`](crate::AuthLayer::refresh_timeout) sets it, 10 s by default.
+    /// [`refresh_timeout`](crate::RefreshSettings::refresh_timeout) sets it, 10 s by default.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.control.deadline

@@ -25,7 +25,7 @@ pub(crate) enum Lifetime {
 
 impl<C> Issued<C> {
     /// A credential of unknown lifetime: it is refreshed when it is rejected, or when the layer's
-    /// [`default_lifetime`](crate::AuthLayer::default_lifetime) is over, if one is set.
+    /// [`default_lifetime`](crate::RefreshSettings::default_lifetime) is over, if one is set.
     pub fn new(credential: C) -> Self {
         Self {
             credential,

@@ -70,9 +70,9 @@ impl<P: Provider> AuthMiddleware<P> {
             return Ok(Err(why));
         }
         match self.flow.acquire(head) {
-            Ok(Acquired::Ready(snapshot)) => Ok(Ok(snapshot)),
+            Ok(Acquired::Use(snapshot)) => Ok(Ok(snapshot)),
             Ok(Acquired::Wait(wait)) => wait.outcome().await.map(Ok),
-            Ok(Acquired::Failed(error)) => Err(error),
+            Ok(Acquired::Fail(error)) => Err(error),
             Err(why) => Ok(Err(why)),
         }
     }

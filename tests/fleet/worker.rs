@@ -23,7 +23,7 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_auth::{
-    AuthLayer, BoxError, Origins, Provider,
+    AuthLayer, BoxError, Origins, Provider, RefreshSettings,
     credential::Bearer,
     oauth2::{ClientCredentials, RefreshTokenGrant},
     store::{FileStore, StoreKey, TokenStore},
@@ -162,11 +162,11 @@ struct Process {
 }
 
 async fn work(settings: Settings, provider: impl Provider<Credential = Bearer>) {
-    let layer = AuthLayer::new(
+    let layer = AuthLayer::with_settings(
         WatchedProvider(provider),
         Origins::only(&settings.server).unwrap(),
-    )
-    .refresh_timeout(settings.refresh_timeout);
+        RefreshSettings::default().refresh_timeout(settings.refresh_timeout),
+    );
     let handle = layer.handle();
     // One connection for each process: many systems allow no thousand open files.
     let client = Client::builder(TokioExecutor::new())

@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, time::Duration};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::time::sleep;
 use tower::Layer;
-use tower_auth::{ProviderError, describe_metrics};
+use tower_auth::{ProviderError, RefreshSettings, describe_metrics};
 
 use crate::{
     faulty::{Faulty, Saving},
     log::leave_open,
     memory::{Api, Valid},
-    watched::{TOKEN, call, call_all, failing, layer, machine, slow, stored, welcoming},
+    watched::{
+        TOKEN, call, call_all, failing, layer, layer_with, machine, slow, stored, welcoming,
+    },
 };
 
 /// What is counted while a program runs: by name and labels, the count or the recorded values.
@@ -53,7 +55,8 @@ async fn refreshes_are_counted_by_reason_and_outcome() {
         sleep(Duration::from_secs(2)).await;
         watched.handle().invalidate();
         call(&api).await.unwrap();
-        let failing = layer(failing(ProviderError::transient)).name("other");
+        let settings = RefreshSettings::default().name("other");
+        let failing = layer_with(failing(ProviderError::transient), settings);
         call(&failing.layer(welcoming())).await.unwrap_err();
     })
     .await;

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tower::Layer;
-use tower_auth::ProviderError;
+use tower_auth::{ProviderError, RefreshSettings};
 use tracing::Level;
 
 use crate::{
     faulty::{Faulty, Saving},
     log::Log,
     memory::{Api, Valid},
-    watched::{TOKEN, call, call_all, failing, hostile, layer, machine, slow, stored, welcoming},
+    watched::{
+        TOKEN, call, call_all, failing, hostile, layer, layer_with, machine, slow, stored,
+        welcoming,
+    },
 };
 
 /// The only line with this text.
@@ -75,7 +78,8 @@ async fn a_failure_tells_its_error_and_the_next_attempt() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_is_told_as_a_timeout() {
     let (log, _guard) = Log::listen(Level::INFO);
-    let api = layer(slow()).refresh_timeout(Duration::from_millis(10));
+    let settings = RefreshSettings::default().refresh_timeout(Duration::from_millis(10));
+    let api = layer_with(slow(), settings);
     call(&api.layer(welcoming())).await.unwrap_err();
     let told = line(&log, "the refresh failed");
     assert!(

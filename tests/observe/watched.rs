@@ -16,7 +16,7 @@ use http_body_util::Full;
 use tokio::time::sleep;
 use tower::{Service, ServiceExt};
 use tower_auth::{
-    Auth, AuthLayer, BoxError, Issued, Origins, Provider, ProviderError,
+    Auth, AuthLayer, BoxError, Issued, Origins, Provider, ProviderError, RefreshSettings,
     credential::Bearer,
     oauth2::{ClientCredentials, RefreshTokenGrant},
     provider_fn,
@@ -49,8 +49,12 @@ pub(crate) fn failing(
 }
 
 pub(crate) fn layer<P: Provider>(provider: P) -> AuthLayer<P> {
+    layer_with(provider, RefreshSettings::default().name("billing"))
+}
+
+pub(crate) fn layer_with<P: Provider>(provider: P, settings: RefreshSettings) -> AuthLayer<P> {
     let origins = Origins::only("https://api.example.com").unwrap();
-    AuthLayer::new(provider, origins).name("billing")
+    AuthLayer::with_settings(provider, origins, settings)
 }
 
 pub(crate) async fn call<P: Provider>(api: &Auth<Api, P>) -> Result<Answer, BoxError> {

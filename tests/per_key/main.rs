@@ -19,8 +19,8 @@ use http_body_util::Full;
 use tokio::{task::JoinSet, time::sleep};
 use tower::Layer;
 use tower_auth::{
-    AuthLayer, Error, Issued, NotAttached, Origins, PerKeyLayer, Provider, credential::Bearer,
-    provider_fn,
+    AuthLayer, Error, Issued, NotAttached, Origins, PerKeyLayer, PerKeySettings, Provider,
+    credential::Bearer, provider_fn,
 };
 
 use memory::{Api, Valid, bearer, fails_unsent, get, relative, send, status};
@@ -195,7 +195,7 @@ async fn a_hundred_thousand_users_with_sixteen_callers_each_ask_once_each() {
     const USERS: u32 = 100_000;
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
-    let layer = AuthLayer::per_key(
+    let layer = AuthLayer::per_key_with(
         move |_: &User| {
             let counter = Arc::clone(&counter);
             Some(provider_fn(move |_| {
@@ -204,8 +204,8 @@ async fn a_hundred_thousand_users_with_sixteen_callers_each_ask_once_each() {
             }))
         },
         Origins::only("https://api.example.com").unwrap(),
-    )
-    .max_keys(USERS as usize);
+        PerKeySettings::default().max_keys(USERS as usize),
+    );
     let handle = layer.handle();
     for first in (0..USERS).step_by(1000) {
         let mut callers = JoinSet::new();

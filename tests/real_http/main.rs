@@ -21,7 +21,7 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_auth::{
-    AuthLayer, BoxError, Error, Issued, Origins,
+    AuthLayer, BoxError, Error, Issued, Origins, RefreshSettings,
     credential::Bearer,
     oauth2::{Builder, ClientCredentials},
 };
@@ -44,8 +44,12 @@ fn provider(server: &Server) -> Builder<ClientCredentials> {
 }
 
 fn layer(server: &Server) -> AuthLayer<ClientCredentials> {
+    layer_with(server, RefreshSettings::default())
+}
+
+fn layer_with(server: &Server, settings: RefreshSettings) -> AuthLayer<ClientCredentials> {
     let origins = Origins::only(server.url()).unwrap();
-    AuthLayer::new(provider(server).build().unwrap(), origins)
+    AuthLayer::with_settings(provider(server).build().unwrap(), origins, settings)
 }
 
 fn get(url: &str) -> Request<Full<Bytes>> {
@@ -172,7 +176,8 @@ async fn http2_rejections_that_are_not_read_yet_hold_nobody_beyond_the_timeout()
     let provider = provider(&server).http(http.clone()).build().unwrap();
     let timeout = Duration::from_secs(2);
     let origins = Origins::only(server.url()).unwrap();
-    let layer = AuthLayer::new(provider, origins).refresh_timeout(timeout);
+    let settings = RefreshSettings::default().refresh_timeout(timeout);
+    let layer = AuthLayer::with_settings(provider, origins, settings);
     let service = layer.layer(http);
     assert_eq!(call(service.clone(), server.url()).await.unwrap(), 200);
     tokens.revoke();
@@ -207,9 +212,8 @@ async fn callers_succeed_soon_after_the_token_endpoint_failed_once() {
         let tokens = Arc::new(Tokens::default());
         tokens.trouble(trouble);
         let server = tokens.server().await;
-        let service = layer(&server)
-            .refresh_timeout(Duration::from_secs(1))
-            .layer(http());
+        let settings = RefreshSettings::default().refresh_timeout(Duration::from_secs(1));
+        let service = layer_with(&server, settings).layer(http());
         let start = Instant::now();
         let first = call(service.clone(), server.url()).await.unwrap_err();
         let first = first.downcast::<Error>().unwrap();

@@ -6,17 +6,20 @@ mod tests;
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
-    time::Duration,
+    sync::{Arc, Mutex, Weak},
 };
 
 use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache as Recent};
 
-use super::{settings::Settings, shared::Cache};
+use super::{
+    settings::{PerKeySettings, RefreshSettings},
+    shared::Cache,
+};
 use crate::{
     credential::Credential,
     error::{Error, Kind},
     provider::ErasedProvider,
+    sync::lock,
 };
 
 /// How many dead entries may gather before they are swept out.
@@ -32,17 +35,10 @@ type MakeProvider<K, C> = dyn Fn(&K) -> Option<Arc<dyn ErasedProvider<C>>> + Sen
 /// `known` finds every cache that lives, and holds those.
 pub(crate) struct Keys<K, C> {
     make: Box<MakeProvider<K, C>>,
-    settings: Mutex<Settings>,
-    bounds: Mutex<Bounds>,
-    /// Made at the first use, when the bounds are settled.
-    recent: OnceLock<Recent<K, Arc<Cache<C>>>>,
+    max_keys: usize,
+    refresh: RefreshSettings,
+    recent: Recent<K, Arc<Cache<C>>>,
     known: Arc<Mutex<Known<K, C>>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) number: usize,
-    pub(crate) idle: Duration,
 }
 
 struct Known<K, C> {
@@ -59,32 +55,21 @@ where
 {
     pub(crate) fn new(
         make: impl Fn(&K) -> Option<Arc<dyn ErasedProvider<C>>> + Send + Sync + 'static,
+        settings: PerKeySettings,
     ) -> Self {
         let known = Known {
             alive: HashMap::new(),
             held: HashMap::new(),
             sweep_at: SWEEP,
         };
+        let known = Arc::new(Mutex::new(known));
         Self {
             make: Box::new(make),
-            settings: Mutex::default(),
-            bounds: Mutex::new(Bounds {
-                number: 10_000,
-                idle: Duration::from_secs(3600),
-            }),
-            recent: OnceLock::new(),
-            known: Arc::new(Mutex::new(known)),
+            max_keys: settings.max_keys,
+            recent: recently_used(&settings, Arc::clone(&known)),
+            refresh: settings.refresh,
+            known,
         }
-    }
-
-    /// Changes the settings of the caches that are made from now on.
-    pub(crate) fn configure(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut lock(&self.settings));
-    }
-
-    /// Changes the bounds; after the first use that has no effect.
-    pub(crate) fn bound(&self, change: impl FnOnce(&mut Bounds)) {
-        change(&mut lock(&self.bounds));
     }
 
     /// The cache of a key, made if there is none.
@@ -92,60 +77,56 @@ where
     /// # Errors
     /// There is no provider for the key, or no room.
     pub(crate) fn find(&self, key: &K) -> Result<Arc<Cache<C>>, Error> {
-        let recent = self.recent();
-        match recent.get(key) {
+        match self.recent.get(key) {
             Some(cache) => Ok(cache),
-            None => self.find_slowly(key, recent),
+            None => self.find_slowly(key),
         }
     }
 
     #[inline(never)]
-    fn find_slowly(
-        &self,
-        key: &K,
-        recent: &Recent<K, Arc<Cache<C>>>,
-    ) -> Result<Arc<Cache<C>>, Error> {
+    fn find_slowly(&self, key: &K) -> Result<Arc<Cache<C>>, Error> {
         let alive = lock(&self.known).alive(key);
         let cache = match alive {
             Some(cache) => cache,
             None => {
                 // What users write is not called under the lock.
                 let provider = (self.make)(key).ok_or_else(|| Error::new(Kind::UnknownKey))?;
-                let made = Arc::new(Cache::new(provider));
-                made.configure(|settings| *settings = lock(&self.settings).clone());
-                let most = lock(&self.bounds).number;
-                lock(&self.known).insert(key, made, most)?
+                let made = Arc::new(Cache::new(provider, self.refresh.clone()));
+                lock(&self.known).insert(key, made, self.max_keys)?
             }
         };
         // Not under the lock, because it may drop others, and calls back for them. It is the same
         // cache again if somebody else was faster.
-        recent.insert(key.clone(), Arc::clone(&cache));
+        self.recent.insert(key.clone(), Arc::clone(&cache));
         lock(&self.known).held.remove(key);
         Ok(cache)
     }
 
-    fn recent(&self) -> &Recent<K, Arc<Cache<C>>> {
-        self.recent.get_or_init(|| {
-            let bounds = *lock(&self.bounds);
-            let known = Arc::clone(&self.known);
-            Recent::builder()
-                .max_capacity(bounds.number as u64)
-                .time_to_idle(bounds.idle)
-                // Any other policy may refuse a new key in favour of an old one.
-                .eviction_policy(EvictionPolicy::lru())
-                .eviction_listener(move |key: Arc<K>, cache, cause: RemovalCause| {
-                    if cause.was_evicted() {
-                        lock(&known).dropped(&key, cache);
-                    }
-                })
-                .build()
-        })
-    }
-
     #[cfg(test)]
     pub(super) fn settle(&self) {
-        self.recent().run_pending_tasks();
+        self.recent.run_pending_tasks();
     }
+}
+
+fn recently_used<K, C>(
+    settings: &PerKeySettings,
+    known: Arc<Mutex<Known<K, C>>>,
+) -> Recent<K, Arc<Cache<C>>>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    C: Credential,
+{
+    Recent::builder()
+        .max_capacity(settings.max_keys as u64)
+        .time_to_idle(settings.max_idle)
+        // Any other policy may refuse a new key in favor of an old one.
+        .eviction_policy(EvictionPolicy::lru())
+        .eviction_listener(move |key: Arc<K>, cache, cause: RemovalCause| {
+            if cause.was_evicted() {
+                lock(&known).dropped(&key, cache);
+            }
+        })
+        .build()
 }
 
 impl<K, C> Known<K, C>
@@ -187,8 +168,4 @@ where
             self.held.insert(key.clone(), cache);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::Duration,
+};
 
 use tokio::{sync::Notify, time::timeout};
 
@@ -44,9 +47,13 @@ struct Setup {
 
 /// Room for one key.
 fn setup(restorable: bool, release: Option<Arc<Notify>>) -> Setup {
+    setup_with(restorable, release, RefreshSettings::default())
+}
+
+fn setup_with(restorable: bool, release: Option<Arc<Notify>>, refresh: RefreshSettings) -> Setup {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
-    let keys = Keys::new(move |name: &&'static str| {
+    let make = move |name: &&'static str| {
         (!name.starts_with("unknown")).then(|| {
             erase(User {
                 name,
@@ -55,8 +62,9 @@ fn setup(restorable: bool, release: Option<Arc<Notify>>) -> Setup {
                 release: release.clone(),
             })
         })
-    });
-    keys.bound(|bounds| bounds.number = 1);
+    };
+    let settings = PerKeySettings::default().max_keys(1).refresh(refresh);
+    let keys = Keys::new(make, settings);
     Setup { keys, calls }
 }
 
@@ -86,11 +94,9 @@ async fn a_key_that_was_dropped_is_made_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn settings_act_on_every_key() {
-    let setup = setup(true, Some(Arc::default()));
     let time = Duration::from_secs(3);
-    setup
-        .keys
-        .configure(|settings| settings.refresh_timeout = time);
+    let settings = RefreshSettings::default().refresh_timeout(time);
+    let setup = setup_with(true, Some(Arc::default()), settings);
     for key in ["a", "b"] {
         let start = tokio::time::Instant::now();
         let error = setup.handle(key).credential().await.unwrap_err();
@@ -135,7 +141,7 @@ async fn what_cannot_be_had_again_is_not_dropped_and_at_the_bound_a_new_key_fail
     assert_eq!(setup.token("b").await, "b");
     let error = setup.keys.find(&"c").err().unwrap();
     assert!(
-        error.to_string().contains("raise PerKeyLayer::max_keys"),
+        error.to_string().contains("raise PerKeySettings::max_keys"),
         "{error}"
     );
     assert_eq!(setup.token("a").await, "a");

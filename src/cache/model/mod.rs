@@ -34,7 +34,7 @@ use shuttle::{
 use tokio::{runtime::Runtime, time::advance};
 
 use self::provider::{Log, Script, Scripted, Token};
-use super::{Cache, Handle, handle::CurrentCredential};
+use super::{Cache, Handle, RefreshSettings, handle::CurrentCredential};
 use crate::{error::Error, provider::erase};
 
 type Outcome = Result<CurrentCredential<Token>, Error>;
@@ -50,7 +50,10 @@ struct World {
 impl World {
     fn new(script: Script, clock: Arc<Runtime>) -> Self {
         let log = Arc::new(Log::default());
-        let cache = Cache::new(erase(Scripted::new(script, Arc::clone(&log))));
+        let cache = Cache::new(
+            erase(Scripted::new(script, Arc::clone(&log))),
+            RefreshSettings::default(),
+        );
         Self {
             handle: Handle::new(Arc::new(cache)),
             log,

@@ -4,13 +4,17 @@ use std::{
     cell::Cell,
     future::Future,
     ops::Deref,
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
 };
 
 pub(in crate::cache) use shuttle::{
     future::AbortHandle,
     sync::{Mutex, MutexGuard, atomic::AtomicU64},
 };
+
+pub(in crate::cache) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The real one; what other threads do falls before or after its operations, as they are atomic.
 pub(in crate::cache) struct ArcSwapOption<T> {

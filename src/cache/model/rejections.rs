@@ -4,7 +4,7 @@ use shuttle::future::block_on;
 
 use super::{World, explore, provider::Turn};
 use crate::{
-    cache::{Refused, Rejected},
+    cache::{Acquired, TooManyRejections},
     provider::Reason,
 };
 
@@ -27,13 +27,13 @@ impl World {
             .cache
             .reject(generation, Reason::Rejected, Vec::new())
         {
-            Rejected::Newer(newer) => After::Token(newer.credential.0),
-            Rejected::Wait(wait) => match block_on(wait.outcome()) {
+            Ok(Acquired::Use(newer)) => After::Token(newer.credential.0),
+            Ok(Acquired::Wait(wait)) => match block_on(wait.outcome()) {
                 Ok(newer) => After::Token(newer.credential.0),
                 Err(_) => After::Other,
             },
-            Rejected::Refused(Refused::Budget(_)) => After::Budget,
-            Rejected::Refused(_) => After::Other,
+            Err(TooManyRejections { .. }) => After::Budget,
+            Ok(Acquired::Fail(_)) => After::Other,
         }
     }
 }

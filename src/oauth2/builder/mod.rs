@@ -178,7 +178,7 @@ impl<P: Provider> Builder<P> {
     /// [`StoreKey`]. What a failing store means says the [store's module](crate::store).
     ///
     /// A process that is killed while it refreshes leaves a lock behind, which ends 8 s after the
-    /// layer's [`refresh_timeout`](crate::AuthLayer::refresh_timeout) would have. Until then others
+    /// layer's [`refresh_timeout`](crate::RefreshSettings::refresh_timeout) would have. Until then others
     /// wait, and fail if they have no valid token.
     pub fn store(mut self, store: impl TokenStore, key: StoreKey) -> Self {
         self.store = Some((share(store), key));

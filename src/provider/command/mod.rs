@@ -37,9 +37,9 @@ use crate::{
 /// `expires_at`, `expiresOn`, `expiration_time`, `expirationTimestamp`, `token_expiry` or `expiry`, in
 /// seconds since 1970 or as RFC 3339 has dates. Otherwise the token lasts as long as its own `exp`
 /// says, if it is a JWT; else until it is rejected, or for the layer's
-/// [`default_lifetime`](crate::AuthLayer::default_lifetime).
+/// [`default_lifetime`](crate::RefreshSettings::default_lifetime).
 ///
-/// When the layer's [`refresh_timeout`](crate::AuthLayer::refresh_timeout) passes (10 s by default),
+/// When the layer's [`refresh_timeout`](crate::RefreshSettings::refresh_timeout) passes (10 s by default),
 /// the program is killed; on Unix with all that it has started, unless they left its process group.
 /// A program that fails, or prints no token, is a transient failure; one that can't be started a
 /// permanent one. What it writes to its standard error is not read, because it may hold secrets:
