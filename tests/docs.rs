@@ -69,7 +69,10 @@ fn the_table_of_layer_orders_names_tests_that_exist() {
         .filter_map(|line| line.strip_suffix(" |")?.rsplit(" | ").next());
     let names: Vec<_> = rows.flat_map(quoted).collect();
     assert!(names.len() > 20, "the table was not found");
-    let unknown: Vec<_> = names.iter().filter(|name| !tests.contains(**name)).collect();
+    let unknown: Vec<_> = names
+        .iter()
+        .filter(|name| !tests.contains(**name))
+        .collect();
     assert!(unknown.is_empty(), "src/order.md names {unknown:?}");
 }
 
@@ -78,7 +81,10 @@ fn references_are_read_in_every_form() {
     let read = |line: &str| references(line).join(" ");
     assert_eq!(read("/// Rule 6, P15, R34: a retry"), "P15 R34 Rule 6");
     assert_eq!(read("Rules 1, 2 and 3: callers"), "Rule 1 Rule 2 Rule 3");
-    assert_eq!(read("Rules 5 to 7, 11 and 12."), "Rule 5 Rule 6 Rule 7 Rule 11 Rule 12");
+    assert_eq!(
+        read("Rules 5 to 7, 11 and 12."),
+        "Rule 5 Rule 6 Rule 7 Rule 11 Rule 12"
+    );
     assert_eq!(read("R28-R31, see rule 8"), "R28 R29 R30 R31 Rule 8");
     assert_eq!(read("P-256, PS256 and the rule of RFC 6749"), "");
 }
@@ -128,9 +134,16 @@ fn sources(directories: &[&str]) -> Vec<(PathBuf, String)> {
     while let Some(path) = queue.pop() {
         if path.is_dir() {
             if !path.ends_with("target") {
-                queue.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+                queue.extend(
+                    fs::read_dir(path)
+                        .unwrap()
+                        .map(|entry| entry.unwrap().path()),
+                );
             }
-        } else if path.extension().is_some_and(|end| end == "rs" || end == "md") {
+        } else if path
+            .extension()
+            .is_some_and(|end| end == "rs" || end == "md")
+        {
             let text = fs::read_to_string(&path).unwrap();
             found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
         }
