@@ -121,6 +121,7 @@ mod observe;
 mod origin;
 pub mod provider;
 mod secret;
+#[cfg(feature = "oauth2")]
 pub mod store;
 mod sync;
 #[cfg(feature = "test-util")]

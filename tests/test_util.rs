@@ -1,16 +1,23 @@
 //! What the crate gives to other people's tests.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::Empty;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 use tower_auth::{
-    Auth, AuthLayer, BoxError, Error, Origins, Provider, ProviderError,
+    Auth, AuthLayer, BoxError, Challenge, Credential, Error, Issued, Origins, Provider,
+    ProviderError, RefreshContext,
+    credential::{Bearer, RequestHeadMut, ResponseHead},
     oauth2::RefreshTokenGrant,
-    test_util::{TestProvider, TestServer},
+    provider::{Reason, RevokeContext},
+    test_util::{TestProvider, TestServer, refresh_context, response_head, revoke_context},
 };
 
 async fn call<P: Provider>(
@@ -97,5 +104,113 @@ async fn the_server_listens_until_nobody_has_it() {
     drop(server);
     while client().oneshot(get()).await.is_ok() {
         tokio::task::yield_now().await;
+    }
+}
+
+/// Reads the scopes of the server's challenge, and keeps the old token when it gets none.
+struct Scoped;
+
+impl Provider for Scoped {
+    type Credential = Bearer;
+
+    async fn issue(
+        &self,
+        context: RefreshContext<Bearer>,
+    ) -> Result<Issued<Bearer>, ProviderError> {
+        if context.deadline() <= Instant::now() {
+            return Err(ProviderError::transient("too late"));
+        }
+        let scope = context.challenges().iter().find_map(|it| it.param("scope"));
+        let token = match (scope, context.previous()) {
+            (Some(scope), _) => scope,
+            (None, Some(previous)) => previous.expose(),
+            (None, None) => "first",
+        };
+        Ok(Issued::new(Bearer::new(token).unwrap()))
+    }
+
+    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
+        match context.credentials() {
+            [] => Err(ProviderError::permanent("nothing to revoke")),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_can_be_tested_without_a_layer() {
+    let issue = async |context| {
+        let issued = Scoped.issue(context).await?;
+        Ok::<_, ProviderError>(issued.credential().expose().to_owned())
+    };
+    let context = || refresh_context(Reason::Initial);
+    assert_eq!(issue(context()).await.unwrap(), "first");
+    let old = Bearer::new("old").unwrap();
+    let again = context().with_previous(old.clone());
+    assert_eq!(again.reason(), Reason::Initial);
+    assert_eq!(issue(again).await.unwrap(), "old");
+    let challenges = Challenge::parse(r#"Bearer scope="admin""#);
+    let step_up = context()
+        .with_previous(old.clone())
+        .with_challenges(challenges);
+    assert_eq!(issue(step_up).await.unwrap(), "admin");
+    let late = context().with_deadline(Instant::now());
+    assert!(issue(late).await.unwrap_err().is_transient());
+
+    assert!(Scoped.revoke(revoke_context([])).await.is_err());
+    assert!(Scoped.revoke(revoke_context([old])).await.is_ok());
+}
+
+/// A key that changes when the server sends a nonce.
+#[derive(Clone, Default)]
+struct Signed(Arc<Mutex<String>>);
+
+impl Credential for Signed {
+    const HANDLES_CHALLENGES: bool = true;
+
+    fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
+        let value = format!("nonce={}", self.0.lock().unwrap()).parse()?;
+        request.insert_header(&AUTHORIZATION, value);
+        Ok(())
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn answer(&self, response: &ResponseHead<'_>) -> bool {
+        let sent = response.request_headers()[AUTHORIZATION].to_str().unwrap();
+        let nonce = response
+            .headers()
+            .get("nonce")
+            .and_then(|it| it.to_str().ok());
+        match nonce {
+            Some(nonce) if response.status() == 401 && sent != format!("nonce={nonce}") => {
+                assert_eq!(response.uri().path(), "/things");
+                *self.0.lock().unwrap() = nonce.to_owned();
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[test]
+fn a_credential_can_be_tested_without_a_layer() {
+    let credential = Signed::default();
+    let response = Response::builder()
+        .status(401)
+        .header("nonce", "n1")
+        .body(())
+        .unwrap();
+    for retries in [true, false] {
+        let mut request = Request::get("https://a.example/things").body(()).unwrap();
+        credential
+            .apply(&mut RequestHeadMut::new(&mut request))
+            .unwrap();
+        assert_eq!(
+            credential.answer(&response_head(&request, &response)),
+            retries
+        );
     }
 }

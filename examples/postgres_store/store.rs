@@ -125,20 +125,18 @@ impl TokenStore for PostgresStore {
         let Some(row) = self.row(key, LOAD, &[]).await? else {
             return Ok(Stored::default());
         };
-        let intent = Option::zip(row.get(2), row.get(3));
-        let tokens: Option<Value> = row.get(1);
-        let unreadable = || StoreError::new(format!("the tokens of `{key}` cannot be read"));
-        Ok(Stored {
-            revision: Revision(unsigned(row.get(0))),
-            tokens: match tokens {
-                Some(value) => Some(tokens_from(&value).ok_or_else(unreadable)?),
+        let tokens =
+            match row.get::<_, Option<Value>>(1) {
                 None => None,
-            },
-            intent: intent.map(|(revision, holder)| Intent {
-                revision: Revision(unsigned(revision)),
-                holder,
-            }),
-        })
+                Some(value) => Some(tokens_from(&value).ok_or_else(|| {
+                    StoreError::new(format!("the tokens of `{key}` cannot be read"))
+                })?),
+            };
+        let intent = Option::zip(row.get(2), row.get::<_, Option<String>>(3))
+            .map(|(revision, holder)| Intent::new(Revision(unsigned(revision)), holder));
+        Ok(Stored::new(Revision(unsigned(row.get(0))))
+            .with_tokens(tokens)
+            .with_intent(intent))
     }
 
     async fn save(

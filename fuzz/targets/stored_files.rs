@@ -65,12 +65,8 @@ async fn write(store: &FileStore, key: &StoreKey) -> Result<(), StoreError> {
         LockAttempt::HeldFor(_) => return Ok(()),
     };
     let tokens = TokenSet::new("access").with_refresh_token("refresh");
-    let save = SaveRequest {
-        fence,
-        replaces: before.revision,
-        revision: Revision(before.revision.0.saturating_add(1)),
-        tokens: &tokens,
-    };
+    let revision = Revision(before.revision.0.saturating_add(1));
+    let save = SaveRequest::new(fence, before.revision, revision, &tokens);
     let written = store.save(key, save).await?;
     let after = store.load(key).await?;
     if written == WriteOutcome::Applied {

@@ -22,7 +22,7 @@ use crate::{
     credential::Credential,
     error::{Error, Kind, ProviderError},
     observe::{self, Outcome},
-    provider::{FlightControl, Issued, Reason, RefreshContext},
+    provider::{Issued, Reason, RefreshContext, RefreshControl},
 };
 
 /// Waiters are answered by the flight at its deadline. Should it not run any more (its runtime is
@@ -40,7 +40,7 @@ pub(crate) struct Flight<C> {
     /// The session (see the cache) it was started in. What it brings into a later one is not used.
     pub(crate) session: u64,
     pub(crate) started_at: Instant,
-    pub(crate) control: Arc<FlightControl>,
+    pub(crate) control: Arc<RefreshControl>,
     /// When somebody first noticed that it should have ended.
     suspected_at: OnceLock<Instant>,
     progress: watch::Sender<Progress<C>>,
@@ -109,10 +109,7 @@ impl<C: Credential> Flight<C> {
     ) -> Result<(Arc<Self>, impl FnOnce() + Send + 'static), Error> {
         let runtime = runtime::Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
         let started_at = Instant::now();
-        let control = Arc::new(FlightControl::new(
-            cache.id(),
-            started_at + settings.refresh_timeout,
-        ));
+        let control = Arc::new(RefreshControl::new(started_at + settings.refresh_timeout));
         let flight = Arc::new(Self {
             reason,
             session,
@@ -268,7 +265,15 @@ impl<C: Credential> Wait<C> {
     }
 
     /// Waits for the flight, at the longest until its deadline.
+    ///
+    /// # Errors
+    /// The refresh failed or timed out, or the caller is the provider itself, which would wait for
+    /// itself. `Cache::wait` has checked for that already, but a `Buffer` calls the service in
+    /// another task than the one that polls its future.
     pub(crate) async fn outcome(mut self) -> Result<Arc<Snapshot<C>>, Error> {
+        if Flight::is_awaited_by_itself(&self.cache) {
+            return Err(Error::new(Kind::OwnTokenRequest));
+        }
         let error = loop {
             match self.news().await {
                 Landed::Published(snapshot) => return Ok(snapshot),

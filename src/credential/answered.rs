@@ -9,7 +9,8 @@ use super::AnyRequestHead;
 /// The head of a response, and what is known of the request that it answers: what
 /// [`Credential::answer`](super::Credential::answer) looks at.
 pub struct ResponseHead<'a> {
-    request: &'a SentHead,
+    uri: &'a Uri,
+    request_headers: &'a HeaderMap,
     status: StatusCode,
     headers: &'a HeaderMap,
 }
@@ -32,22 +33,33 @@ impl SentHead {
 impl<'a> ResponseHead<'a> {
     pub(crate) fn new(request: &'a SentHead, status: StatusCode, headers: &'a HeaderMap) -> Self {
         Self {
-            request,
+            uri: &request.uri,
+            request_headers: &request.headers,
             status,
             headers,
+        }
+    }
+
+    #[cfg(feature = "test-util")]
+    pub(crate) fn of<A, B>(request: &'a http::Request<A>, response: &'a http::Response<B>) -> Self {
+        Self {
+            uri: request.uri(),
+            request_headers: request.headers(),
+            status: response.status(),
+            headers: response.headers(),
         }
     }
 
     /// Where the request went.
     #[must_use]
     pub fn uri(&self) -> &Uri {
-        &self.request.uri
+        self.uri
     }
 
     /// The request's headers as they were sent, with what the credential has put there.
     #[must_use]
     pub fn request_headers(&self) -> &HeaderMap {
-        &self.request.headers
+        self.request_headers
     }
 
     /// The response's status.

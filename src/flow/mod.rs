@@ -19,7 +19,7 @@ use crate::{
     credential::{AnyRequestHead, Credential, RequestHeadMut, ResponseHead, SentHead},
     error::{Error, Kind},
     observe,
-    provider::{Reason, TokenRequest},
+    provider::Reason,
 };
 
 /// The decisions for one layer value: its policy, over the shared cache.
@@ -86,25 +86,14 @@ impl<C: Credential> Flow<C> {
     /// Whether a request may carry a credential at all.
     ///
     /// # Errors
-    /// It is not known where the request goes, or it waits for itself.
+    /// It is not known where the request goes.
     #[inline(always)]
     pub(crate) fn admit(
         &self,
         uri: &Uri,
         extensions: &Extensions,
     ) -> Result<Option<NotAttached>, Error> {
-        self.check_own(extensions)?;
         self.policy.admit(uri, extensions)
-    }
-
-    /// Whether a request can wait for this credential, which it cannot if the credential waits
-    /// for it.
-    #[inline]
-    pub(crate) fn check_own(&self, extensions: &Extensions) -> Result<(), Error> {
-        if !extensions.is_empty() && extensions.get() == Some(&TokenRequest(self.cache.id())) {
-            return Err(Error::new(Kind::OwnTokenRequest));
-        }
-        Ok(())
     }
 
     /// Puts the credential on a request. Gives the reason if the request keeps its own.

@@ -267,14 +267,11 @@ where
             }
             None => Err(Error::new(Kind::NoKey)),
         };
-        let flow = cache.and_then(|cache| {
-            let policy = Arc::clone(&self.policy);
-            let flow = Flow { cache, policy };
-            flow.check_own(request.extensions())?;
-            Ok(flow)
-        });
-        let flow = match flow {
-            Ok(flow) => flow,
+        let flow = match cache {
+            Ok(cache) => Flow {
+                cache,
+                policy: Arc::clone(&self.policy),
+            },
             Err(error) => return fail(&mut self.inner, error),
         };
         let kept = match acquire(&flow, &mut request) {

@@ -111,10 +111,7 @@ impl ClientGrant {
         if let Some(scope) = &scope {
             form.push("scope", scope);
         }
-        let mut answer = self
-            .endpoint
-            .exchange(&form, |marks| context.mark(marks))
-            .await?;
+        let mut answer = self.endpoint.exchange(&form).await?;
         // Not before: what the server does not grant must not spoil the requests that follow.
         self.scopes.keep(added);
         answer.refresh_token = None;

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
     header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
     response::Parts,
 };
@@ -67,13 +67,9 @@ impl TokenEndpoint {
     }
 
     /// Sends the form and reads the answer: for grants that lose nothing when they are cut off.
-    pub(super) async fn exchange(
-        &self,
-        form: &Form,
-        mark: impl Fn(&mut Extensions),
-    ) -> Result<TokenAnswer, TokenError> {
+    pub(super) async fn exchange(&self, form: &Form) -> Result<TokenAnswer, TokenError> {
         let mut form = form.clone();
-        let (head, body) = self.send(&mut form, mark).await?;
+        let (head, body) = self.send(&mut form).await?;
         let body = self.read(&head, body).await?;
         self.parse(&head, &body, &form)
     }
@@ -86,7 +82,7 @@ impl TokenEndpoint {
         context: &RefreshContext<C>,
     ) -> Result<TokenAnswer, TokenError> {
         let mut form = form.clone();
-        let (head, body) = self.send(&mut form, |marks| context.mark(marks)).await?;
+        let (head, body) = self.send(&mut form).await?;
         if !head.status.is_success() {
             let body = self.read(&head, body).await?;
             return self.parse(&head, &body, &form);
@@ -102,7 +98,7 @@ impl TokenEndpoint {
     /// Sends the form to an endpoint that answers with something else than a token.
     pub(super) async fn ask(&self, form: &Form) -> Result<Map<String, Value>, TokenError> {
         let mut form = form.clone();
-        let (head, body) = self.send(&mut form, |_| {}).await?;
+        let (head, body) = self.send(&mut form).await?;
         let body = self.read(&head, body).await?;
         let shown = ServerText::without(self.secrets(&form));
         let read = || {
@@ -127,7 +123,7 @@ impl TokenEndpoint {
     /// (RFC 7009 2.2).
     pub(super) async fn tell(&self, form: &Form) -> Result<(), TokenError> {
         let mut form = form.clone();
-        let (head, body) = self.send(&mut form, |_| {}).await?;
+        let (head, body) = self.send(&mut form).await?;
         if head.status.is_success() {
             return Ok(());
         }
@@ -138,11 +134,7 @@ impl TokenEndpoint {
     /// Sends the form, to which it adds what says who the client is, and waits for the head of the
     /// answer. A server that wants its nonce in the proof gets the same once more (RFC 9449 8), which
     /// spends nothing.
-    async fn send(
-        &self,
-        form: &mut Form,
-        mark: impl Fn(&mut Extensions),
-    ) -> Result<(Parts, AnswerBody), TokenError> {
+    async fn send(&self, form: &mut Form) -> Result<(Parts, AnswerBody), TokenError> {
         #[cfg(feature = "dpop")]
         if let Some(key) = &self.dpop {
             let learn = |head: &Parts| {
@@ -150,7 +142,7 @@ impl TokenEndpoint {
                 key.nonces().learn(usage, &self.uri, &head.headers)
             };
             let plain = form.clone();
-            let (head, body) = self.send_once(form, &mark).await?;
+            let (head, body) = self.send_once(form).await?;
             let has_nonce = learn(&head);
             if !has_nonce || !head.status.is_client_error() {
                 return Ok((head, body));
@@ -160,18 +152,14 @@ impl TokenEndpoint {
                 return Ok((head, whole(body)));
             }
             *form = plain;
-            let (head, body) = self.send_once(form, &mark).await?;
+            let (head, body) = self.send_once(form).await?;
             learn(&head);
             return Ok((head, body));
         }
-        self.send_once(form, &mark).await
+        self.send_once(form).await
     }
 
-    async fn send_once(
-        &self,
-        form: &mut Form,
-        mark: &impl Fn(&mut Extensions),
-    ) -> Result<(Parts, AnswerBody), TokenError> {
+    async fn send_once(&self, form: &mut Form) -> Result<(Parts, AnswerBody), TokenError> {
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(
             CONTENT_TYPE,
@@ -195,7 +183,6 @@ impl TokenEndpoint {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;
-        mark(request.extensions_mut());
         let call = observe::TokenCall::start(self.kind.word(), self.uri.host());
         let answer = self.http.send(request).await;
         call.answered(answer.as_ref().map(Response::status).ok());

@@ -112,13 +112,8 @@ impl SubjectGrant {
         Ok(form)
     }
 
-    async fn ask(
-        &self,
-        form: &Form,
-        context: &RefreshContext<Bearer>,
-    ) -> Result<TokenAnswer, TokenError> {
-        let mark = |marks: &mut _| context.mark(marks);
-        let mut answer = self.endpoint.exchange(form, mark).await?;
+    async fn ask(&self, form: &Form) -> Result<TokenAnswer, TokenError> {
+        let mut answer = self.endpoint.exchange(form).await?;
         if self.says_type && !answer.says_issued_type {
             let problem = Problem::Unusable("it has no issued_token_type".into());
             return Err(self.endpoint.failed(problem));
@@ -135,11 +130,11 @@ impl Grant for SubjectGrant {
     async fn refresh(
         &self,
         _: &TokenSet,
-        context: &RefreshContext<Bearer>,
+        _: &RefreshContext<Bearer>,
     ) -> Result<TokenAnswer, TokenError> {
         let form = self.proven().await;
         let unsent = |error: ProviderError| self.endpoint.failed(Problem::Unsent(error.into()));
-        self.ask(&form.map_err(unsent)?, context).await
+        self.ask(&form.map_err(unsent)?).await
     }
 
     fn proves_dead(&self, _: &TokenError) -> bool {
@@ -149,9 +144,9 @@ impl Grant for SubjectGrant {
     async fn log_in(
         &self,
         _: Option<LoginRequired>,
-        context: &RefreshContext<Bearer>,
+        _: &RefreshContext<Bearer>,
     ) -> Result<TokenAnswer, ProviderError> {
         let form = self.proven().await?;
-        Ok(self.ask(&form, context).await?)
+        Ok(self.ask(&form).await?)
     }
 }

@@ -138,7 +138,7 @@ impl Refresh {
     fn count(&self, outcome: &Outcome<'_>, waiters: usize) {
         use super::metrics::{REFRESH_DURATION, REFRESHES, REMAINING_LIFETIME, WAITERS};
 
-        let reason = self.reason.word();
+        let reason = self.reason.as_str();
         let failure = match outcome {
             Outcome::Failure(error) => super::error_type(error),
             _ => "",

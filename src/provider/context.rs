@@ -1,4 +1,4 @@
-//! What a provider is told.
+//! The arguments of a provider's methods.
 
 use std::{
     fmt,
@@ -8,18 +8,20 @@ use std::{
     },
 };
 
-use http::Extensions;
 use tokio::time::Instant;
 
 use crate::challenge::Challenge;
 
-/// Why a credential is wanted, and what is known: the argument of
-/// [`Provider::issue`](super::Provider::issue). It is owned, so that closures can be providers.
+/// The argument of [`Provider::issue`](super::Provider::issue): why a credential is needed, and
+/// what is known about the previous one.
+///
+/// The context is owned, so that a closure can be a provider. To test a provider without a layer,
+/// create one with `test_util::refresh_context` (feature `test-util`).
 pub struct RefreshContext<C> {
     reason: Reason,
     previous: Option<C>,
     challenges: Vec<Challenge>,
-    control: Arc<FlightControl>,
+    control: Arc<RefreshControl>,
 }
 
 /// Why a refresh was started.
@@ -28,21 +30,21 @@ pub struct RefreshContext<C> {
 pub enum Reason {
     /// There is no credential yet.
     Initial,
-    /// The credential is about to expire; nobody waits.
+    /// The credential is about to expire. No caller waits for this refresh.
     Early,
-    /// The credential has expired, or is so close to it that callers wait.
+    /// The credential has expired, or is so close to expiry that callers wait.
     Expired,
     /// A server rejected the credential.
     Rejected,
-    /// A server wants more of the credential than its being valid, and
-    /// [`can_step_up`](super::Provider::can_step_up) said that this provider can get it.
+    /// A server requires more than a valid credential, and this provider's
+    /// [`can_step_up`](super::Provider::can_step_up) returned `true` for it.
     StepUp,
     /// [`Handle::invalidate`](crate::Handle::invalidate) was called.
     Invalidated,
 }
 
 impl Reason {
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Initial => "initial",
             Self::Early => "early",
@@ -56,7 +58,7 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.as_str())
     }
 }
 
@@ -65,7 +67,7 @@ impl<C> RefreshContext<C> {
         reason: Reason,
         previous: Option<C>,
         challenges: Vec<Challenge>,
-        control: Arc<FlightControl>,
+        control: Arc<RefreshControl>,
     ) -> Self {
         Self {
             reason,
@@ -75,7 +77,7 @@ impl<C> RefreshContext<C> {
         }
     }
 
-    /// The same, for a provider of what this credential is made from.
+    /// Converts the previous credential, for a provider that wraps another one.
     #[cfg(feature = "dpop")]
     pub(crate) fn map<D>(self, from: impl FnOnce(C) -> D) -> RefreshContext<D> {
         RefreshContext {
@@ -86,44 +88,71 @@ impl<C> RefreshContext<C> {
         }
     }
 
-    /// Why this refresh was started.
+    /// Returns why this refresh was started.
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The credential to be replaced, if there was one.
+    /// Returns the credential to be replaced, if there was one.
     #[must_use]
     pub fn previous(&self) -> Option<&C> {
         self.previous.as_ref()
     }
 
-    /// What the server asked for when it rejected the previous credential. Empty for every other
-    /// reason, and when the server did not say.
+    /// Returns the challenges with which the server rejected the previous credential.
+    ///
+    /// Empty for every reason other than [`Reason::Rejected`] and [`Reason::StepUp`], and when the
+    /// server sent no challenge.
     #[must_use]
     pub fn challenges(&self) -> &[Challenge] {
         &self.challenges
     }
 
-    /// When the callers who wait are told that it took too long, and this refresh is dropped
-    /// unless it is [committed](Self::commit). The layer's
-    /// [`refresh_timeout`](crate::RefreshSettings::refresh_timeout) sets it, 10 s by default.
+    /// Returns the moment at which waiting callers get a timeout error and this refresh is
+    /// dropped, unless it is [committed](Self::commit).
+    ///
+    /// The [refresh timeout](crate::RefreshSettings::refresh_timeout), 10 s by default, determines
+    /// it.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.control.deadline
     }
 
-    /// Says that the server has answered, and that dropping this refresh now could lose something
-    /// that exists only once, such as a rotated refresh token. From here on the deadline answers
-    /// the callers, but the refresh itself runs to its end. So bound what comes after.
+    /// Protects this refresh from being dropped at the [deadline](Self::deadline).
+    ///
+    /// Call it once the server has responded and dropping the refresh could lose something that
+    /// exists only once, such as a rotated refresh token. At the deadline, waiting callers still
+    /// get their timeout error, but the refresh runs to its end. Set a time limit on whatever
+    /// follows this call.
     pub fn commit(&self) {
         self.control.committed.store(true, Ordering::Release);
     }
+}
 
-    /// Marks a request that the provider makes, so that the layer it works for recognizes it: such
-    /// a request can only wait for itself, and fails with an error that says so.
-    pub fn mark(&self, request: &mut Extensions) {
-        request.insert(TokenRequest(self.control.cache));
+/// Setters for tests of providers (feature `test-util`).
+#[cfg(feature = "test-util")]
+impl<C> RefreshContext<C> {
+    /// Sets the credential to be replaced. Default: none.
+    #[must_use]
+    pub fn with_previous(mut self, credential: C) -> Self {
+        self.previous = Some(credential);
+        self
+    }
+
+    /// Sets the server's challenges, such as those that
+    /// [`Challenge::parse`] returns. Default: none.
+    #[must_use]
+    pub fn with_challenges(mut self, challenges: impl Into<Vec<Challenge>>) -> Self {
+        self.challenges = challenges.into();
+        self
+    }
+
+    /// Sets the deadline. Default: 10 s after the context was created.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.control = Arc::new(RefreshControl::new(deadline));
+        self
     }
 }
 
@@ -137,8 +166,10 @@ impl<C> fmt::Debug for RefreshContext<C> {
     }
 }
 
-/// What a provider is told at log-out: the argument of
-/// [`Provider::revoke`](super::Provider::revoke).
+/// The argument of [`Provider::revoke`](super::Provider::revoke), which is called at logout.
+///
+/// To test a provider without a layer, create one with `test_util::revoke_context` (feature
+/// `test-util`).
 pub struct RevokeContext<C> {
     credentials: Vec<C>,
 }
@@ -148,14 +179,14 @@ impl<C> RevokeContext<C> {
         Self { credentials }
     }
 
-    /// The same, for a provider of what these credentials are made from.
+    /// Converts the credentials, for a provider that wraps another one.
     #[cfg(feature = "dpop")]
     pub(crate) fn map<D>(self, from: impl FnMut(C) -> D) -> RevokeContext<D> {
         RevokeContext::new(self.credentials.into_iter().map(from).collect())
     }
 
-    /// The credentials that are given up: the one in use, and the one that a refresh under way at
-    /// log-out still brought.
+    /// Returns the credentials to revoke: the one in use, and the one that a refresh in flight at
+    /// logout still returned.
     #[must_use]
     pub fn credentials(&self) -> &[C] {
         &self.credentials
@@ -170,19 +201,16 @@ impl<C> fmt::Debug for RevokeContext<C> {
     }
 }
 
-/// What a flight and the provider it runs say to each other.
+/// State shared by a refresh and the provider's call within it.
 #[derive(Debug)]
-pub(crate) struct FlightControl {
-    /// Which cache the flight is for.
-    pub(crate) cache: usize,
+pub(crate) struct RefreshControl {
     pub(crate) deadline: Instant,
     committed: AtomicBool,
 }
 
-impl FlightControl {
-    pub(crate) fn new(cache: usize, deadline: Instant) -> Self {
+impl RefreshControl {
+    pub(crate) fn new(deadline: Instant) -> Self {
         Self {
-            cache,
             deadline,
             committed: AtomicBool::new(false),
         }
@@ -192,7 +220,3 @@ impl FlightControl {
         self.committed.load(Ordering::Acquire)
     }
 }
-
-/// The mark on a provider's own requests: which cache they are made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TokenRequest(pub(crate) usize);

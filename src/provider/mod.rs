@@ -48,7 +48,7 @@ pub use self::{
 };
 pub(crate) use self::{
     boxed::{ErasedProvider, erase},
-    context::{FlightControl, TokenRequest},
+    context::RefreshControl,
     issued::Lifetime,
 };
 use crate::{challenge::StepUp, credential::Credential, error::ProviderError};

@@ -1,4 +1,4 @@
-//! What every store must do, as tests that each of them runs.
+//! Tests of the contract of `TokenStore`, which each store runs.
 
 use std::time::Duration;
 
@@ -7,37 +7,37 @@ use super::{
     WriteOutcome,
 };
 
-/// How long locks last that are waited for.
+/// The lease of locks whose expiry a test waits for.
 const SHORT: Duration = Duration::from_millis(300);
+/// The lease of locks that outlast the test.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Runs all of it, each part on keys of its own. `new` opens the same store once more, as another
-/// process does, or a new one.
+/// Runs all tests, each on keys of its own. `new` opens the same store once more, as another process
+/// does, or a separate one.
 pub(crate) async fn run<S: TokenStore>(new: impl Fn() -> S) {
-    what_was_never_written_is_empty(&new()).await;
-    all_of_a_token_set_comes_back(&new()).await;
+    an_unwritten_entry_is_empty(&new()).await;
+    a_token_set_is_loaded_as_it_was_saved(&new()).await;
     a_save_replaces_only_the_revision_it_names(&new()).await;
-    a_save_after_a_delete_is_refused(&new()).await;
-    revisions_grow_over_deletes(&new()).await;
-    one_at_a_time_holds_the_lock(&new()).await;
-    a_lock_that_ran_out_goes_to_the_next_and_its_holder_writes_no_more(&new()).await;
-    a_lock_that_ran_out_and_that_nobody_took_still_writes(&new()).await;
-    only_the_holder_releases(&new()).await;
+    a_save_after_a_delete_is_a_conflict(&new()).await;
+    deletes_increase_the_revision(&new()).await;
+    only_one_holder_has_the_lock(&new()).await;
+    an_expired_lock_fences_off_its_holder_once_retaken(&new()).await;
+    an_expired_lock_that_was_not_retaken_still_writes(&new()).await;
+    only_the_holder_releases_the_lock(&new()).await;
     a_lock_can_be_renewed(&new()).await;
-    an_intent_stays_until_the_next_save(&new()).await;
-    an_intent_is_for_the_revision_that_is_stored(&new()).await;
-    keys_have_nothing_to_do_with_each_other(&new()).await;
-    concurrent_attempts_get_one_lock(&new()).await;
+    an_intent_lasts_until_the_next_save(&new()).await;
+    an_intent_must_name_the_stored_revision(&new()).await;
+    entries_are_independent(&new()).await;
+    concurrent_attempts_acquire_one_lock(&new()).await;
 }
 
-async fn what_was_never_written_is_empty<S: TokenStore>(store: &S) {
+async fn an_unwritten_entry_is_empty<S: TokenStore>(store: &S) {
     let key = key();
-    let Stored {
-        revision,
-        tokens,
-        intent,
-    } = load(store, &key).await;
-    assert_eq!((revision, tokens, intent), (Revision(0), None, None));
+    let stored = load(store, &key).await;
+    assert_eq!(
+        (stored.revision, stored.tokens, stored.intent),
+        (Revision(0), None, None)
+    );
     store.unlock(&key, Fence(3)).await.unwrap();
     assert_eq!(
         save(store, &key, Fence(1), (0, 1), "a").await,
@@ -45,7 +45,7 @@ async fn what_was_never_written_is_empty<S: TokenStore>(store: &S) {
     );
 }
 
-async fn all_of_a_token_set_comes_back<S: TokenStore>(store: &S) {
+async fn a_token_set_is_loaded_as_it_was_saved<S: TokenStore>(store: &S) {
     let tomorrow = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
     let all = TokenSet::new("a/b=|\"'\\{}")
         .with_refresh_token("ü\n\0")
@@ -64,12 +64,8 @@ async fn all_of_a_token_set_comes_back<S: TokenStore>(store: &S) {
     .iter()
     .enumerate()
     {
-        let change = SaveRequest {
-            fence,
-            replaces: Revision(number as u64),
-            revision: Revision(number as u64 + 1),
-            tokens,
-        };
+        let (old, new) = (Revision(number as u64), Revision(number as u64 + 1));
+        let change = SaveRequest::new(fence, old, new, tokens);
         assert_eq!(
             store.save(&key, change).await.unwrap(),
             WriteOutcome::Applied
@@ -99,8 +95,8 @@ async fn a_save_replaces_only_the_revision_it_names<S: TokenStore>(store: &S) {
     assert_eq!(load(store, &key).await.revision, Revision(7));
 }
 
-/// P12: log-out in one process wins over a refresh under way in another.
-async fn a_save_after_a_delete_is_refused<S: TokenStore>(store: &S) {
+/// P12: a logout in one process wins over a refresh in flight in another.
+async fn a_save_after_a_delete_is_a_conflict<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, LONG).await;
     assert_eq!(
@@ -113,10 +109,13 @@ async fn a_save_after_a_delete_is_refused<S: TokenStore>(store: &S) {
         WriteOutcome::Conflict
     );
     assert_eq!(load(store, &key).await.tokens, None);
-    assert!(!is_free(store, &key).await, "a delete leaves the lock");
+    assert!(
+        !is_free(store, &key).await,
+        "a delete does not touch the lock"
+    );
 }
 
-async fn revisions_grow_over_deletes<S: TokenStore>(store: &S) {
+async fn deletes_increase_the_revision<S: TokenStore>(store: &S) {
     let key = key();
     assert_eq!(store.delete(&key).await.unwrap(), Revision(1));
     assert_eq!(store.delete(&key).await.unwrap(), Revision(2));
@@ -129,7 +128,7 @@ async fn revisions_grow_over_deletes<S: TokenStore>(store: &S) {
     assert_eq!(store.delete(&key).await.unwrap(), Revision(4));
 }
 
-async fn one_at_a_time_holds_the_lock<S: TokenStore>(store: &S) {
+async fn only_one_holder_has_the_lock<S: TokenStore>(store: &S) {
     let key = key();
     let first = lock(store, &key, LONG).await;
     let LockAttempt::HeldFor(left) = try_lock(store, &key, LONG).await else {
@@ -141,9 +140,7 @@ async fn one_at_a_time_holds_the_lock<S: TokenStore>(store: &S) {
 }
 
 /// P42.
-async fn a_lock_that_ran_out_goes_to_the_next_and_its_holder_writes_no_more<S: TokenStore>(
-    store: &S,
-) {
+async fn an_expired_lock_fences_off_its_holder_once_retaken<S: TokenStore>(store: &S) {
     let key = key();
     let dead = lock(store, &key, SHORT).await;
     let other = "late";
@@ -165,7 +162,10 @@ async fn a_lock_that_ran_out_goes_to_the_next_and_its_holder_writes_no_more<S: T
         WriteOutcome::Conflict
     );
     store.unlock(&key, dead).await.unwrap();
-    assert!(!is_free(store, &key).await, "the lock is another's");
+    assert!(
+        !is_free(store, &key).await,
+        "the lock belongs to the next holder"
+    );
     assert_eq!(load(store, &key).await.intent, None);
     assert_eq!(
         save(store, &key, next, (0, 1), "new").await,
@@ -173,7 +173,7 @@ async fn a_lock_that_ran_out_goes_to_the_next_and_its_holder_writes_no_more<S: T
     );
 }
 
-async fn a_lock_that_ran_out_and_that_nobody_took_still_writes<S: TokenStore>(store: &S) {
+async fn an_expired_lock_that_was_not_retaken_still_writes<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, SHORT).await;
     tokio::time::sleep(SHORT * 2).await;
@@ -183,7 +183,7 @@ async fn a_lock_that_ran_out_and_that_nobody_took_still_writes<S: TokenStore>(st
     );
 }
 
-async fn only_the_holder_releases<S: TokenStore>(store: &S) {
+async fn only_the_holder_releases_the_lock<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, LONG).await;
     for other in [0, fence.0 + 1] {
@@ -210,11 +210,11 @@ async fn a_lock_can_be_renewed<S: TokenStore>(store: &S) {
         store.renew(&key, fence, LONG).await.unwrap(),
         WriteOutcome::Applied
     );
-    assert!(!is_free(store, &key).await, "renewing takes it again");
+    assert!(!is_free(store, &key).await, "renewing takes the lock again");
 }
 
-/// P43: what a killed process leaves behind.
-async fn an_intent_stays_until_the_next_save<S: TokenStore>(store: &S) {
+/// P43: the intent of a process that was killed.
+async fn an_intent_lasts_until_the_next_save<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, SHORT).await;
     let written = store.set_intent(&key, fence, Some(intent(0))).await;
@@ -241,7 +241,7 @@ async fn an_intent_stays_until_the_next_save<S: TokenStore>(store: &S) {
     assert_eq!(load(store, &key).await.intent, None);
 }
 
-async fn an_intent_is_for_the_revision_that_is_stored<S: TokenStore>(store: &S) {
+async fn an_intent_must_name_the_stored_revision<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, LONG).await;
     store.delete(&key).await.unwrap();
@@ -251,7 +251,7 @@ async fn an_intent_is_for_the_revision_that_is_stored<S: TokenStore>(store: &S) 
 }
 
 /// P36.
-async fn keys_have_nothing_to_do_with_each_other<S: TokenStore>(store: &S) {
+async fn entries_are_independent<S: TokenStore>(store: &S) {
     let (one, other) = (key(), key());
     let fence = lock(store, &one, LONG).await;
     assert!(is_free(store, &other).await);
@@ -264,7 +264,7 @@ async fn keys_have_nothing_to_do_with_each_other<S: TokenStore>(store: &S) {
     assert!(load(store, &one).await.tokens.is_some());
 }
 
-async fn concurrent_attempts_get_one_lock<S: TokenStore>(store: &S) {
+async fn concurrent_attempts_acquire_one_lock<S: TokenStore>(store: &S) {
     let key = key();
     let attempts = (0..20).map(|_| try_lock(store, &key, LONG));
     let attempts = futures::future::join_all(attempts).await;
@@ -272,16 +272,13 @@ async fn concurrent_attempts_get_one_lock<S: TokenStore>(store: &S) {
     assert_eq!(attempts.iter().filter(got).count(), 1);
 }
 
-/// A key that nobody else has.
+/// A key that no other test uses.
 fn key() -> StoreKey {
     StoreKey::issuer("https://test").subject(&format!("{:032x}", fastrand::u128(..)))
 }
 
 fn intent(revision: u64) -> Intent {
-    Intent {
-        revision: Revision(revision),
-        holder: "test".to_owned(),
-    }
+    Intent::new(Revision(revision), "test")
 }
 
 async fn load<S: TokenStore>(store: &S, key: &StoreKey) -> Stored {
@@ -295,12 +292,8 @@ async fn save<S: TokenStore>(
     (replaces, revision): (u64, u64),
     token: &str,
 ) -> WriteOutcome {
-    let change = SaveRequest {
-        fence,
-        replaces: Revision(replaces),
-        revision: Revision(revision),
-        tokens: &TokenSet::new(token),
-    };
+    let tokens = TokenSet::new(token);
+    let change = SaveRequest::new(fence, Revision(replaces), Revision(revision), &tokens);
     store.save(key, change).await.unwrap()
 }
 
@@ -315,7 +308,7 @@ async fn lock<S: TokenStore>(store: &S, key: &StoreKey, ttl: Duration) -> Fence 
     }
 }
 
-/// Whether the lock can be had; if so, it is had and released.
+/// Returns whether the lock is free, by taking and releasing it.
 async fn is_free<S: TokenStore>(store: &S, key: &StoreKey) -> bool {
     match try_lock(store, key, LONG).await {
         LockAttempt::Acquired(fence) => {

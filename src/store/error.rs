@@ -31,7 +31,6 @@ impl StoreError {
         &*self.source
     }
 
-    #[cfg(feature = "oauth2")]
     pub(crate) fn of(mut self, store: &str, doing: &'static str) -> Self {
         self.place = Some((store.into(), doing));
         self

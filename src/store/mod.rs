@@ -37,14 +37,11 @@
 //!
 //! Every operation has 5 s; a store that takes longer has failed.
 
-#[cfg(feature = "oauth2")]
 mod boxed;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod error;
-#[cfg(feature = "oauth2")]
 mod file;
-#[cfg(feature = "oauth2")]
 mod json;
 mod key;
 mod memory;
@@ -55,9 +52,7 @@ mod types;
 
 use std::{future::Future, time::Duration};
 
-#[cfg(feature = "oauth2")]
 pub(crate) use self::boxed::{SharedStore, share};
-#[cfg(feature = "oauth2")]
 pub use self::file::FileStore;
 #[cfg(feature = "redis")]
 pub use self::redis::{Durability, RedisStore, RedisStoreBuilder};

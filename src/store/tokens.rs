@@ -127,7 +127,6 @@ impl TokenSet {
     }
 
     /// The lifetime that is left, by this machine's clock; `None` if there is no known end.
-    #[cfg(feature = "oauth2")]
     pub(crate) fn left(&self, now: SystemTime) -> Option<Duration> {
         let left = self.expires_at?.duration_since(now).unwrap_or_default();
         Some(self.lifetime.map_or(left, |lifetime| left.min(lifetime)))

@@ -1,16 +1,16 @@
-//! What a store is told, and what it answers.
+//! The arguments and results of a store's methods.
 
 use std::{fmt, time::Duration};
 
 use super::TokenSet;
 
-/// The number of a state of an entry. It grows with each save and each delete.
+/// The number of an entry's state. Each save and each delete increases it.
 ///
-/// It is what *newer* means: no clock is asked.
+/// Of two states of an entry, the newer is the one with the greater revision. No clock is involved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
-/// The number of a lock, by which late writes of an earlier holder are recognized.
+/// The number of a lock. It identifies late writes of an earlier holder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
@@ -26,55 +26,120 @@ impl fmt::Display for Fence {
     }
 }
 
-/// What a store holds under a key. The default is an entry that was never written.
+/// The contents of an entry. The default is an entry that was never written.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Stored {
     /// The number of this state.
     pub revision: Revision,
-    /// `None`: nobody has logged in, or somebody has logged out.
+    /// The tokens. `None` before the first login and after a logout.
     pub tokens: Option<TokenSet>,
-    /// That somebody was about to spend the refresh token, and did not come back.
+    /// The record of a process that was about to spend the refresh token and has not saved a new
+    /// one.
     pub intent: Option<Intent>,
+}
+
+impl Stored {
+    /// Creates an entry with this revision, without tokens and without an intent.
+    #[must_use]
+    pub fn new(revision: Revision) -> Self {
+        Self {
+            revision,
+            ..Self::default()
+        }
+    }
+
+    /// Sets the tokens.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: impl Into<Option<TokenSet>>) -> Self {
+        self.tokens = tokens.into();
+        self
+    }
+
+    /// Sets the intent.
+    #[must_use]
+    pub fn with_intent(mut self, intent: impl Into<Option<Intent>>) -> Self {
+        self.intent = intent.into();
+        self
+    }
 }
 
 /// The record that a refresh token is about to be spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Intent {
-    /// Whose refresh token.
+    /// The revision whose refresh token is about to be spent.
     pub revision: Revision,
-    /// By whom, for people: which process it was.
+    /// The process that spends it, for people who read the store.
     pub holder: String,
 }
 
-/// New tokens for an entry.
+impl Intent {
+    /// Creates the record that `holder` is about to spend the refresh token of `revision`.
+    pub fn new(revision: Revision, holder: impl Into<String>) -> Self {
+        Self {
+            revision,
+            holder: holder.into(),
+        }
+    }
+}
+
+/// New tokens for an entry: the argument of [`TokenStore::save`](super::TokenStore::save).
+///
+/// A store that wraps another one can replace single fields, because the fields are public:
+///
+/// ```
+/// use tower_auth::store::{Fence, Revision, SaveRequest, TokenSet};
+///
+/// let tokens = TokenSet::new("access");
+/// let mut save = SaveRequest::new(Fence(7), Revision(1), Revision(2), &tokens);
+/// let encrypted = TokenSet::new("pxclg");
+/// save.tokens = &encrypted;
+/// assert_eq!(save.replaces, Revision(1));
+/// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct SaveRequest<'a> {
-    /// The lock under which they were fetched.
+    /// The lock under which the tokens were obtained.
     pub fence: Fence,
-    /// The revision that they replace; if the entry has another, the save is refused.
+    /// The revision to be replaced. If the entry has another one, the save is a conflict.
     pub replaces: Revision,
-    /// Their own revision: greater than the one that they replace.
+    /// The revision of the new tokens. It is greater than the one that they replace.
     pub revision: Revision,
-    /// The tokens.
+    /// The new tokens.
     pub tokens: &'a TokenSet,
 }
 
-/// Whether a write was done.
+impl<'a> SaveRequest<'a> {
+    /// Creates a request that replaces the revision `replaces` with `tokens`, which become the
+    /// revision `revision`, under the lock `fence`.
+    #[must_use]
+    pub fn new(fence: Fence, replaces: Revision, revision: Revision, tokens: &'a TokenSet) -> Self {
+        Self {
+            fence,
+            replaces,
+            revision,
+            tokens,
+        }
+    }
+}
+
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum WriteOutcome {
-    /// It is done.
+    /// The write is done.
     Applied,
-    /// Somebody else has changed or locked the entry since.
+    /// Nothing was written: another process has changed or locked the entry since.
     Conflict,
 }
 
-/// Whether a lock was taken.
+/// The outcome of an attempt to take a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum LockAttempt {
-    /// It was; this is its number.
+    /// The caller holds the lock, which has this number.
     Acquired(Fence),
-    /// Somebody holds it, at most for so long.
+    /// Another process holds the lock, for up to this long.
     HeldFor(Duration),
 }

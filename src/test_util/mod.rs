@@ -57,5 +57,10 @@
 mod listen;
 mod provider;
 mod server;
+mod values;
 
-pub use self::{provider::TestProvider, server::TestServer};
+pub use self::{
+    provider::TestProvider,
+    server::TestServer,
+    values::{refresh_context, response_head, revoke_context},
+};

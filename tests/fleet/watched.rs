@@ -60,10 +60,11 @@ impl<S: TokenStore> TokenStore for WatchedStore<S> {
     async fn save(
         &self,
         key: &StoreKey,
-        save: SaveRequest<'_>,
+        mut save: SaveRequest<'_>,
     ) -> Result<WriteOutcome, StoreError> {
-        let tokens = &self.shifted(save.tokens.clone(), 1);
-        let written = self.inner.save(key, SaveRequest { tokens, ..save }).await?;
+        let tokens = self.shifted(save.tokens.clone(), 1);
+        save.tokens = &tokens;
+        let written = self.inner.save(key, save).await?;
         if let (WriteOutcome::Applied, Some(token)) = (written, tokens.expose_refresh_token()) {
             tell(format_args!(
                 "saved {}",

@@ -221,12 +221,7 @@ async fn a_corrupt_access_token_is_refreshed() {
         panic!("it is free");
     };
     let tokens = TokenSet::new("not a token").with_refresh_token("r0");
-    let save = SaveRequest {
-        fence,
-        replaces: Revision(0),
-        revision: Revision(1),
-        tokens: &tokens,
-    };
+    let save = SaveRequest::new(fence, Revision(0), Revision(1), &tokens);
     assert_eq!(
         store.save(&key(), save).await.unwrap(),
         WriteOutcome::Applied

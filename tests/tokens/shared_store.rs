@@ -133,12 +133,7 @@ async fn saved(
     tokens: TokenSet,
 ) -> WriteOutcome {
     let fence = locked(store, 60).await;
-    let save = SaveRequest {
-        fence,
-        replaces: Revision(replaces),
-        revision: Revision(revision),
-        tokens: &tokens,
-    };
+    let save = SaveRequest::new(fence, Revision(replaces), Revision(revision), &tokens);
     let written = store.save(&key(), save).await.unwrap();
     store.unlock(&key(), fence).await.unwrap();
     written
@@ -154,12 +149,8 @@ async fn a_killed_holder_is_waited_for_until_its_lock_has_run_out() {
     assert_eq!(call_all(&api, 100).await, 0);
     assert_eq!(server.trace(), ["refresh r0 200"]);
 
-    let late = SaveRequest {
-        fence: dead,
-        replaces: Revision(1),
-        revision: Revision(2),
-        tokens: &TokenSet::new("late"),
-    };
+    let tokens = TokenSet::new("late");
+    let late = SaveRequest::new(dead, Revision(1), Revision(2), &tokens);
     assert_eq!(
         store.save(&key(), late).await.unwrap(),
         WriteOutcome::Conflict,
@@ -259,10 +250,7 @@ async fn an_orphaned_intent_that_came_to_nothing_is_forgotten() {
 /// The intent of a process that is dead, whose lock has run out.
 async fn abandoned(store: &MemoryStore, revision: u64) {
     let fence = locked(store, 1).await;
-    let intent = Intent {
-        revision: Revision(revision),
-        holder: "process 1 (dead)".to_owned(),
-    };
+    let intent = Intent::new(Revision(revision), "process 1 (dead)");
     let written = store.set_intent(&key(), fence, Some(intent)).await.unwrap();
     assert_eq!(written, WriteOutcome::Applied);
     pass(2).await;

@@ -82,7 +82,7 @@ impl<'a> Polling<'a> {
     async fn ask(&self) -> Result<TokenSet, TokenError> {
         let asked = Asked::now();
         let endpoint = &self.settings.endpoint;
-        let answer = timeout(LONGEST_REQUEST, endpoint.exchange(&self.form, |_| {})).await;
+        let answer = timeout(LONGEST_REQUEST, endpoint.exchange(&self.form)).await;
         let mut answer = answer.unwrap_or_else(|_| Err(endpoint.silent(LONGEST_REQUEST)))?;
         // RFC 6749 5.1: unsaid is as requested.
         answer.scope = answer.scope.or_else(|| self.settings.scope());

@@ -128,7 +128,7 @@ impl AuthorizationCode {
         let verifier = attempt.verifier().ok_or(Problem::OtherServer)?;
         form.push_secret("code_verifier", verifier);
         let asked = Asked::now();
-        let mut answer = settings.endpoint.exchange(&form, |_| {}).await?;
+        let mut answer = settings.endpoint.exchange(&form).await?;
         // RFC 6749 5.1: unsaid is as requested.
         answer.scope = answer.scope.or_else(|| settings.scope());
         Ok(tokens(answer, None, asked))

@@ -20,7 +20,7 @@ use crate::{
     AuthLayer, Origins,
     credential::Bearer,
     error::ProviderError,
-    provider::{FlightControl, Issued, Provider, Reason, RefreshContext},
+    provider::{Issued, Provider, Reason, RefreshContext, RefreshControl},
 };
 
 pub(super) const URL: &str = "https://auth.example.com/oauth/v2/token";
@@ -33,7 +33,7 @@ pub(super) fn context() -> RefreshContext<Bearer> {
 
 fn context_because(reason: Reason) -> RefreshContext<Bearer> {
     let deadline = Instant::now() + Duration::from_secs(10);
-    let control = Arc::new(FlightControl::new(7, deadline));
+    let control = Arc::new(RefreshControl::new(deadline));
     RefreshContext::new(reason, None, Vec::new(), control)
 }
 

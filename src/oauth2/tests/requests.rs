@@ -4,7 +4,6 @@ use ::http::{HeaderMap, Method, StatusCode};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::*;
-use crate::provider::TokenRequest;
 
 /// What a server reads from HTTP Basic.
 fn basic(headers: &HeaderMap) -> String {
@@ -28,13 +27,6 @@ async fn the_request_is_the_one_that_rfc_6749_shows() {
     assert_eq!(parts.headers["authorization"], "Basic aWQ6aGlkZGVu");
     assert_eq!(parts.headers.len(), 3);
     assert_eq!(body, "grant_type=client_credentials");
-}
-
-/// P10: the layer recognizes the request of the provider that it waits for.
-#[tokio::test]
-async fn the_request_is_marked_as_the_providers_own() {
-    let (parts, _) = request_of(client()).await;
-    assert_eq!(parts.extensions.get(), Some(&TokenRequest(7)));
 }
 
 /// P46, R1.

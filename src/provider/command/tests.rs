@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     AuthLayer, Handle, Origins,
-    provider::{FlightControl, Lifetime, Reason},
+    provider::{Lifetime, Reason, RefreshControl},
 };
 
 fn context() -> RefreshContext<Bearer> {
     let deadline = Instant::now() + Duration::from_secs(10);
-    let control = Arc::new(FlightControl::new(7, deadline));
+    let control = Arc::new(RefreshControl::new(deadline));
     RefreshContext::new(Reason::Initial, None, Vec::new(), control)
 }
 

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::{
     AuthLayer, Origins,
-    provider::{FlightControl, Lifetime},
+    provider::{Lifetime, RefreshControl},
 };
 
 /// A token file, which is removed with it.
@@ -50,7 +50,7 @@ fn jwt(name: &str, ttl: i64) -> String {
 
 fn context(reason: Reason, previous: Option<&str>) -> RefreshContext<Bearer> {
     let deadline = Instant::now() + Duration::from_secs(10);
-    let control = Arc::new(FlightControl::new(7, deadline));
+    let control = Arc::new(RefreshControl::new(deadline));
     let previous = previous.map(|token| Bearer::new(token).unwrap());
     RefreshContext::new(reason, previous, Vec::new(), control)
 }
