@@ -2,7 +2,7 @@
 //! the redirect's address, which the program that has the address hands over whole. Discouraged;
 //! `authorization_code_web` is the better way.
 //!
-//! `cargo run --example implicit`
+//! `cargo run --features implicit --example implicit`
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;

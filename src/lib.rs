@@ -72,6 +72,7 @@
 //! | `file` | no | a token in a file that somebody else keeps up to date: `provider::FileToken` |
 //! | `command` | no | a token that another program prints: `provider::CommandToken` |
 //! | `jwt` | no | clients with signed assertions: `oauth2::SigningKey`, `private_key_jwt`, `client_secret_jwt` |
+//! | `implicit` | no | the implicit flow, deprecated (RFC 9700 2.1.2): `oauth2::Implicit` |
 //! | `loopback` | no | log-ins in the browser of the person at this machine: `oauth2::Loopback` |
 //! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `reqwest` |
 //! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `reqwest::AuthMiddleware` |
@@ -105,6 +106,7 @@ pub mod reqwest;
     feature = "digest",
     feature = "dpop",
     feature = "file",
+    feature = "implicit",
     feature = "loopback",
     feature = "metrics",
     feature = "per-key",

@@ -12,6 +12,7 @@ mod authorization_code_web;
 mod client_credentials;
 #[path = "../examples/http_basic.rs"]
 mod http_basic;
+#[cfg(feature = "implicit")]
 #[path = "../examples/implicit.rs"]
 mod implicit;
 #[cfg(feature = "per-key")]
@@ -34,6 +35,7 @@ fn personal_access_token() {
 }
 
 /// S1, R12: the implicit flow.
+#[cfg(feature = "implicit")]
 #[test]
 fn implicit() {
     implicit::main().unwrap();

@@ -339,11 +339,12 @@ macro_rules! discoverable {
     )+};
 }
 
+#[cfg(feature = "implicit")]
+discoverable!(super::Implicit);
 discoverable!(
     super::AuthorizationCode,
     super::ClientCredentials,
     super::DeviceCode,
-    super::Implicit,
     super::JwtBearer,
     super::PasswordGrant,
     super::RefreshTokenGrant,

@@ -29,7 +29,9 @@ use super::{
     dpop::{self, DpopKey},
     http::whole,
 };
-use crate::{error::ConfigError, observe, provider::RefreshContext, secret::Secret};
+use crate::{
+    error::ConfigError, observe, origin::is_loopback, provider::RefreshContext, secret::Secret,
+};
 
 /// How long the body of an answer may take that must not be lost.
 const MOST_OF_BODY: Duration = Duration::from_secs(30);
@@ -272,14 +274,6 @@ pub(super) fn parse_endpoint(
              use https (plain http is for loopback, or after danger_plain_http())",
         ),
         _ => refuse("is neither https nor http"),
-    }
-}
-
-pub(super) fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    match address.parse::<std::net::IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) enum Endpoint {
     /// That of device codes.
     Device,
     /// Which gives tokens in the implicit flow.
+    #[cfg(feature = "implicit")]
     Authorization,
     /// Those of [`PasswordLogin`](super::PasswordLogin).
     Password,
@@ -63,6 +64,7 @@ impl Endpoint {
         match self {
             Self::Token { .. } => "token",
             Self::Revocation => "revocation",
+            #[cfg(feature = "implicit")]
             Self::Authorization => "authorization",
             Self::Device => "device",
             Self::Password => "password",
@@ -186,7 +188,9 @@ impl TokenError {
         let proof = match self.endpoint {
             Endpoint::Token(proof) => proof,
             Endpoint::Device => ClientProof::None,
-            Endpoint::Revocation | Endpoint::Authorization => return None,
+            #[cfg(feature = "implicit")]
+            Endpoint::Authorization => return None,
+            Endpoint::Revocation => return None,
             Endpoint::Password | Endpoint::Refresh => {
                 return matches!(
                     status,
@@ -313,6 +317,7 @@ impl fmt::Display for Endpoint {
             Self::Token(_) => "token",
             Self::Revocation => "revocation",
             Self::Device => "device authorization",
+            #[cfg(feature = "implicit")]
             Self::Authorization => "authorization",
             Self::Password => "password",
             Self::Refresh => "refresh",

@@ -91,6 +91,8 @@ mod tests;
 pub use self::dpop::{Dpop, DpopKey, DpopToken};
 #[cfg(feature = "jwt")]
 pub use self::jwt::{SigningAlgorithm, SigningKey};
+#[cfg(feature = "implicit")]
+pub use self::login::Implicit;
 #[cfg(feature = "loopback")]
 pub use self::loopback::Loopback;
 pub use self::{
@@ -101,7 +103,7 @@ pub use self::{
     discovery::{DiscoveryError, ServerMetadata},
     error::TokenError,
     jwt_bearer::JwtBearer,
-    login::{AuthorizationCode, Implicit, LoginError, LoginFlow, PendingLogin},
+    login::{AuthorizationCode, LoginError, LoginFlow, PendingLogin},
     login_required::LoginRequired,
     password_grant::PasswordGrant,
     password_login::PasswordLogin,

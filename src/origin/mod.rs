@@ -8,6 +8,8 @@ use std::{fmt, sync::Arc};
 
 use http::{Uri, uri::Scheme};
 
+#[cfg(feature = "oauth2")]
+pub(crate) use self::pattern::is_loopback;
 use self::pattern::{Pattern, Place};
 use crate::error::ConfigError;
 

@@ -144,11 +144,12 @@ impl fmt::Debug for Pattern {
 impl HostPattern {
     fn is_loopback(&self) -> bool {
         match self {
-            Self::Name(name) => **name == *"localhost",
-            Self::Wildcard { .. } => false,
-            Self::V4(address) => address.is_loopback(),
-            Self::V6(address) => address.is_loopback(),
+            Self::Name(name) => Host::Name(name),
+            Self::V4(address) => Host::V4(*address),
+            Self::V6(address) => Host::V6(*address),
+            Self::Wildcard { .. } => return false,
         }
+        .is_loopback()
     }
 
     fn matches(&self, host: Host<'_>) -> bool {
@@ -198,7 +199,21 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Returns whether a URI's host is this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
+#[cfg(feature = "oauth2")]
+pub(crate) fn is_loopback(host: &str) -> bool {
+    Host::parse(host).is_some_and(Host::is_loopback)
+}
+
 impl<'a> Host<'a> {
+    fn is_loopback(self) -> bool {
+        match self {
+            Self::Name(name) => name.eq_ignore_ascii_case("localhost"),
+            Self::V4(address) => address.is_loopback(),
+            Self::V6(address) => address.is_loopback(),
+        }
+    }
+
     fn parse(host: &'a str) -> Option<Self> {
         if let Some(address) = host.strip_prefix('[') {
             return address.strip_suffix(']')?.parse().ok().map(Self::V6);

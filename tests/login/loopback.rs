@@ -9,11 +9,11 @@ use tokio::{
     task::JoinHandle,
 };
 use tower_auth::{
-    oauth2::{Implicit, LoginError, LoginFlow, Loopback},
+    oauth2::{LoginError, LoginFlow, Loopback},
     store::TokenSet,
 };
 
-use crate::server::{AUTHORIZE, TOKENS, client, query};
+use crate::server::{TOKENS, client, query};
 
 /// A log-in that has begun: where the browser was sent, and what comes of it.
 struct Begun {
@@ -228,9 +228,11 @@ async fn requests_that_are_not_meant_for_it_are_no_answer() {
 }
 
 /// P54, R12: the page posts the fragment to its own origin, and nobody else may.
+#[cfg(feature = "implicit")]
 #[tokio::test]
-async fn the_fragment_comes_by_way_of_a_page() {
-    let login = Implicit::builder(AUTHORIZE).client_id("x").build().unwrap();
+async fn a_page_posts_the_fragment_to_the_listener() {
+    let login = tower_auth::oauth2::Implicit::builder(crate::server::AUTHORIZE);
+    let login = login.client_id("x").build().unwrap();
     let begun = begin(Loopback::new(), login).await;
     let page = begun.send("GET", "/callback", "", "").await;
     assert!(page.contains("location.hash") && page.contains("history.replaceState"));

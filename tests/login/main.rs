@@ -3,6 +3,7 @@
 mod code;
 mod device;
 mod discovery;
+#[cfg(feature = "implicit")]
 mod implicit;
 mod loopback;
 mod server;

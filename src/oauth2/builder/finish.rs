@@ -90,6 +90,7 @@ impl<P: StandardGrant> Builder<P> {
         })
     }
 
+    #[cfg(feature = "implicit")]
     pub(in crate::oauth2) fn refuse_client_secret(
         &self,
         why: &'static str,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::nonces::Nonces;
 use crate::{
     error::{BoxError, ConfigError},
-    oauth2::jwt::{LocalKey, SigningAlgorithm, jwk, pem},
+    oauth2::jwt::{LocalKey, SigningAlgorithm, jwk},
 };
 
 /// The key that a client's tokens are bound to (DPoP, RFC 9449): who steals a token can't use it
@@ -75,7 +75,7 @@ impl DpopKey {
     /// # Errors
     /// There is no such key, or it is none for this algorithm.
     pub fn from_pem(algorithm: SigningAlgorithm, pem: &str) -> Result<Self, ConfigError> {
-        Ok(Self::new(algorithm, pem::parse(algorithm, pem)?))
+        Ok(Self::new(algorithm, LocalKey::from_pem(algorithm, pem)?))
     }
 
     /// A private key as JSON Web Key, as [`SigningKey::from_jwk`](super::super::SigningKey::from_jwk)

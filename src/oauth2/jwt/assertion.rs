@@ -17,20 +17,20 @@ use crate::{
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Seconds that an assertion is good for: it is made for one request, which it goes out with.
+/// The lifetime of an assertion in seconds. Each one is created for a single request.
 const LIFETIME: u64 = 60;
 
-/// What the assertions are signed with.
+/// How the assertions are signed.
 #[derive(Clone, Debug)]
 pub(in crate::oauth2) enum AssertionMode {
     PrivateKey(SigningKey),
-    /// HS256 with the client's secret.
+    /// HS256 with the client secret.
     ClientSecret,
-    /// By somebody else.
-    Given(Source),
+    /// By another party, such as Kubernetes.
+    External(Source),
 }
 
-/// A client that makes a new assertion for each request.
+/// Client authentication with a new assertion for each request.
 pub(in crate::oauth2) struct ClientAssertion {
     id: String,
     audience: String,
@@ -40,7 +40,7 @@ pub(in crate::oauth2) struct ClientAssertion {
 enum Proof {
     Key(SigningKey),
     Secret(Secret),
-    Given(Source),
+    External(Source),
 }
 
 impl ClientAssertion {
@@ -52,11 +52,11 @@ impl ClientAssertion {
     ) -> Result<Self, ConfigError> {
         let proof = match (mode, secret) {
             (AssertionMode::PrivateKey(key), None) => Proof::Key(key.clone()),
-            (AssertionMode::Given(source), None) => Proof::Given(source.clone()),
-            (AssertionMode::PrivateKey(_) | AssertionMode::Given(_), Some(_)) => {
+            (AssertionMode::External(source), None) => Proof::External(source.clone()),
+            (AssertionMode::PrivateKey(_) | AssertionMode::External(_), Some(_)) => {
                 return Err(ConfigError::new(
                     "client_secret",
-                    "is not sent beside an assertion: a client says in one way who it is",
+                    "cannot be combined with an assertion: configure one way of client authentication",
                 ));
             }
             (AssertionMode::ClientSecret, Some(secret)) if !secret.expose().is_empty() => {
@@ -80,7 +80,7 @@ impl ClientAssertion {
         })
     }
 
-    /// Adds a fresh assertion to a form.
+    /// Adds a new assertion to a form.
     pub(in crate::oauth2) async fn apply(&self, form: &mut Form) -> Result<(), BoxError> {
         let assertion = self.assertion().await?;
         form.push("client_id", &self.id);
@@ -93,11 +93,12 @@ impl ClientAssertion {
         match &self.proof {
             Proof::Key(key) => Ok(Secret::new(key.sign_jwt(&self.claims()?).await?)),
             Proof::Secret(secret) => Ok(signed_with_secret(secret, &self.claims()?)),
-            Proof::Given(source) => Ok(source.give().await?),
+            Proof::External(source) => Ok(source.give().await?),
         }
     }
 
-    /// R26: who the client is twice, whom it speaks to, for how long, and never the same again.
+    /// R26: issuer and subject are the client, the audience is the server, and each assertion is
+    /// short-lived and unique.
     fn claims(&self) -> Result<Value, BoxError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         Ok(json!({
@@ -112,7 +113,7 @@ impl ClientAssertion {
 
     pub(in crate::oauth2) fn secrets(&self) -> &[Secret] {
         match &self.proof {
-            Proof::Key(_) | Proof::Given(_) => &[],
+            Proof::Key(_) | Proof::External(_) => &[],
             Proof::Secret(secret) => std::slice::from_ref(secret),
         }
     }
@@ -128,10 +129,10 @@ fn signed_with_secret(secret: &Secret, claims: &Value) -> Secret {
     Secret::new(compact(input, &signature))
 }
 
-/// 128 bits, which nobody makes twice.
+/// Generates a unique id of 128 random bits.
 pub(in crate::oauth2) fn random_id() -> Result<String, BoxError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
-        .map_err(|error| format!("the system has no random numbers: {error}"))?;
+        .map_err(|error| format!("the system's random number generator failed: {error}"))?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }

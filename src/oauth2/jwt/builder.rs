@@ -1,4 +1,4 @@
-//! The settings for clients that sign.
+//! Settings for client authentication with signed assertions.
 
 use std::future::Future;
 
@@ -12,14 +12,14 @@ use crate::{
     },
 };
 
-/// With the feature `jwt`.
+/// Requires the feature `jwt`.
 impl<P: StandardGrant> Builder<P> {
-    /// The client proves who it is with a signed assertion (`private_key_jwt`, RFC 7523 2.2), which
-    /// lasts 60 s. It takes the place of a [`client_secret`](Self::client_secret).
+    /// Authenticates the client with a signed assertion (`private_key_jwt`, RFC 7523 2.2) that is
+    /// valid for 60 s. It replaces a [`client_secret`](Self::client_secret).
     ///
-    /// Every token request gets an assertion of its own, and servers accept each one once: the
-    /// [`http`](Self::http) service must not send a request twice. The layer's own next attempt
-    /// is another request.
+    /// Every token request gets a new assertion, and servers accept each assertion only once. So the
+    /// [`http`](Self::http) service must not send a request twice. The layer's own next attempt is a
+    /// new request.
     ///
     /// ```
     /// # use tower::service_fn;
@@ -43,17 +43,18 @@ impl<P: StandardGrant> Builder<P> {
         self
     }
 
-    /// The client proves that it knows its [`client_secret`](Self::client_secret) without sending
-    /// it: with an assertion that is signed with it (`client_secret_jwt`, HS256). The secret should
-    /// have 32 characters or more. For the rest see [`private_key_jwt`](Self::private_key_jwt).
+    /// Authenticates the client with an assertion that is signed with its
+    /// [`client_secret`](Self::client_secret) (`client_secret_jwt`, HS256). The secret itself is not
+    /// sent. It should be at least 32 characters long. See also
+    /// [`private_key_jwt`](Self::private_key_jwt).
     pub fn client_secret_jwt(mut self) -> Self {
         self.auth = ClientAuthMode::Assertion(AssertionMode::ClientSecret);
         self
     }
 
-    /// The client shows an assertion that somebody else has signed, such as the token that Kubernetes
-    /// mounts into a workload (federated credentials of Azure, workload identities of others). The
-    /// closure is asked before each request; its error is a transient failure of the refresh.
+    /// Authenticates the client with an assertion that another party has signed, such as the token
+    /// that Kubernetes mounts into a pod (Azure federated credentials, workload identity). The closure
+    /// is called before each request. Its error is a transient failure of the refresh.
     ///
     /// ```
     /// # use tower::service_fn;
@@ -82,13 +83,14 @@ impl<P: StandardGrant> Builder<P> {
         Fut: Future<Output = Result<String, ProviderError>> + Send + 'static,
     {
         let source = Source::new(assertion);
-        self.auth = ClientAuthMode::Assertion(AssertionMode::Given(source));
+        self.auth = ClientAuthMode::Assertion(AssertionMode::External(source));
         self
     }
 
-    /// Whom the assertions are for (`aud`). Default: the issuer, if it was discovered, because what
-    /// names the server can't be passed on to it by another one that claims its token URL; else the
-    /// token endpoint's URL, which RFC 7523 3 allows, and which most servers take.
+    /// Sets the audience of the assertions (`aud`). The default is the issuer if it was discovered: an
+    /// assertion for the issuer cannot be relayed by another server that claims the same token URL.
+    /// Otherwise the default is the URL of the token endpoint, which RFC 7523 3 allows and most
+    /// servers accept.
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self

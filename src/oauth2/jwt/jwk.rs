@@ -1,4 +1,4 @@
-//! Keys as JSON Web Keys (RFC 7517, RFC 7518 6, RFC 8037 2).
+//! JSON Web Keys (RFC 7517, RFC 7518 6, RFC 8037 2).
 
 #[cfg(feature = "dpop")]
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -13,17 +13,17 @@ use super::{
 };
 use crate::error::ConfigError;
 
-/// A private key, how it signs, and its `kid`.
+/// Reads a private key. Returns its algorithm, the key, and its `kid`.
 pub(in crate::oauth2) fn parse(
     text: &str,
 ) -> Result<(SigningAlgorithm, LocalKey, Option<String>), ConfigError> {
-    // The parser's own message can quote the key.
+    // The parser's own message can quote the key, so it is not included.
     let jwk: Map<String, Value> = serde_json::from_str(text)
-        .map_err(|_| ConfigError::new("key", "is no JSON Web Key: it is no JSON object"))?;
+        .map_err(|_| ConfigError::new("key", "is not a JSON Web Key: it is not a JSON object"))?;
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let member = |name: &'static str| -> Result<Zeroizing<Vec<u8>>, ConfigError> {
         let bytes = text(name).and_then(decode);
-        bytes.ok_or_else(|| ConfigError::new("key", format!("has no `{name}`, or no good one")))
+        bytes.ok_or_else(|| ConfigError::new("key", format!("has no valid `{name}`")))
     };
     let algorithm = match (text("kty"), text("crv"), text("alg")) {
         (Some("RSA"), _, None | Some("RS256")) => SigningAlgorithm::Rs256,
@@ -33,8 +33,8 @@ pub(in crate::oauth2) fn parse(
         _ => {
             return Err(ConfigError::new(
                 "key",
-                "is no JSON Web Key that can be used: RSA with RS256 or PS256, EC P-256 with \
-                 ES256, OKP Ed25519 with EdDSA",
+                "is not a supported JSON Web Key: use RSA with RS256 or PS256, EC P-256 with ES256, \
+                 or OKP Ed25519 with EdDSA",
             ));
         }
     };
@@ -61,10 +61,10 @@ pub(in crate::oauth2) fn parse(
     Ok((algorithm, key, text("kid").map(str::to_owned)))
 }
 
-/// The name of a public key (RFC 7638): the SHA-256 of the members that make it, in their order.
+/// Computes the thumbprint of a public key (RFC 7638): the SHA-256 of its required members.
 #[cfg(feature = "dpop")]
 pub(in crate::oauth2) fn thumbprint(jwk: &Map<String, Value>) -> String {
-    // The members of a map are in the order of their names, which is the one that is wanted.
+    // RFC 7638 3.3: sorted by name.
     let members: std::collections::BTreeMap<_, _> = jwk.iter().collect();
     let text = serde_json::to_string(&members).unwrap_or_default();
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(text))

@@ -1,4 +1,4 @@
-//! Keys that sign JWTs, wherever they are.
+//! Keys that sign JWTs, local or remote.
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -7,28 +7,27 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::{Map, Value};
 
-use super::{jwk, local::LocalKey, pem};
+use super::{jwk, local::LocalKey};
 use crate::error::{BoxError, ConfigError};
 
-/// A private key that signs JWTs: one that is here, or one that never leaves its vault.
+/// A private key that signs JWTs. It is held in this process, or stays in a key management service.
 ///
-/// It is for [`private_key_jwt`](super::super::Builder::private_key_jwt), and
-/// [`sign_jwt`](Self::sign_jwt) signs other claims, such as the assertions of
-/// [`JwtBearer`](super::super::JwtBearer). Neither `Debug` nor an error shows the key. Cloning is
-/// cheap, and shares it.
+/// Pass it to [`private_key_jwt`](super::super::Builder::private_key_jwt), or sign other claims with
+/// [`sign_jwt`](Self::sign_jwt), such as the assertions of [`JwtBearer`](super::super::JwtBearer).
+/// Neither `Debug` nor an error shows the key. Cloning is cheap, and clones share the key.
 ///
 /// ```
 /// use tower_auth::oauth2::{SigningAlgorithm, SigningKey};
 ///
-/// # async fn ask_the_vault(_: &[u8]) -> Result<Vec<u8>, std::io::Error> { Ok(vec![0; 64]) }
+/// # async fn sign_in_kms(_: &[u8]) -> Result<Vec<u8>, std::io::Error> { Ok(vec![0; 64]) }
 /// # fn main() -> Result<(), tower_auth::ConfigError> {
 /// # let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}"#;
-/// let here = SigningKey::from_jwk(jwk)?;
-/// let in_a_vault = SigningKey::remote(SigningAlgorithm::Es256, |message| async move {
-///     ask_the_vault(&message).await
+/// let local = SigningKey::from_jwk(jwk)?;
+/// let remote = SigningKey::remote(SigningAlgorithm::Es256, |message| async move {
+///     sign_in_kms(&message).await
 /// })
 /// .key_id("2026-11");
-/// # let _ = (here, in_a_vault); Ok(()) }
+/// # let _ = (local, remote); Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct SigningKey {
@@ -45,11 +44,11 @@ enum Signer {
 
 type RemoteFn = dyn Fn(Bytes) -> BoxFuture<'static, Result<Vec<u8>, BoxError>> + Send + Sync;
 
-/// How a JWT is signed (RFC 7518 3.1, RFC 8037 3.1).
+/// The signature algorithm of a JWT (RFC 7518 3.1, RFC 8037 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SigningAlgorithm {
-    /// RSA of at least 2048 bits, PKCS #1 v1.5, SHA-256. All servers know it.
+    /// RSA of at least 2048 bits, PKCS #1 v1.5, SHA-256. All servers support it.
     Rs256,
     /// RSA of at least 2048 bits, PSS, SHA-256.
     Ps256,
@@ -60,7 +59,7 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
-    /// The name in a JWT's `alg`, such as `RS256`.
+    /// Returns the value of a JWT's `alg`, such as `RS256`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -73,21 +72,21 @@ impl SigningAlgorithm {
 }
 
 impl SigningKey {
-    /// A private key as PEM: `PRIVATE KEY` (PKCS #8), or `RSA PRIVATE KEY`. Anything else before or
-    /// after is skipped.
+    /// Reads a private key from PEM: `PRIVATE KEY` (PKCS #8), `RSA PRIVATE KEY` (PKCS #1) or
+    /// `EC PRIVATE KEY` (SEC 1). Other sections, such as certificates, are skipped.
     ///
     /// # Errors
-    /// There is no such key, or it is none for this algorithm.
+    /// The text has no readable private key, or the key does not fit the algorithm.
     pub fn from_pem(algorithm: SigningAlgorithm, pem: &str) -> Result<Self, ConfigError> {
-        Ok(Self::local(algorithm, pem::parse(algorithm, pem)?))
+        Ok(Self::local(algorithm, LocalKey::from_pem(algorithm, pem)?))
     }
 
-    /// A private key as JSON Web Key (RFC 7517): of the types `RSA`, `EC` with `P-256`, `OKP` with
-    /// `Ed25519`. Its `kid` goes along; its `alg` says how it signs. Without one RSA keys sign with
-    /// `RS256`.
+    /// Reads a private key from a JSON Web Key (RFC 7517) of type `RSA`, `EC` with `P-256`, or `OKP`
+    /// with `Ed25519`. Its `kid` is sent along, and its `alg` selects the algorithm. The default for
+    /// RSA keys is `RS256`.
     ///
     /// # Errors
-    /// The text is no such key, or its `alg` is another.
+    /// The text is not such a key, or its `alg` is not supported.
     pub fn from_jwk(jwk: &str) -> Result<Self, ConfigError> {
         let (algorithm, key, id) = jwk::parse(jwk)?;
         Ok(Self {
@@ -96,12 +95,12 @@ impl SigningKey {
         })
     }
 
-    /// A key that is elsewhere: in a key management service, an HSM, an agent. `sign` gets the
-    /// bytes to be signed, and gives the signature as JWTs have it (RFC 7518 3): for ES256 that is
-    /// `r` and `s`, 32 bytes each, not the DER that many services give.
+    /// Creates a key that signs elsewhere, such as in a key management service, an HSM or an agent.
+    /// `sign` receives the bytes to sign and returns the signature in the form JWTs use (RFC 7518 3).
+    /// For ES256 that is `r` and `s`, 32 bytes each, not the DER that many services return.
     ///
-    /// It is called once for each JWT. Its error is a transient failure of the refresh; the message
-    /// is shown to users and must hold no secret.
+    /// `sign` is called once for each JWT. Its error is a transient failure of the refresh. Users see
+    /// the message, so it must not contain a secret.
     pub fn remote<F, Fut, E>(algorithm: SigningAlgorithm, sign: F) -> Self
     where
         F: Fn(Bytes) -> Fut + Send + Sync + 'static,
@@ -127,33 +126,33 @@ impl SigningKey {
         }
     }
 
-    /// The key's name at the server (`kid`), where that knows several. Default: that of the JWK,
-    /// else none.
+    /// Sets the key id (`kid`), for servers that know several keys of a client. The default is the
+    /// `kid` of the JWK, if there is one.
     #[must_use]
     pub fn key_id(mut self, id: impl Into<String>) -> Self {
         self.key_id = Some(id.into());
         self
     }
 
-    /// How it signs.
+    /// Returns the signature algorithm.
     #[must_use]
     pub fn algorithm(&self) -> SigningAlgorithm {
         self.algorithm
     }
 
-    /// A signed JWT with these claims, an object, as they are. What belongs into them (`iss`, `aud`,
-    /// `exp` ..) says the specification that the JWT is for.
+    /// Signs a JWT with these claims, a JSON object. Nothing is added to them. Which claims are
+    /// needed (`iss`, `aud`, `exp` and so on) depends on what the JWT is for.
     ///
     /// # Errors
-    /// Signing failed: see [`remote`](Self::remote). A key that is here fails only where the system
-    /// has no random numbers.
+    /// Signing failed: see [`remote`](Self::remote). A local key fails only if the system's random
+    /// number generator does.
     pub async fn sign_jwt(&self, claims: &Value) -> Result<String, BoxError> {
         let mut header = Map::new();
         header.insert("typ".into(), "JWT".into());
         self.sign_jws(header, claims).await
     }
 
-    /// A JWS in its compact form (RFC 7515 7.1): `alg` and `kid` are added to the header.
+    /// Signs a JWS in its compact form (RFC 7515 7.1). Adds `alg` and `kid` to the header.
     pub(in crate::oauth2) async fn sign_jws(
         &self,
         mut header: Map<String, Value>,
@@ -174,10 +173,11 @@ impl SigningKey {
             Signer::Remote(sign) => sign(message).await?,
         };
         match self.algorithm {
-            // DER instead is the usual mistake, and servers only call it a wrong signature.
+            // DER is the usual mistake, and servers only report an invalid signature.
             SigningAlgorithm::Es256 | SigningAlgorithm::EdDsa if signature.len() != 64 => {
                 Err(format!(
-                    "a signature of {} has 64 bytes, and this one has {}: give `r` and `s`, not DER",
+                    "an {} signature must be 64 bytes, but `sign` returned {}: return `r` and `s`, \
+                     not DER",
                     self.algorithm.name(),
                     signature.len()
                 )
@@ -188,7 +188,7 @@ impl SigningKey {
     }
 }
 
-/// What is signed of a JWS (RFC 7515 5.1).
+/// The part of a JWS that is signed (RFC 7515 5.1).
 pub(in crate::oauth2) fn signing_input(header: &Map<String, Value>, claims: &Value) -> String {
     let encode = |text: String| BASE64_URL_SAFE_NO_PAD.encode(text);
     let header = encode(Value::from(header.clone()).to_string());

@@ -1,11 +1,10 @@
-//! Signed JWTs (RFC 7515, RFC 7519), and clients that prove with them who they are (RFC 7523).
+//! Signed JWTs (RFC 7515, RFC 7519), and client authentication with them (RFC 7523).
 
 mod assertion;
 mod builder;
 pub(super) mod jwk;
 mod key;
 mod local;
-pub(super) mod pem;
 #[cfg(test)]
 mod tests;
 

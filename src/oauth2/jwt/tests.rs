@@ -37,7 +37,36 @@ const P256: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV
 const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"one",
 "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
-/// The claims of RFC 7515 A, with its line ends.
+/// Written by `openssl genrsa -traditional 2048`.
+const PKCS1: &str = "-----BEGIN RSA PRIVATE KEY-----
+MIIEogIBAAKCAQEAujZPiaXl6peZ9NBOh99J8XjAazp+42WHvboza1Y8xwfBVIkr
+hujvz+8U1wZxCl+E+WUeNnczRdNP46SDiC+TDcW+k2TS3w0Baq24R1GmF4Wo8cIx
+g+fvxEOJdxIxuGsYMgytgsHS0XA2xpoj2oA9OVgaddsJTvVODJZJrYaBWTHBwv8T
+ECfCsy+579tZZMVbKu6FEEOhT3oK9f/tsDpZYv5FWLy5F52woClUhBnlH+kwK515
+UrxLl6AAaTgjNL/7Iyf/z+bTk4aWBife0fWFl/l0ZMqyUY7iW2KlKgTeu0a3lYn8
+YbI1Lq83TXoMri4lZpj+pZxQ5ZmnUP2hoMSfLQIDAQABAoIBAAC/t3QsaH0FwaJT
+Im24CJo9S/DQLGmcR+wwaoTPR0OVFNSuWR4Jo8nWJwe7f1QHfpnXUB/vqoD69Uu4
+78zFaey0HL8Zk/3QzJMWi3vl8byhn7IspDDo5uL0wN00uoa/fTpsBA8ytTcPRlSM
+t5PpPh7vWQ9S2lVx9a+u/MNw5OZHo+LnEtA3QBf0IOEiQfo/fmyLKdGeUviBLf1G
+3QkYNtOJ+u1luQrpmocG2Wr1N0X6hUH9gS3UZWwzmdKSIi3murEL5I+r+fWqHG3g
+PlidjqVXF7gvIulV/3EESb3e2Zpv+dyl204BMhxQJWzdiVKfUr8/5EGOJAGr8UUR
+izJqj/UCgYEA/j4Boq7pAwAC97zdzatbKxjdziJKdeKOjg4jZWoWbS6KZYf0s3C/
+XcbHbTtBM6oT6v/OOJfFBs078GonGjZmfqN3WbWt0qt8U61HVrDgwbHRAIPs5sjX
+VzaK7tiRWmL8vZrTE9R/DedezdGyQxSDmOt9dh8rxqLx4o8KFVV2MQsCgYEAu3/l
+J87v6fXWnbrV5JcZ4/9RcBmKtGcVvoJMV3k8jxBJhJC9U7U548oH+cmMkg1GQ20d
+n3OkmqdDbpkgH9qj1lnvvxWtOHqiPetw5aWvOLC25PiYL89uOG7Ii5EejlVeFR/B
+6n1zbEzA6u3feGoAWxVWAypWmkK0c7cIPe/2g6cCgYBGHKFk1Klra2BmI05jfmLY
+4rWgN/KiycSYRivatsPSfigqUbDYnzoWyU+LvvB/J+LwRnT/RFNQSd7CsPNxlhjz
+yW6Lbb+uvh2+EaX/sS16HOhPJRJ6nl5MLb1omo6TB4M9YmndKReUpP6O8cogF5Mm
+46IopfXzhFICMYINWhEK+wKBgEmYfd4OP+VZdZAb0fETzjnL8a9Kl0MQY1yP0F9V
+WwvcnL7IAUhmDf73QgIttlttknLM1Z/MyINbvAAhYpaeP0jXrF8YpxFQMXaUf4/k
+ZM6frmpZmYLKrLzB3z3JDHFZ2L/54yejbjbIOcD89YZSNSmLSmObrrqGDEaPRVDq
+a5xpAoGACVOAbP9xMIBQEK9Zsh/hJbKC6E6Jmypxc1uj8czCycFP32wPhuA5Hd7z
+icblrCZ9qwNq7e7VjqO7r9swaKr5XN9lDi3TNZTYZPcvb+qy57rIlpMXY2Hu10so
+kk7zvdv25gvXBbiTjV4OvIS411vFru2DQkbIK+AQCaap5KY+vHU=
+-----END RSA PRIVATE KEY-----\n";
+
+/// The claims of RFC 7515 A, with its line breaks.
 const CLAIMS: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt\
                       cGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
@@ -54,7 +83,7 @@ fn member(jwk: &str, name: &str) -> Vec<u8> {
     bytes(jwk[name].as_str().unwrap())
 }
 
-/// Input and signature of a JWS, and its header and claims.
+/// Splits a JWS into signing input, signature, header and claims.
 fn parts(jws: &str) -> (String, Vec<u8>, Value, Value) {
     let (input, signature) = jws.rsplit_once('.').unwrap();
     let (header, claims) = input.split_once('.').unwrap();
@@ -68,7 +97,7 @@ fn parts(jws: &str) -> (String, Vec<u8>, Value, Value) {
 }
 
 #[tokio::test]
-async fn signatures_are_those_of_the_specifications() {
+async fn deterministic_signatures_match_the_rfc_vectors() {
     let sign = async |jwk: &str, input: String| {
         let signature = key(jwk).sign(input.into()).await.unwrap();
         BASE64_URL_SAFE_NO_PAD.encode(signature)
@@ -97,9 +126,9 @@ async fn signatures_are_those_of_the_specifications() {
     );
 }
 
-/// Of these no two are alike, so the public keys of RFC 7515 have to accept them.
+/// These signatures are randomized, so they are verified with the public keys of RFC 7515.
 #[tokio::test]
-async fn signatures_with_random_numbers_are_accepted() {
+async fn randomized_signatures_verify() {
     let jws = key(P256)
         .key_id("k1")
         .sign_jwt(&json!({"a": 1}))
@@ -130,7 +159,8 @@ async fn signatures_with_random_numbers_are_accepted() {
     );
 }
 
-/// As OpenSSL writes them: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`.
+/// Written by OpenSSL: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`, and for SEC 1
+/// `openssl ecparam -name prime256v1 -genkey`.
 #[test]
 fn keys_are_read_from_pem() {
     let ed25519 = "-----BEGIN PRIVATE KEY-----\n\
@@ -144,46 +174,81 @@ fn keys_are_read_from_pem() {
                 AHeTwwF9wxlCjnqlNsLUYCddeXOrryjSiEAwKgPDhHMBzZWR4xNziMPc\n\
                 -----END PRIVATE KEY-----\n";
     SigningKey::from_pem(SigningAlgorithm::Es256, p256).unwrap();
+    // The curve parameters that OpenSSL writes before the key are skipped.
+    let sec1 = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n\
+                -----BEGIN EC PRIVATE KEY-----\n\
+                MHcCAQEEIMYwrAtAq7khtL/bZ8tf01Gl4OkSknXHlLxzyq8aQRN5oAoGCCqGSM49\n\
+                AwEHoUQDQgAEbTrIPddbL7XkQ2oq252T4eZC3BL3+ysnE6+vP5HuPrCsqxVIzY7O\n\
+                5Le6aDYZWqozEAA+/HK2SBY13uMrNwf2Jw==\n\
+                -----END EC PRIVATE KEY-----\n";
+    SigningKey::from_pem(SigningAlgorithm::Es256, sec1).unwrap();
+    for algorithm in [SigningAlgorithm::Rs256, SigningAlgorithm::Ps256] {
+        SigningKey::from_pem(algorithm, PKCS1).unwrap();
+    }
     let after_others =
         format!("-----BEGIN CERTIFICATE-----\r\nMAA=\r\n-----END CERTIFICATE-----\r\n{ed25519}");
     SigningKey::from_pem(SigningAlgorithm::EdDsa, &after_others.replace('\n', "\r\n")).unwrap();
 
-    for (algorithm, pem) in [
-        (SigningAlgorithm::Rs256, ed25519),
-        (SigningAlgorithm::Es256, ed25519),
-        (SigningAlgorithm::EdDsa, p256),
-        (SigningAlgorithm::EdDsa, ""),
-        (SigningAlgorithm::EdDsa, "hidden"),
+    let section =
+        |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----");
+    for (algorithm, pem, advice) in [
+        (SigningAlgorithm::Rs256, ed25519, "cannot be used for RS256"),
+        (SigningAlgorithm::Es256, ed25519, "cannot be used for ES256"),
+        (SigningAlgorithm::EdDsa, p256, "cannot be used for EdDSA"),
+        (SigningAlgorithm::EdDsa, sec1, "check the algorithm"),
+        (SigningAlgorithm::EdDsa, "", "is not PEM"),
+        (SigningAlgorithm::EdDsa, "hidden", "is not PEM"),
         (
             SigningAlgorithm::EdDsa,
-            "-----BEGIN PRIVATE KEY-----\nhidden!\n-----END PRIVATE KEY-----",
+            &section("PRIVATE KEY", "hidden!"),
+            "is damaged",
         ),
         (
             SigningAlgorithm::EdDsa,
             "-----BEGIN PRIVATE KEY-----\nhidden",
+            "is damaged",
         ),
         (
             SigningAlgorithm::EdDsa,
-            "-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----",
+            &section("PUBLIC KEY", "MAA="),
+            "is a public key",
         ),
         (
             SigningAlgorithm::Es256,
-            "-----BEGIN EC PRIVATE KEY-----\nMAA=\n-----END EC PRIVATE KEY-----",
+            &section("EC PRIVATE KEY", "MAA="),
+            "cannot be used for ES256",
+        ),
+        (
+            SigningAlgorithm::Es256,
+            &section("RSA PRIVATE KEY", "MAA="),
+            "check the algorithm",
         ),
         (
             SigningAlgorithm::EdDsa,
-            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----",
+            &section("OPENSSH PRIVATE KEY", "MAA="),
+            "openssl pkcs8 -topk8",
+        ),
+        (
+            SigningAlgorithm::EdDsa,
+            &section("ENCRYPTED PRIVATE KEY", "MAA="),
+            "is encrypted",
+        ),
+        (
+            SigningAlgorithm::Rs256,
+            &section("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\n\nMAA="),
+            "is encrypted",
         ),
     ] {
         let error = SigningKey::from_pem(algorithm, pem).unwrap_err();
         assert_eq!(error.field(), "key");
         let text = error.to_string();
+        assert!(text.contains(advice), "{text}");
         assert!(!text.contains("hidden") && !text.contains("MC4C"), "{text}");
     }
 }
 
 #[test]
-fn a_jwk_that_can_not_sign_is_refused_without_being_shown() {
+fn an_unusable_jwk_is_rejected_without_being_shown() {
     for jwk in [
         "hidden",
         "[]",
@@ -226,7 +291,7 @@ async fn form_of(client: Builder<ClientCredentials>) -> HashMap<String, String> 
 
 /// R26.
 #[tokio::test]
-async fn the_assertion_says_who_the_client_is_and_whom_it_speaks_to() {
+async fn the_assertion_names_client_audience_and_expiry() {
     let form = form_of(signing(key(ED25519))).await;
     assert_eq!(form["client_id"], "id");
     assert_eq!(
@@ -253,7 +318,7 @@ async fn the_assertion_says_who_the_client_is_and_whom_it_speaks_to() {
 
 /// R26.
 #[tokio::test]
-async fn no_two_assertions_are_alike() {
+async fn every_assertion_has_a_unique_id() {
     let assertion =
         async |client| parts(&form_of(client).await["client_assertion"]).3["jti"].clone();
     let with_secret = || client().client_secret_jwt();
@@ -267,7 +332,7 @@ async fn no_two_assertions_are_alike() {
 }
 
 #[tokio::test]
-async fn a_secret_signs_without_being_sent() {
+async fn client_secret_jwt_does_not_send_the_secret() {
     let form = form_of(client().client_secret_jwt()).await;
     assert!(!form.contains_key("client_secret"));
     let (input, signature, header, _) = parts(&form["client_assertion"]);
@@ -275,9 +340,9 @@ async fn a_secret_signs_without_being_sent() {
     assert_eq!(signature, hmac_sha256(b"hidden", input.as_bytes()));
 }
 
-/// The last word counts, as with all settings.
+/// The last call wins, as with all settings.
 #[tokio::test]
-async fn one_way_of_client_authentication_takes_the_place_of_another() {
+async fn the_last_client_authentication_setting_wins() {
     let (head, body) =
         request_of(client().client_secret_jwt().client_secret_basic_unencoded()).await;
     assert!(head.headers.contains_key("authorization") && !body.contains("assertion"));
@@ -286,7 +351,7 @@ async fn one_way_of_client_authentication_takes_the_place_of_another() {
 }
 
 #[tokio::test]
-async fn what_is_missing_or_too_much_is_named() {
+async fn a_missing_or_conflicting_setting_is_named() {
     let field = async |client: Builder<ClientCredentials>| {
         let service = tower::service_fn(|_| async {
             let body = http_body_util::Full::<bytes::Bytes>::default();
@@ -330,7 +395,7 @@ fn remote(signature: Result<usize, &'static str>) -> SigningKey {
 }
 
 #[tokio::test]
-async fn a_vault_signs_what_it_is_given() {
+async fn a_remote_key_signs_the_jws_input() {
     let key = SigningKey::remote(SigningAlgorithm::Rs256, |message| async move {
         Ok::<_, BoxError>(message.to_vec())
     });
@@ -339,11 +404,11 @@ async fn a_vault_signs_what_it_is_given() {
     assert_eq!(header, json!({"alg": "RS256", "typ": "JWT", "kid": "k"}));
 }
 
-/// Nothing was sent, so nothing is known to be wrong, and nothing is spent.
+/// Nothing was sent, so the failure is transient and nothing was spent.
 #[tokio::test]
-async fn a_vault_that_fails_is_a_transient_failure_that_says_so() {
+async fn a_failing_remote_key_is_a_transient_failure() {
     for (key, why) in [
-        (remote(Err("the vault is sealed")), "the vault is sealed"),
+        (remote(Err("the HSM is locked")), "the HSM is locked"),
         (remote(Ok(71)), "not DER"),
     ] {
         let error: ProviderError = issue(signing(key), http::Response::new(""))
@@ -361,7 +426,7 @@ async fn a_vault_that_fails_is_a_transient_failure_that_says_so() {
     }
 }
 
-/// Rule 10: an assertion is good for a minute, and a gateway can quote it.
+/// Rule 10: an assertion is valid for a minute, and a gateway can echo it.
 #[tokio::test]
 async fn no_error_shows_the_assertion() {
     let service = tower::service_fn(
@@ -390,7 +455,7 @@ async fn no_error_shows_the_assertion() {
 }
 
 #[tokio::test]
-async fn an_assertion_of_somebody_else_is_shown_as_it_is() {
+async fn an_external_assertion_is_sent_unchanged() {
     let new = || ClientCredentials::builder(crate::oauth2::tests::URL).client_id("id");
     let given = new().client_assertion(|| async { Ok("a.b.c".to_owned()) });
     assert!(!format!("{given:?}").contains("a.b.c"));

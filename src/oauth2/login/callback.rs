@@ -1,6 +1,7 @@
 //! What the browser comes back with (RFC 6749 4.1.2, 4.2.2), and whether it may be believed.
 
 use percent_encoding::percent_decode_str;
+#[cfg(feature = "implicit")]
 use serde_json::{Map, Value};
 
 use super::{
@@ -126,6 +127,7 @@ impl Answer {
     }
 
     /// The parameters as a token endpoint would have answered them.
+    #[cfg(feature = "implicit")]
     pub(super) fn fields(&self) -> Map<String, Value> {
         let field = |(name, value): &(String, Secret)| (name.clone(), value.expose().into());
         self.0.iter().map(field).collect()

@@ -38,6 +38,7 @@ pub(in crate::oauth2) enum Problem {
     Repeated(Option<String>),
     NoCode,
     /// The token that came in the browser's URL.
+    #[cfg(feature = "implicit")]
     Unusable(TokenError),
     Token(TokenError),
     Config(ConfigError),
@@ -207,7 +208,9 @@ impl fmt::Display for LoginError {
                 )
             }
             Problem::NoCode => f.write_str("the answer has neither a code nor an error"),
-            Problem::Unusable(error) | Problem::Token(error) => error.fmt(f),
+            #[cfg(feature = "implicit")]
+            Problem::Unusable(error) => error.fmt(f),
+            Problem::Token(error) => error.fmt(f),
             Problem::Config(error) => error.fmt(f),
             Problem::CodeExpired(trouble) => {
                 f.write_str("the code has expired before it was confirmed: start again")?;

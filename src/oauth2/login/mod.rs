@@ -9,6 +9,7 @@ mod attempt;
 mod authorization_code;
 mod callback;
 mod error;
+#[cfg(feature = "implicit")]
 mod implicit;
 mod request;
 
@@ -16,10 +17,9 @@ use std::future::Future;
 
 #[cfg(feature = "loopback")]
 pub(super) use self::callback::AnsweredIn;
-pub use self::{
-    attempt::PendingLogin, authorization_code::AuthorizationCode, error::LoginError,
-    implicit::Implicit,
-};
+#[cfg(feature = "implicit")]
+pub use self::implicit::Implicit;
+pub use self::{attempt::PendingLogin, authorization_code::AuthorizationCode, error::LoginError};
 pub(super) use self::{
     error::Problem,
     request::{AuthorizationRequest, AuthorizationSettings, ExpectedIssuer},
