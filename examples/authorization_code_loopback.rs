@@ -48,7 +48,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
 
     println!("a person who says no:");
     let error = log_in(&login, "").await.err().ok_or("there are tokens")?;
-    println!("  {error}");
+    println!("  {error:#}");
     assert!(error.is_denied());
     Ok(())
 }

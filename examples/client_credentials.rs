@@ -54,7 +54,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     println!("with a wrong secret:");
     let layer = AuthLayer::new(tokens("wrong")?, Origins::only(&platform)?);
     let error = layer.handle().credential().await.unwrap_err();
-    println!("  {error}");
+    println!("  {error:#}");
     assert!(error.is_provider() && !error.is_login_required());
     Ok(())
 }

@@ -26,7 +26,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
 
     println!("with a user name that Basic can't carry:");
     let error = Basic::new("first:last", "password").unwrap_err();
-    println!("  {error}");
+    println!("  {error:#}");
     Ok(())
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let attempt = login.start(REDIRECT_URI)?;
     let forged = format!("{REDIRECT_URI}#access_token=x&token_type=Bearer&state=guessed");
     let error = login.finish(attempt, &forged).err().ok_or("it was")?;
-    println!("  {error}");
+    println!("  {error:#}");
     assert!(error.is_forged());
 
     println!("a token that has ended needs the person:");

@@ -64,7 +64,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
         let outcome = call(client.clone(), format!("{api}/api/v2/profile"), User(name)).await;
         match &outcome {
             Ok(status) => println!("{name}: {status}"),
-            Err(error) => println!("{name}: {error}"),
+            Err(error) => println!("{name}: {error:#}"),
         }
         let error = outcome
             .as_ref()

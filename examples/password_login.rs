@@ -76,7 +76,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     assert_eq!(calls(1000).await, 0);
     let status = handle.status();
     let (_, error) = status.failing().ok_or("it must fail")?;
-    println!("  {error}");
+    println!("  {error:#}");
     let login = error
         .provider_error()
         .and_then(|error| error.get_ref().downcast_ref());

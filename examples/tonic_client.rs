@@ -117,7 +117,7 @@ async fn serve(tokens: Tokens, tasks: &mut JoinSet<()>) -> Result<SocketAddr, Bo
         let router = Server::builder().add_service(service);
         let incoming = TcpIncoming::from(listener);
         if let Err(error) = router.serve_with_incoming(incoming).await {
-            eprintln!("server: {error}");
+            eprintln!("server: {error:#}");
         }
     });
     Ok(address)

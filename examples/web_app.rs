@@ -120,7 +120,7 @@ impl App {
             _ => Ok(serve::answer(404, "")),
         };
         // The errors of the crate say what happened, and hold no secret.
-        answer.unwrap_or_else(|error| serve::answer(500, error.to_string()))
+        answer.unwrap_or_else(|error| serve::answer(500, format!("{error:#}")))
     }
 
     async fn home(self, session: Session) -> Result<Response<String>, BoxError> {

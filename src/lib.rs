@@ -141,7 +141,7 @@ pub use self::{
     cache::{Backoff, CurrentCredential, Handle, RefreshSettings, Status},
     challenge::Challenge,
     credential::Credential,
-    error::{BoxError, ConfigError, Error, ProviderError},
+    error::{BoxError, ConfigError, Error, ErrorKind, ProviderError},
     flow::{NotAttached, NotRetried, SkipAuth},
     layer::{Auth, AuthLayer, ResponseFuture},
     origin::Origins,

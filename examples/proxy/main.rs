@@ -36,7 +36,7 @@ async fn main() -> Result<(), BoxError> {
     let settings = match Settings::read() {
         Ok(settings) => settings,
         Err(error) => {
-            eprintln!("{error}\n\n{}", settings::USAGE);
+            eprintln!("{error:#}\n\n{}", settings::USAGE);
             std::process::exit(2);
         }
     };

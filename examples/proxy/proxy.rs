@@ -114,7 +114,7 @@ where
                 Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
             }
             // The layer's errors say what to do, and hold no secret.
-            Err(error) => Ok(say(StatusCode::BAD_GATEWAY, format!("{error}\n"))),
+            Err(error) => Ok(say(StatusCode::BAD_GATEWAY, format!("{error:#}\n"))),
         }
     }
 }

@@ -86,7 +86,7 @@ impl Calls {
 
     fn fail(&mut self, why: &dyn Display) {
         if self.failed == 0 {
-            eprintln!("a call failed: {why}");
+            eprintln!("a call failed: {why:#}");
         }
         self.failed += 1;
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::{
-    error::{Class, Error, Kind},
+    error::{Class, Error},
     time::ExponentialBackoff,
 };
 
@@ -100,9 +100,9 @@ impl Failures {
         backoff: &Backoff,
         (now, wall): (Instant, SystemTime),
     ) -> Error {
-        let (class, asked) = match error.kind() {
-            Kind::Provider(error) => (error.class(), error.retry_after()),
-            _ => (Class::Transient, None),
+        let (class, asked) = match error.provider_error() {
+            Some(error) => (error.class(), error.retry_after()),
+            None => (Class::Transient, None),
         };
         let (earlier, since) = match &self.last {
             Some(last) if last.class == class => (last.earlier.saturating_add(1), last.since),
@@ -151,8 +151,6 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::error::ProviderError;
 
@@ -213,7 +211,7 @@ mod tests {
         let now = (Instant::now(), SystemTime::now());
         let mut failures = Failures::default();
         let mut wait = |error: ProviderError| {
-            let error = Error::new(Kind::Provider(Arc::new(error)));
+            let error = Error::provider(error);
             failures.record(error, &Backoff::default(), now);
             failures.last.as_ref().unwrap().retry_at.unwrap() - now.0
         };
@@ -229,7 +227,7 @@ mod tests {
         let later = now.0 + secs(1_000_000.0);
         let mut failures = Failures::default();
         let mut fail = |error: ProviderError| {
-            let error = Error::new(Kind::Provider(Arc::new(error)));
+            let error = Error::provider(error);
             failures.record(error, &Backoff::default(), now);
             (
                 failures.standing(now.0).is_some(),

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     challenge::Challenge,
     credential::Credential,
-    error::{Error, Kind, ProviderError},
+    error::{Error, ErrorKind, ProviderError},
     observe::{self, Outcome},
     provider::{Issued, Reason, RefreshContext, RefreshControl},
 };
@@ -107,7 +107,8 @@ impl<C: Credential> Flight<C> {
         challenges: Vec<Challenge>,
         settings: &RefreshSettings,
     ) -> Result<(Arc<Self>, impl FnOnce() + Send + 'static), Error> {
-        let runtime = runtime::Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
+        let runtime =
+            runtime::Handle::try_current().map_err(|_| Error::new(ErrorKind::NoRuntime))?;
         let started_at = Instant::now();
         let control = Arc::new(RefreshControl::new(started_at + settings.refresh_timeout));
         let flight = Arc::new(Self {
@@ -196,8 +197,8 @@ async fn fly<C: Credential>(landing: Landing<C>, context: RefreshContext<C>) {
     // What the provider holds is let go before callers hear of it.
     drop(exchange);
     landing.land(match answer {
-        Some(answer) => answer.map_err(|error| Error::new(Kind::Provider(Arc::new(error)))),
-        None => Err(Error::new(Kind::Timeout)),
+        Some(answer) => answer.map_err(Error::provider),
+        None => Err(Error::new(ErrorKind::Timeout)),
     });
 }
 
@@ -235,7 +236,7 @@ impl<C: Credential> Landing<C> {
 impl<C: Credential> Drop for Landing<C> {
     fn drop(&mut self) {
         if !self.done {
-            self.tell(Err(Error::new(Kind::Stopped)));
+            self.tell(Err(Error::new(ErrorKind::Aborted)));
         }
     }
 }
@@ -272,7 +273,7 @@ impl<C: Credential> Wait<C> {
     /// another task than the one that polls its future.
     pub(crate) async fn outcome(mut self) -> Result<Arc<Snapshot<C>>, Error> {
         if Flight::is_awaited_by_itself(&self.cache) {
-            return Err(Error::new(Kind::OwnTokenRequest));
+            return Err(Error::new(ErrorKind::OwnTokenRequest));
         }
         let error = loop {
             match self.news().await {
@@ -286,7 +287,7 @@ impl<C: Credential> Wait<C> {
             }
             // For nobody any more; the next one starts when it has ended.
             if self.is_overdue() {
-                break Error::new(Kind::Timeout);
+                break Error::new(ErrorKind::Timeout);
             }
         };
         match self.fallback {
@@ -308,7 +309,7 @@ impl<C: Credential> Wait<C> {
             Ok(_) => self.landed().unwrap_or(Landed::Superseded),
             // Time for the next one.
             Err(_) if self.flight.is_lost() => Landed::Superseded,
-            Err(_) => Landed::Failed(Error::new(Kind::Timeout)),
+            Err(_) => Landed::Failed(Error::new(ErrorKind::Timeout)),
         }
     }
 

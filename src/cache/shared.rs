@@ -20,7 +20,7 @@ use super::{
 use crate::{
     challenge::Challenge,
     credential::Credential,
-    error::{Error, Kind},
+    error::{Error, ErrorKind},
     provider::{ErasedProvider, Issued, Reason, RevokeContext},
 };
 
@@ -242,7 +242,8 @@ impl<C: Credential> Cache<C> {
             (last, self.flight(state), state.settings.refresh_timeout)
         });
         let mut credentials: Vec<_> = last.iter().map(|last| last.credential.clone()).collect();
-        let runtime = runtime::Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
+        let runtime =
+            runtime::Handle::try_current().map_err(|_| Error::new(ErrorKind::NoRuntime))?;
         let provider = Arc::clone(&self.provider);
         // A task of its own: whoever loses interest must not keep tokens from being revoked.
         let task = runtime.spawn(async move {
@@ -255,8 +256,8 @@ impl<C: Credential> Cache<C> {
         });
         match task.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Error::new(Kind::Forget(Arc::new(error)))),
-            Err(_) => Err(Error::new(Kind::Stopped)),
+            Ok(Err(error)) => Err(Error::revoke(error)),
+            Err(_) => Err(Error::new(ErrorKind::Aborted)),
         }
     }
 
@@ -324,7 +325,7 @@ impl<C: Credential> Cache<C> {
         self.locked(|state| {
             // What has begun since then owes nothing to it, and may have a credential.
             if flight.session == state.session {
-                Landed::Failed(self.fail(state, Error::new(Kind::Timeout)))
+                Landed::Failed(self.fail(state, Error::new(ErrorKind::Timeout)))
             } else {
                 Landed::Superseded
             }

@@ -121,7 +121,7 @@ impl fmt::Display for Status {
         }
         if let Some((since, error)) = &self.failing {
             let time = SystemTime::now().duration_since(*since).unwrap_or_default();
-            write!(f, ", failing for {}: {error}", Span(time))?;
+            write!(f, ", failing for {}: {error:#}", Span(time))?;
         }
         Ok(())
     }

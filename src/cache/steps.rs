@@ -14,7 +14,7 @@ use super::{
 use crate::{
     challenge::Challenge,
     credential::Credential,
-    error::{Error, Kind},
+    error::{Error, ErrorKind},
     observe,
     provider::{Issued, Lifetime, Reason},
 };
@@ -22,7 +22,7 @@ use crate::{
 impl<C: Credential> Cache<C> {
     pub(super) fn acquire_slowly(self: &Arc<Self>, state: &mut State<C>) -> Acquired<C> {
         if state.logged_out {
-            return Acquired::Fail(Error::new(Kind::LoggedOut));
+            return Acquired::Fail(Error::new(ErrorKind::LoggedOut));
         }
         if !state.asked_for_initial {
             state.asked_for_initial = true;
@@ -111,7 +111,7 @@ impl<C: Credential> Cache<C> {
         fallback: Option<Arc<Snapshot<C>>>,
     ) -> Acquired<C> {
         if Flight::is_awaited_by_itself(self) {
-            return Acquired::Fail(Error::new(Kind::OwnTokenRequest));
+            return Acquired::Fail(Error::new(ErrorKind::OwnTokenRequest));
         }
         Acquired::Wait(Wait::new(Arc::clone(self), flight, fallback))
     }

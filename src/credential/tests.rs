@@ -60,7 +60,7 @@ fn tokens_that_cannot_stand_in_the_header_are_refused_without_echo() {
     ] {
         let error = Bearer::new(token).unwrap_err();
         assert_eq!(error.field(), "token");
-        let shown = format!("{error} {error:?}");
+        let shown = format!("{error:#} {error:?}");
         assert!(!shown.contains("cret"), "{shown}");
     }
 }
@@ -160,7 +160,7 @@ fn basic_refuses_what_cannot_be_sent_and_names_the_field_only() {
     ] {
         let error = Basic::new(user, password).unwrap_err();
         assert_eq!(error.field(), field);
-        assert!(!format!("{error} {error:?}").contains("hidden"));
+        assert!(!format!("{error:#} {error:?}").contains("hidden"));
     }
 }
 
@@ -190,7 +190,7 @@ fn api_keys_that_cannot_be_sent_are_refused_without_echo() {
     ] {
         let error = ApiKey::header(name, key).unwrap_err();
         assert_eq!(error.field(), field);
-        assert!(!format!("{error} {error:?}").contains("hidd"));
+        assert!(!format!("{error:#} {error:?}").contains("hidd"));
     }
     assert_eq!(ApiKey::query("", "hidden").unwrap_err().field(), "name");
     assert_eq!(ApiKey::query("key", "").unwrap_err().field(), "key");
@@ -273,7 +273,7 @@ fn a_uri_that_has_no_query_is_an_error_that_says_so() {
         *request.uri_mut() = uri.clone();
         let error =
             apply(&ApiKey::query("key", "hidden").unwrap(), &mut request, true).unwrap_err();
-        assert!(error.to_string().contains("no query"), "{error}");
+        assert!(format!("{error:#}").contains("no query"), "{error:#}");
         assert_eq!(request.uri(), &uri);
     }
 }
@@ -282,7 +282,7 @@ fn a_uri_that_has_no_query_is_an_error_that_says_so() {
 fn a_uri_that_gets_too_long_is_an_error_without_the_key() {
     let key = ApiKey::query("key", "hidden".repeat(20_000)).unwrap();
     let error = apply(&key, &mut get("/"), true).unwrap_err();
-    assert!(!error.to_string().contains("hidden"), "{error}");
+    assert!(!format!("{error:#}").contains("hidden"), "{error:#}");
 }
 
 /// P21.

@@ -17,7 +17,7 @@ use crate::{
     cache::{Acquired, Cache, Snapshot, TooManyRejections, Wait},
     challenge::{self, Challenge, Complaint, StepUp},
     credential::{AnyRequestHead, Credential, RequestHeadMut, ResponseHead, SentHead},
-    error::{Error, Kind},
+    error::Error,
     observe,
     provider::Reason,
 };
@@ -107,9 +107,7 @@ impl<C: Credential> Flow<C> {
         head: &mut dyn AnyRequestHead,
     ) -> Result<Option<NotAttached>, Error> {
         let mut outgoing = RequestHeadMut::over(head).keep_existing(self.policy.keep_existing);
-        credential
-            .apply(&mut outgoing)
-            .map_err(|error| Error::new(Kind::Apply(Arc::from(error))))?;
+        credential.apply(&mut outgoing).map_err(Error::apply)?;
         Ok(outgoing.is_taken().then_some(NotAttached::AlreadyPresent))
     }
 

@@ -109,7 +109,7 @@ impl fmt::Display for NotRetried {
             }
             Self::RejectedAgain => f.write_str("a new credential was rejected too"),
             Self::SameCredential => f.write_str("the refresh brought the same credential again"),
-            Self::RefreshFailed(error) => write!(f, "the refresh failed: {error}"),
+            Self::RefreshFailed(error) => write!(f, "the refresh failed: {error:#}"),
             Self::TooManyRejections { retry_after } => write!(
                 f,
                 "too many rejections lately, the next refresh because of one is possible in \
@@ -127,7 +127,7 @@ impl fmt::Display for NotRetried {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
+    use crate::error::ErrorKind;
 
     /// Dashboards count by these.
     #[test]
@@ -156,7 +156,7 @@ mod tests {
                 "same credential again",
             ),
             (
-                NotRetried::RefreshFailed(Error::new(Kind::Timeout)),
+                NotRetried::RefreshFailed(Error::new(ErrorKind::Timeout)),
                 "refresh_failed",
                 "the refresh failed: ",
             ),

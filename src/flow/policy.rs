@@ -7,7 +7,7 @@ use http::{Extensions, HeaderMap, StatusCode, Uri};
 use super::{DrainLimit, NotAttached, SkipAuth};
 use crate::{
     credential::{AnyRequestHead, Credential, RequestHeadMut},
-    error::{Error, Kind},
+    error::{Error, ErrorKind},
     origin::{Check, Origins},
 };
 
@@ -55,7 +55,7 @@ impl Policy {
         match self.origins.check(uri) {
             Check::Allowed => Ok(None),
             Check::Denied => Ok(Some(NotAttached::OtherOrigin)),
-            Check::NoAuthority => Err(Error::new(Kind::NoAuthority)),
+            Check::NoAuthority => Err(Error::new(ErrorKind::NoAuthority)),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
     body::CloneBody,
     cache::{Handle, Keys, PerKeySettings},
     credential::Credential,
-    error::{BoxError, Error, Kind},
+    error::{BoxError, Error, ErrorKind},
     flow::{Flow, NotAttached, Policy},
     origin::Origins,
     provider::{self, Provider},
@@ -265,7 +265,7 @@ where
                 let why = NotAttached::AlreadyPresent;
                 return ResponseFuture::passing(self.inner.call(request), why);
             }
-            None => Err(Error::new(Kind::NoKey)),
+            None => Err(Error::new(ErrorKind::NoKey)),
         };
         let flow = match cache {
             Ok(cache) => Flow {

@@ -169,7 +169,7 @@ impl TokenEndpoint {
         );
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         self.auth.apply(&mut headers, form).await.map_err(|error| {
-            let problem = format!("who the client is can't be proven: {error}");
+            let problem = format!("who the client is can't be proven: {error:#}");
             self.failed(Problem::Unsent(problem.into()))
         })?;
 

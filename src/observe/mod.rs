@@ -28,21 +28,15 @@ pub(crate) use self::requests::{held_back, not_retried, resent};
 #[cfg(feature = "oauth2")]
 pub(crate) use self::tokens::{TokenCall, adopted, saved_after_all, unsaved};
 
-use crate::error::{Class, Error, Kind, ProviderError};
+use crate::error::{Class, Error, ProviderError};
 
 /// The kind of an error in a word, as OpenTelemetry's `error.type` wants it.
 fn error_type(error: &Error) -> &'static str {
-    match error.kind() {
-        Kind::Provider(error) => class_of(error),
-        Kind::Timeout => "timeout",
-        _ => "stopped",
-    }
-}
-
-fn class_of(error: &ProviderError) -> &'static str {
-    match error.class() {
-        Class::Transient => "transient",
-        Class::Permanent => "permanent",
-        Class::LoginRequired => "login_required",
+    match error.provider_error().map(ProviderError::class) {
+        Some(Class::Transient) => "transient",
+        Some(Class::Permanent) => "permanent",
+        Some(Class::LoginRequired) => "login_required",
+        None if error.is_timeout() => "timeout",
+        None => "stopped",
     }
 }

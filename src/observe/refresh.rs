@@ -118,10 +118,18 @@ impl Refresh {
                 let retry_in_ms = error.retry_after().map(|wait| wait.as_millis() as u64);
                 match error_type {
                     "transient" | "timeout" => tracing::warn!(
-                        target: "tower_auth", %error, error_type, retry_in_ms, "the refresh failed"
+                        target: "tower_auth",
+                        error = %format_args!("{error:#}"),
+                        error_type,
+                        retry_in_ms,
+                        "the refresh failed"
                     ),
                     _ => tracing::error!(
-                        target: "tower_auth", %error, error_type, retry_in_ms, "the refresh failed"
+                        target: "tower_auth",
+                        error = %format_args!("{error:#}"),
+                        error_type,
+                        retry_in_ms,
+                        "the refresh failed"
                     ),
                 }
             }

@@ -77,7 +77,7 @@ pub(crate) fn unsaved(error: &StoreError) {
     #[cfg(feature = "tracing")]
     tracing::warn!(
         target: "tower_auth",
-        %error,
+        error = %format_args!("{error:#}"),
         "new tokens could not be saved: this process goes on with them and tries to save them again"
     );
     #[cfg(feature = "metrics")]

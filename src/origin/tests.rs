@@ -81,7 +81,7 @@ fn plain_http_goes_to_loopback_only_unless_danger_is_named() {
     }
     let error = Origins::only("http://api.example.com").unwrap_err();
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "origin: `http://api.example.com` is plain http, which everybody on the way can read: use \
          https, or name it with Origins::danger_plain_http if you must (plain http to loopback is \
          fine)"
@@ -187,15 +187,15 @@ fn what_is_no_origin_is_refused_with_the_reason() {
     ] {
         let error = Origins::only(text).unwrap_err();
         assert_eq!(error.field(), "origin");
-        assert!(error.to_string().contains(reason), "{text}: {error}");
-        assert!(error.to_string().contains(text), "{text}: {error}");
+        assert!(format!("{error:#}").contains(reason), "{text}: {error:#}");
+        assert!(format!("{error:#}").contains(text), "{text}: {error:#}");
     }
     let error = Origins::only("https://me:my-secret@x.com")
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("user information") && !error.contains("my-secret"),
-        "{error}"
+        "{error:#}"
     );
     assert!(Origins::any_of(Vec::<String>::new()).is_err());
     assert!(

@@ -134,7 +134,7 @@ async fn concurrency_limit_outside_shared_with_the_token_requests_starves_them()
     let error = send(&service, get()).await.unwrap_err();
     assert!(
         error.downcast_ref::<Error>().unwrap().is_timeout(),
-        "{error}"
+        "{error:#}"
     );
 }
 

@@ -19,7 +19,7 @@ async fn timeout_outside_cuts_the_wait_for_a_token_and_the_refresh_goes_on() {
         .service(api.clone());
     let start = Instant::now();
     let error = send(&service, get()).await.unwrap_err();
-    assert!(error.is::<Elapsed>(), "{error}");
+    assert!(error.is::<Elapsed>(), "{error:#}");
     assert_eq!(start.elapsed(), SECOND);
     assert!(api.seen().is_empty());
 

@@ -198,7 +198,7 @@ async fn work(settings: Settings, provider: impl Provider<Credential = Bearer>) 
             RESUME => handle.resume(),
             LOG_OUT => match handle.log_out().await {
                 Ok(()) => tell("logged out"),
-                Err(error) => tell(format_args!("log-out failed: {error}")),
+                Err(error) => tell(format_args!("log-out failed: {error:#}")),
             },
             other => panic!("{other}"),
         }
@@ -225,7 +225,7 @@ impl Process {
         let why = match client.oneshot(request).await {
             Ok(response) if response.status() == 200 => return,
             Ok(response) => response.status().to_string(),
-            Err(error) => error.into().to_string(),
+            Err(error) => format!("{:#}", error.into()),
         };
         if self.failed.fetch_add(1, Ordering::Relaxed) < 3 {
             eprintln!("process {}: {why}", self.settings.name);

@@ -168,7 +168,7 @@ impl Answer {
     /// A member of a JSON object that is a text.
     pub(crate) fn text(&self, name: &str) -> Result<String, BoxError> {
         let json: Value = serde_json::from_str(&self.body)
-            .map_err(|error| format!("{error}: {} {}", self.status, self.body))?;
+            .map_err(|error| format!("{error:#}: {} {}", self.status, self.body))?;
         let text = json[name].as_str().map(str::to_owned);
         text.ok_or_else(|| format!("no `{name}` in {}", self.body).into())
     }

@@ -87,7 +87,7 @@ impl Suite {
             Ok(server) => server,
             Err(error) => {
                 for flow in group {
-                    add(flow, Outcome::Failed(error.to_string()));
+                    add(flow, Outcome::Failed(format!("{error:#}")));
                 }
                 return;
             }
@@ -112,11 +112,11 @@ impl Flow {
         let run = AssertUnwindSafe((self.run)(server)).catch_unwind();
         let error = match timeout(LONGEST, run).await {
             Ok(Ok(Ok(()))) => return Outcome::Passed(start.elapsed()),
-            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Ok(Err(error))) => format!("{error:#}"),
             Ok(Err(panic)) => message(&*panic),
             Err(_) => format!("did not end within {LONGEST:?}"),
         };
-        Outcome::Failed(format!("{error}\n{}", server.log()))
+        Outcome::Failed(format!("{error:#}\n{}", server.log()))
     }
 }
 

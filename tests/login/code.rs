@@ -114,7 +114,7 @@ async fn a_wrong_state_is_refused_before_all_else() {
         let attempt = login.start(REDIRECT).unwrap();
         let error = login.finish(attempt, callback).await.unwrap_err();
         assert_eq!(
-            error.to_string(),
+            format!("{error:#}"),
             "the answer's `state` is not that of this log-in: it belongs to another attempt, or is \
              forged, and is not used"
         );
@@ -129,7 +129,7 @@ async fn a_wrong_state_is_refused_before_all_else() {
         let attempt = login.start(REDIRECT).unwrap();
         let error = login.finish(attempt, callback).await.unwrap_err();
         assert_eq!(
-            error.to_string(),
+            format!("{error:#}"),
             "the answer has no `state`, so nothing says that it belongs to this log-in: it is not \
              used"
         );
@@ -148,7 +148,7 @@ async fn a_denied_consent_says_so() {
     .await;
     assert!(error.is_denied());
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the log-in was denied (the user said no)"
     );
     nothing_asked(&asked);
@@ -160,23 +160,23 @@ async fn other_errors_of_the_server_are_told() {
     let error = refused(&login, "error=invalid_scope&error_uri=https://x.example/e").await;
     assert_eq!(error.code(), Some("invalid_scope"));
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the authorization server refused the log-in: invalid_scope, see https://x.example/e"
     );
     let error = refused(&login, "x=y").await;
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the answer has neither a code nor an error"
     );
     let error = refused(&login, "code=c&code=d").await;
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the answer has the parameter `code` twice: it is not used"
     );
     // Rule 10: what stands in the place of a name may be anything.
     let error = refused(&login, "Splx10B&Splx10B").await;
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the answer has a parameter twice: it is not used"
     );
     nothing_asked(&asked);
@@ -190,7 +190,7 @@ async fn an_error_does_not_repeat_a_secret() {
     let state = query(&login.authorization_url(&attempt))["state"].clone();
     let callback = format!("?state={state}&error=x&error_description=state+was+{state}");
     let error = login.finish(attempt, &callback).await.unwrap_err();
-    assert!(!format!("{error} {error:?}").contains(&state));
+    assert!(!format!("{error:#} {error:?}").contains(&state));
     assert_eq!(error.description(), None);
 }
 
@@ -207,13 +207,13 @@ async fn a_wrong_issuer_is_refused() {
     for what in ["code=c", "error=access_denied"] {
         let error = refused(&login, &format!("{what}&iss=https%3A%2F%2Fevil.example")).await;
         assert_eq!(
-            error.to_string(),
+            format!("{error:#}"),
             "the answer comes from the issuer https://evil.example, not from \
              https://login.example.com: it is not used"
         );
         let error = refused(&login, what).await;
         assert_eq!(
-            error.to_string(),
+            format!("{error:#}"),
             "the answer does not say which issuer it comes from, and https://login.example.com \
              always does: it is not used"
         );
@@ -241,7 +241,7 @@ async fn an_answer_is_not_taken_to_another_server() {
     let callback = answer(&other, &attempt, "code=c");
     let error = login.finish(attempt, &callback).await.unwrap_err();
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the log-in was started for another server or client: its answer is not used"
     );
     nothing_asked(&asked);
@@ -252,7 +252,7 @@ async fn a_refused_code_says_what_the_token_endpoint_said() {
     let (login, asked) = client(400, r#"{"error":"invalid_grant"}"#);
     let error = refused(&login, "code=c0de").await;
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the token endpoint refused the request: 400 invalid_grant"
     );
     assert_eq!(error.token_error().unwrap().code(), Some("invalid_grant"));
@@ -304,7 +304,7 @@ fn what_is_missing_is_named() {
         builder
             .build()
             .map(drop)
-            .map_err(|error: ConfigError| error.to_string())
+            .map_err(|error: ConfigError| format!("{error:#}"))
     };
     let (http, _) = server(200, TOKENS);
     let builder = || AuthorizationCode::builder(AUTHORIZE, TOKEN).http(http.clone());

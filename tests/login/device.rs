@@ -238,7 +238,7 @@ async fn a_code_that_nobody_confirms_is_given_up_when_it_expires() {
     let error = tokens.unwrap_err();
     assert!(error.is_timeout() && !error.is_denied());
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the code has expired before it was confirmed: start again"
     );
     assert_eq!(server.asked_at().last(), Some(&295));
@@ -246,8 +246,8 @@ async fn a_code_that_nobody_confirms_is_given_up_when_it_expires() {
     let (tokens, _) = log_in(CODE, [Answer::Break]).await;
     let error = tokens.unwrap_err();
     assert!(
-        error.is_timeout() && error.to_string().contains("connection reset"),
-        "{error}"
+        error.is_timeout() && format!("{error:#}").contains("connection reset"),
+        "{error:#}"
     );
 
     let (tokens, server) = log_in(CODE, [PENDING, refused("expired_token")]).await;
@@ -260,7 +260,7 @@ async fn a_person_who_says_no_ends_it() {
     let (tokens, server) = log_in(CODE, [PENDING, refused("access_denied")]).await;
     let error = tokens.unwrap_err();
     assert!(error.is_denied() && !error.is_timeout());
-    assert_eq!(error.to_string(), "the log-in was denied");
+    assert_eq!(format!("{error:#}"), "the log-in was denied");
     assert_eq!(server.asked_at(), [5, 10]);
 }
 
@@ -328,7 +328,7 @@ async fn what_can_not_be_shown_to_people_is_refused() {
     ] {
         let error = start(Answer::Body(200, answer)).await.unwrap_err();
         assert!(error.token_error().is_some(), "{answer}");
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(
             text.starts_with("the device authorization endpoint"),
             "{text}"
@@ -345,7 +345,7 @@ async fn what_can_not_be_shown_to_people_is_refused() {
 async fn a_device_endpoint_that_refuses_says_why() {
     let error = start(refused("unauthorized_client")).await.unwrap_err();
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the device authorization endpoint refused the request: 400 unauthorized_client: the \
          server denies this client this grant"
     );

@@ -80,7 +80,7 @@ async fn metadata_of_another_issuer_is_refused() {
     let (http, _) = site(&[(OAUTH, 200, r#"{"issuer":"https://evil.example"}"#)]);
     let error = ServerMetadata::fetch(ISSUER, http).await.unwrap_err();
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the metadata of https://login.example.com/tenant/7 is that of the issuer \
          `https://evil.example`: it is not used (give the issuer as the server spells it, slashes \
          and all)"
@@ -93,10 +93,8 @@ async fn metadata_of_another_issuer_is_refused() {
     let (http, _) = site(&[(OAUTH, 200, plain)]);
     let error = ServerMetadata::fetch(ISSUER, http).await.unwrap_err();
     assert!(
-        error
-            .to_string()
-            .starts_with("token_endpoint: is plain http"),
-        "{error}"
+        format!("{error:#}").starts_with("token_endpoint: is plain http"),
+        "{error:#}"
     );
 }
 
@@ -104,12 +102,12 @@ async fn metadata_of_another_issuer_is_refused() {
 async fn failures_say_whether_they_pass() {
     let (http, _) = site(&[(OAUTH, 503, "")]);
     let error = ServerMetadata::fetch(ISSUER, http).await.unwrap_err();
-    assert!(error.is_transient(), "{error}");
+    assert!(error.is_transient(), "{error:#}");
     let (http, _) = site(&[]);
     let error = ServerMetadata::fetch(ISSUER, http).await.unwrap_err();
     assert!(!error.is_transient());
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         format!(
             "the server says nothing of itself: {OAUTH} answered 404 Not Found, {OPENID} answered \
              404 Not Found: check the issuer, or give the endpoints to builder(..)"
@@ -123,7 +121,7 @@ async fn failures_say_whether_they_pass() {
     ] {
         let (http, asked) = site(&[]);
         let error = ServerMetadata::fetch(issuer, http).await.unwrap_err();
-        assert!(error.to_string().starts_with("issuer: "), "{error}");
+        assert!(format!("{error:#}").starts_with("issuer: "), "{error:#}");
         assert!(asked.lock().unwrap().is_empty());
     }
 }
@@ -154,7 +152,7 @@ async fn a_log_in_expects_the_issuer_where_it_was_announced() {
         assert!(url.starts_with("https://login.example.com/tenant/7/authorize?"));
         let callback = format!("?code=c&state={}", query(&url)["state"]);
         let error = login.finish(attempt, &callback).await.unwrap_err();
-        assert_eq!(error.is_forged(), must, "{error}");
+        assert_eq!(error.is_forged(), must, "{error:#}");
     }
 }
 
@@ -168,8 +166,8 @@ async fn an_unreachable_server_is_a_passing_failure() {
         .await
         .unwrap_err();
     assert!(
-        error.is_transient() && error.to_string().ends_with("no route"),
-        "{error}"
+        error.is_transient() && format!("{error:#}").ends_with("no route"),
+        "{error:#}"
     );
 }
 
@@ -199,7 +197,7 @@ async fn mutual_tls_goes_to_the_endpoints_that_are_for_it() {
     let (http, _) = site(&[(OAUTH, 200, &metadata)]);
     let error = ServerMetadata::fetch(ISSUER, http).await.unwrap_err();
     assert!(
-        error.to_string().contains("mtls_endpoint_aliases"),
-        "{error}"
+        format!("{error:#}").contains("mtls_endpoint_aliases"),
+        "{error:#}"
     );
 }

@@ -59,7 +59,7 @@ fn the_address_asks_for_a_token() {
 fn errors_are_read_from_the_fragment_and_the_state_is_checked() {
     let error = finish("error=access_denied").unwrap_err();
     assert!(error.is_denied());
-    assert_eq!(error.to_string(), "the log-in was denied");
+    assert_eq!(format!("{error:#}"), "the log-in was denied");
     let attempt = login().start(REDIRECT).unwrap();
     let url = format!("{REDIRECT}#access_token=a&token_type=bearer&state=x");
     assert!(login().finish(attempt, &url).unwrap_err().is_forged());
@@ -71,14 +71,14 @@ fn errors_are_read_from_the_fragment_and_the_state_is_checked() {
     // R3.
     let error = finish("access_token=t0ken&token_type=mac").unwrap_err();
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the authorization endpoint gave nothing that can be used: its token_type is `mac`, and \
          only Bearer can be used here"
     );
     let error = finish("token_type=bearer").unwrap_err();
     assert!(
-        error.to_string().ends_with("it has no access_token"),
-        "{error}"
+        format!("{error:#}").ends_with("it has no access_token"),
+        "{error:#}"
     );
 }
 
@@ -124,7 +124,7 @@ async fn the_token_serves_until_it_is_over() {
     tokio::time::sleep(Duration::from_secs(61)).await;
     let error = call().await.unwrap_err();
     let error = error.downcast::<tower_auth::Error>().unwrap();
-    assert!(error.is_login_required(), "{error}");
+    assert!(error.is_login_required(), "{error:#}");
 
     provider
         .replace_tokens(TokenSet::new("b").with_refresh_token("r"))

@@ -161,7 +161,7 @@ async fn a_browser_that_never_comes_back_is_not_awaited_for_ever() {
     let host = begun.host.clone();
     let error = begun.result.await.unwrap().unwrap_err();
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "the browser did not come back within 0.05 s"
     );
     assert!(error.is_timeout());
@@ -180,7 +180,7 @@ async fn a_port_in_use_is_named() {
         .await;
     let error = error.unwrap_err().to_string();
     let begin = format!("can't wait for the browser on 127.0.0.1:{port}: Address already in use");
-    assert!(error.starts_with(&begin), "{error}");
+    assert!(error.starts_with(&begin), "{error:#}");
     assert!(error.ends_with(": choose another port(..), or leave it out to get a free one"));
 }
 
@@ -194,7 +194,7 @@ async fn a_browser_that_cannot_be_opened_is_told() {
         .await
         .unwrap_err();
     assert_eq!(
-        error.to_string(),
+        format!("{error:#}"),
         "no browser could be opened: no display: show the address to the person with open_with(..)"
     );
     let error = Loopback::new()
@@ -204,10 +204,8 @@ async fn a_browser_that_cannot_be_opened_is_told() {
         .await
         .unwrap_err();
     assert!(
-        error
-            .to_string()
-            .starts_with("path: does not begin with `/`"),
-        "{error}"
+        format!("{error:#}").starts_with("path: does not begin with `/`"),
+        "{error:#}"
     );
 }
 

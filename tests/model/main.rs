@@ -44,7 +44,7 @@ fn every_program_keeps_the_rules_and_recovers() {
             seen.lock().unwrap().add(ran);
             Ok(())
         })
-        .unwrap_or_else(|error| panic!("{error}"));
+        .unwrap_or_else(|error| panic!("{error:#}"));
     let mut seen = seen.into_inner().unwrap();
     println!("{cases} programs: {seen:?}");
     // The generator has to reach what the rules are about.

@@ -396,10 +396,13 @@ impl Reference {
         self.seen.errors += 1;
         let request = &mut self.requests[request];
         request.open = false;
-        assert!(request.sent.is_empty(), "an error after an answer: {error}");
+        assert!(
+            request.sent.is_empty(),
+            "an error after an answer: {error:#}"
+        );
         assert!(
             !request.served,
-            "an error though there is a credential: {error}"
+            "an error though there is a credential: {error:#}"
         );
     }
 

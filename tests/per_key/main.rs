@@ -114,9 +114,9 @@ async fn a_request_without_a_key_or_with_an_unknown_one_is_an_error_that_says_so
     let service = layer.layer(api.clone());
     let error = own_error(send(&service, get()).await.unwrap_err());
     assert_eq!(
-        error.to_string(),
-        "the request does not say whose credential it needs: put the key into its extensions, or \
-         tell the layer with PerKeyLayer::key_from where it is"
+        format!("{error:#}"),
+        "the request does not name a key: insert the key into its extensions, or tell the layer \
+         where to find it with key_from"
     );
     let error = own_error(send(&service, request(1_000_000)).await.unwrap_err());
     assert!(error.is_unknown_key());

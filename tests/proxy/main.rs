@@ -129,7 +129,9 @@ async fn a_failure_to_get_a_credential_is_told() {
     let (status, body) = running.send(&[("x-proxy-secret", "s3cret")]).await;
     assert_eq!(status, 502);
     assert!(
-        body.starts_with("no credential: the token endpoint failed: 503"),
+        body.starts_with(
+            "failed to get a credential: temporary provider error: the token endpoint failed: 503"
+        ),
         "{body}"
     );
 }

@@ -128,10 +128,8 @@ async fn a_redirect_of_the_token_endpoint_is_not_followed() {
     let service = layer(&server).layer(http());
     let error = call(service, server.url()).await.unwrap_err();
     assert!(
-        error
-            .to_string()
-            .contains("a redirect, which is not followed"),
-        "{error}"
+        format!("{error:#}").contains("a redirect, which is not followed"),
+        "{error:#}"
     );
     assert_eq!(tokens.asked(), 1);
 }
@@ -249,8 +247,8 @@ async fn a_wrong_secret_is_an_error_that_says_what_to_check_and_holds_no_secret(
     let service = layer(&server).layer(http());
     let error = call(service, server.url()).await.unwrap_err();
     assert_eq!(
-        error.to_string(),
-        "no credential: the token endpoint refused the request: 401 invalid_client: check \
+        format!("{error:#}"),
+        "failed to get a credential: provider error: the token endpoint refused the request: 401 invalid_client: check \
          client_id and client_secret, and whether the server wants client_secret_basic_unencoded() or client_secret_post()"
     );
     assert!(!format!("{error:?}").contains("p@ss"), "{error:?}");

@@ -79,7 +79,7 @@ async fn while_the_server_is_gone_a_valid_token_serves_on() {
 
     sleep_until(start + Duration::from_millis(5500)).await;
     let error = auth_error(call(&api).await.unwrap_err());
-    assert!(error.to_string().contains(&failure), "{error}");
+    assert!(format!("{error:#}").contains(&failure), "{error:#}");
     let reason = error.provider_error().unwrap().get_ref();
     assert!(reason.downcast_ref::<StoreError>().is_some());
     assert_eq!(server.take_trace(), ["refresh r0 200"], "nothing is spent");

@@ -120,8 +120,8 @@ async fn a_uri_without_a_host_is_an_error_that_names_the_fix() {
     let service = only_api(provider).layer(api.clone());
     let error = own_error(send(&service, relative()).await.unwrap_err());
     assert!(
-        error.to_string().contains("Origins::for_relative_uris"),
-        "{error}"
+        format!("{error:#}").contains("Origins::for_relative_uris"),
+        "{error:#}"
     );
     assert!(api.seen().is_empty());
 
@@ -141,7 +141,10 @@ async fn without_a_credential_there_is_an_error_and_nothing_is_sent() {
     let service = only_api(scripted(&[])).layer(api.clone());
     let error = own_error(send(&service, get()).await.unwrap_err());
     assert!(error.is_provider());
-    assert_eq!(error.to_string(), "no credential: the script is over");
+    assert_eq!(
+        format!("{error:#}"),
+        "failed to get a credential: provider error: the script is over"
+    );
     assert!(own_error(send(&service, get()).await.unwrap_err()).is_backoff());
     assert!(api.seen().is_empty());
 }
@@ -175,8 +178,8 @@ async fn a_credential_that_does_not_fit_the_request_is_an_error() {
     let service = only_api(provider).layer(api.clone());
     let error = own_error(send(&service, get()).await.unwrap_err());
     assert_eq!(
-        error.to_string(),
-        "the credential cannot be put on the request: cannot sign GET requests"
+        format!("{error:#}"),
+        "failed to attach the credential to the request: cannot sign GET requests"
     );
     assert!(api.seen().is_empty());
 }

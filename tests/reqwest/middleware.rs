@@ -311,7 +311,10 @@ async fn a_token_request_through_its_own_middleware_is_an_error_that_says_so() {
     let client = client(only(&api, provider).middleware());
     late.set(client.clone()).unwrap();
     let error = within(client.get(api.url("/")).send()).await.unwrap_err();
-    assert!(error.to_string().contains("without this layer"), "{error}");
+    assert!(
+        format!("{error:#}").contains("without this layer"),
+        "{error:#}"
+    );
     assert!(api.seen().is_empty());
 }
 

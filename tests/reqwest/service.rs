@@ -173,7 +173,7 @@ async fn a_token_client_follows_no_redirect() {
             .unwrap();
         let layer = AuthLayer::new(tokens, Origins::only("http://127.0.0.1").unwrap());
         let error = within(layer.handle().credential()).await.unwrap_err();
-        assert!(error.is_provider(), "{error}");
+        assert!(error.is_provider(), "{error:#}");
         assert_eq!(login.seen().len(), 1);
         assert!(thief.seen().is_empty());
     }

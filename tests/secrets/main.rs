@@ -36,7 +36,7 @@ fn shows_nothing(value: impl Debug) {
 fn tells_nothing(error: &(dyn std::error::Error + 'static)) {
     let mut next = Some(error);
     while let Some(error) = next {
-        is_silent(&format!("{error} {error:?} {error:#?}"));
+        is_silent(&format!("{error:#} {error:?} {error:#?}"));
         next = error.source();
     }
 }

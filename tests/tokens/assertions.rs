@@ -87,7 +87,10 @@ async fn a_vault_that_is_sealed_spends_no_refresh_token() {
     let (api, _) = server.layer(provider);
 
     let error = auth_error(call(&api).await.unwrap_err());
-    assert!(error.to_string().contains("the vault is sealed"), "{error}");
+    assert!(
+        format!("{error:#}").contains("the vault is sealed"),
+        "{error:#}"
+    );
     assert!(server.trace().is_empty());
     assert!(store.load(&key()).await.unwrap().intent.is_none());
 

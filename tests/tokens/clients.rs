@@ -45,7 +45,7 @@ pub(crate) fn reason<E: std::error::Error + 'static>(error: &Error) -> Option<&E
 }
 
 pub(crate) fn login(error: &Error) -> &LoginRequired {
-    assert!(error.is_login_required(), "{error}");
+    assert!(error.is_login_required(), "{error:#}");
     reason(error).expect("a LoginRequired")
 }
 

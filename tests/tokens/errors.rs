@@ -10,7 +10,7 @@ use crate::{
 async fn error_of<P: Provider<Credential = Bearer>>(server: &Server, provider: P) -> Error {
     let (api, _) = server.layer(provider);
     let error = auth_error(call(&api).await.unwrap_err());
-    let shown = format!("{error} {error:?}");
+    let shown = format!("{error:#} {error:?}");
     for secret in ["hidden", "p4ss", "aWQ", "bWFjaGluZ", "r0", "leak"] {
         assert!(!shown.contains(secret), "{shown}");
     }
@@ -29,8 +29,8 @@ async fn a_wrong_secret() {
     )]);
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
-        error.to_string(),
-        "no credential: the token endpoint refused the request: 401 invalid_client (Client \
+        format!("{error:#}"),
+        "failed to get a credential: provider error: the token endpoint refused the request: 401 invalid_client (Client \
          authentication failed): check client_id and client_secret, and whether the server wants \
          client_secret_basic_unencoded() or client_secret_post()"
     );
@@ -38,8 +38,8 @@ async fn a_wrong_secret() {
     server.instead([Instead::Answer(403, "", "")]);
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
-        error.to_string(),
-        "no credential: the token endpoint refused the request: 403 Forbidden (its body is empty)"
+        format!("{error:#}"),
+        "failed to get a credential: provider error: the token endpoint refused the request: 403 Forbidden (its body is empty)"
     );
 }
 
@@ -53,8 +53,8 @@ async fn a_dead_refresh_token() {
     )]);
     let error = error_of(&server, seeded(&server).build().unwrap()).await;
     assert_eq!(
-        error.to_string(),
-        "no credential: log in again: the refresh token is not accepted any more; the token \
+        format!("{error:#}"),
+        "failed to get a credential: log in again: the refresh token is not accepted any more; the token \
          endpoint refused the request: 400 invalid_grant (Token has been revoked)"
     );
 }
@@ -69,8 +69,8 @@ async fn a_wrong_password() {
     )]);
     let error = error_of(&server, password_login(&server).build().unwrap()).await;
     assert_eq!(
-        error.to_string(),
-        "no credential: log in again: the user name or the password is refused, and not sent \
+        format!("{error:#}"),
+        "failed to get a credential: log in again: the user name or the password is refused, and not sent \
          again until set_credentials(..) gives others; the password endpoint refused the request: \
          401 invalid_credentials"
     );
@@ -82,29 +82,29 @@ async fn a_server_that_is_down() {
     for (failure, text) in [
         (
             Instead::Break,
-            "no credential: the token endpoint gave no complete answer: connection reset",
+            "failed to get a credential: temporary provider error: the token endpoint gave no complete answer: connection reset",
         ),
         (
             Instead::Answer(503, "text/html", HTML),
-            "no credential: the token endpoint failed: 503 Service Unavailable (its body is no \
+            "failed to get a credential: temporary provider error: the token endpoint failed: 503 Service Unavailable (its body is no \
              JSON object; content type: text/html)",
         ),
         (
             Instead::Hang,
-            "no credential: the provider did not answer within the refresh timeout",
+            "failed to get a credential: the provider did not return within the refresh timeout",
         ),
     ] {
         server.instead([failure.clone()]);
         let error = error_of(&server, seeded(&server).build().unwrap()).await;
-        assert_eq!(error.to_string(), text);
+        assert_eq!(format!("{error:#}"), text);
         assert_eq!(error.is_timeout(), matches!(failure, Instead::Hang));
         assert!(error.retry_after().is_some(), "it is tried again");
     }
     server.instead([Instead::Break]);
     let error = error_of(&server, password_login(&server).build().unwrap()).await;
     assert_eq!(
-        error.to_string(),
-        "no credential: the password endpoint gave no complete answer: connection reset"
+        format!("{error:#}"),
+        "failed to get a credential: temporary provider error: the password endpoint gave no complete answer: connection reset"
     );
 }
 
@@ -114,22 +114,22 @@ async fn html_instead_of_json() {
     server.instead([Instead::Answer(200, "text/html; charset=utf-8", HTML)]);
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
-        error.to_string(),
-        "no credential: the token endpoint answered 200 OK, but its body is no JSON object; \
+        format!("{error:#}"),
+        "failed to get a credential: provider error: the token endpoint answered 200 OK, but its body is no JSON object; \
          content type: text/html"
     );
     server.instead([Instead::Answer(404, "text/html", HTML)]);
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
-        error.to_string(),
-        "no credential: the token endpoint refused the request: 404 Not Found (its body is no \
+        format!("{error:#}"),
+        "failed to get a credential: provider error: the token endpoint refused the request: 404 Not Found (its body is no \
          JSON object; content type: text/html): check the token URL"
     );
     server.instead([Instead::Answer(404, "text/html", HTML)]);
     let error = error_of(&server, password_login(&server).build().unwrap()).await;
     assert_eq!(
-        error.to_string(),
-        "no credential: the password endpoint refused the request: 404 Not Found (its body is no \
+        format!("{error:#}"),
+        "failed to get a credential: provider error: the password endpoint refused the request: 404 Not Found (its body is no \
          JSON object; content type: text/html): check the base URL"
     );
 }

@@ -29,10 +29,12 @@ async fn at_the_start_it_is_an_error_and_passes() {
             _ => "to record that the refresh token is being spent",
         };
         assert_eq!(
-            error.to_string(),
-            format!("no credential: the token store (faulty) failed {doing}: disk full")
+            format!("{error:#}"),
+            format!(
+                "failed to get a credential: temporary provider error: the token store (faulty) failed {doing}: disk full"
+            )
         );
-        assert!(error.retry_after().is_some() && error.source().is_none());
+        assert!(error.retry_after().is_some() && error.source().is_some());
         assert_eq!(server.trace().len(), 0, "nothing is spent");
 
         store.fail([]);
@@ -79,8 +81,8 @@ async fn a_store_that_hangs_fails() {
     store.hang([Load]);
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(
-        error.to_string(),
-        "no credential: the token store (faulty) failed to load the tokens: no answer within 5 s"
+        format!("{error:#}"),
+        "failed to get a credential: temporary provider error: the token store (faulty) failed to load the tokens: no answer within 5 s"
     );
 }
 
@@ -110,13 +112,13 @@ async fn at_the_save_the_new_token_is_used_and_saved_later() {
         assert_eq!(server.take_trace(), ["refresh r0 200", "refresh r1 200"]);
         server.state().takes = Duration::ZERO;
         assert_eq!(
-            one.save_error().unwrap().to_string(),
+            format!("{:#}", one.save_error().unwrap()),
             "the token store (faulty) failed to save the tokens: disk full"
         );
         // Nobody else spends the old refresh token meanwhile.
         handle_of_other.invalidate();
         let error = auth_error(call(&other).await.unwrap_err());
-        assert!(store_error(&error).to_string().contains("(faulty) failed"));
+        assert!(format!("{:#}", store_error(&error)).contains("(faulty) failed"));
 
         pass(300).await;
         assert!(
@@ -151,7 +153,7 @@ async fn a_save_that_hangs_has_failed_and_nobody_waits_for_it_any_longer() {
     assert_eq!(call_all(&api, 100).await, 0);
     assert_eq!(start.elapsed(), Duration::from_secs(5));
     assert_eq!(
-        provider.save_error().unwrap().to_string(),
+        format!("{:#}", provider.save_error().unwrap()),
         "the token store (faulty) failed to save the tokens: no answer within 5 s"
     );
     store.hang([]);

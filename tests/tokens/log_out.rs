@@ -104,18 +104,18 @@ async fn a_failing_revocation_is_said_and_stops_nothing() {
     for (failure, text) in [
         (
             Instead::Answer(503, "text/plain", "busy"),
-            "logged out here, but the provider could not undo everything elsewhere: the refresh \
+            "logged out locally, but the provider failed to revoke the credential: temporary provider error: the refresh \
              token is not revoked: the revocation endpoint failed: 503 Service Unavailable (its \
              body is no JSON object; content type: text/plain)",
         ),
         (
             Instead::Answer(401, "application/json", body),
-            "logged out here, but the provider could not undo everything elsewhere: the refresh \
+            "logged out locally, but the provider failed to revoke the credential: temporary provider error: the refresh \
              token is not revoked: the revocation endpoint refused the request: 401 invalid_client",
         ),
         (
             Instead::Hang,
-            "logged out here, but the provider could not undo everything elsewhere: the provider \
+            "logged out locally, but the provider failed to revoke the credential: temporary provider error: the provider \
              did not answer within the refresh timeout",
         ),
     ] {
@@ -128,7 +128,7 @@ async fn a_failing_revocation_is_said_and_stops_nothing() {
         call(&api).await.unwrap();
         server.instead([failure]);
         let error = handle.log_out().await.unwrap_err();
-        assert_eq!(error.to_string(), text);
+        assert_eq!(format!("{error:#}"), text);
         assert!(error.provider_error().is_some());
         assert_eq!(store.load(&key()).await.unwrap().tokens, None);
         assert!(handle.status().is_logged_out());
@@ -146,8 +146,8 @@ async fn a_failing_store_is_said_and_emptied_later() {
         store.fail(operations);
         let error = handle.log_out().await.unwrap_err();
         assert_eq!(
-            error.to_string(),
-            "logged out here, but the provider could not undo everything elsewhere: the token \
+            format!("{error:#}"),
+            "logged out locally, but the provider failed to revoke the credential: temporary provider error: the token \
              store (faulty) failed to delete the tokens: disk full"
         );
         handle.resume();
@@ -225,8 +225,8 @@ async fn a_log_out_elsewhere_wins_over_a_refresh() {
     let error = auth_error(called.unwrap_err());
     assert!(login(&error).is_logged_out());
     assert_eq!(
-        error.to_string(),
-        "no credential: log in again: logged out by another process"
+        format!("{error:#}"),
+        "failed to get a credential: log in again: logged out by another process"
     );
     assert_eq!(store.load(&key()).await.unwrap().tokens, None);
     let state = server.state();

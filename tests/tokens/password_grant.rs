@@ -86,7 +86,7 @@ async fn a_refused_password_is_not_sent_again() {
         let (api, handle) = server.layer(provider.clone());
         server.instead([Instead::Answer(status, "application/json", body)]);
         let error = auth_error(call(&api).await.unwrap_err());
-        assert_eq!(error.is_login_required(), is_final, "{error}");
+        assert_eq!(error.is_login_required(), is_final, "{error:#}");
         if is_final {
             assert!(login(&error).is_password_refused());
             handle.resume();

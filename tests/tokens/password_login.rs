@@ -83,8 +83,8 @@ async fn the_trace_of_a_whole_life() {
     let error = auth_error(call(&api).await.unwrap_err());
     assert!(login(&error).is_password_refused());
     assert_eq!(
-        error.to_string(),
-        "no credential: log in again: the user name or the password is refused, and not sent \
+        format!("{error:#}"),
+        "failed to get a credential: log in again: the user name or the password is refused, and not sent \
          again until set_credentials(..) gives others; the password endpoint refused the request: \
          401 Unauthorized (its body is empty)"
     );
@@ -150,7 +150,7 @@ async fn only_400_401_and_403_say_that_the_password_is_wrong() {
         let (api, _) = server.layer(password_login(&server).build().unwrap());
         server.instead([Instead::Answer(status, "text/html", "<p>")]);
         let error = auth_error(call(&api).await.unwrap_err());
-        assert_eq!(error.is_login_required(), is_final, "{error}");
+        assert_eq!(error.is_login_required(), is_final, "{error:#}");
         pass(100).await;
         assert_eq!(call_all(&api, 10).await, if is_final { 10 } else { 0 });
         assert_eq!(server.trace().len(), if is_final { 1 } else { 2 });

@@ -62,9 +62,9 @@ async fn no_failure_but_invalid_grant_gives_the_refresh_token_up() {
         let (api, _) = server.layer(seeded(&server).build().unwrap());
         server.instead([failure]);
         let error = auth_error(call(&api).await.unwrap_err());
-        assert!(!error.is_login_required(), "{error}");
+        assert!(!error.is_login_required(), "{error:#}");
         pass(5).await;
-        assert_eq!(call_all(&api, 10).await, 0, "after: {error}");
+        assert_eq!(call_all(&api, 10).await, 0, "after: {error:#}");
         assert_eq!(server.trace()[1..], ["refresh r0 200"]);
     }
 }
@@ -80,8 +80,8 @@ async fn a_dead_refresh_token_means_a_new_login() {
     assert!(login(&error).is_refused());
     assert!(!login(&error).is_outcome_lost() && !login(&error).is_suspected_reuse());
     assert_eq!(
-        error.to_string(),
-        "no credential: log in again: the refresh token is not accepted any more; the token \
+        format!("{error:#}"),
+        "failed to get a credential: log in again: the refresh token is not accepted any more; the token \
          endpoint refused the request: 400 invalid_grant"
     );
     pass(10_000).await;
@@ -91,8 +91,8 @@ async fn a_dead_refresh_token_means_a_new_login() {
     handle.resume();
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(
-        error.to_string(),
-        "no credential: log in again: there is no refresh token: give one with replace_tokens(..)"
+        format!("{error:#}"),
+        "failed to get a credential: log in again: there is no refresh token: give one with replace_tokens(..)"
     );
     assert_eq!(server.take_trace(), [""; 0], "nothing is sent twice");
 
@@ -119,8 +119,8 @@ async fn a_refresh_token_that_dies_unused_is_suspected_to_be_in_use_elsewhere() 
     let error = auth_error(call(&api).await.unwrap_err());
     assert!(login(&error).is_suspected_reuse());
     assert_eq!(
-        error.to_string(),
-        "no credential: log in again: the refresh token, although never used before, is not \
+        format!("{error:#}"),
+        "failed to get a credential: log in again: the refresh token, although never used before, is not \
          accepted any more: it has expired, or a copy of it is in use elsewhere; the token \
          endpoint refused the request: 400 invalid_grant"
     );
@@ -145,11 +145,11 @@ async fn a_refresh_that_was_cut_off_is_tried_once_more() {
     let (api, _) = server.layer(seeded(&server).build().unwrap());
     server.instead([Instead::WorkAndHang]);
     let error = auth_error(call(&api).await.unwrap_err());
-    assert!(error.is_timeout(), "{error}");
+    assert!(error.is_timeout(), "{error:#}");
     pass(5).await;
     let error = auth_error(call(&api).await.unwrap_err());
     assert!(login(&error).is_outcome_lost());
-    let text = error.to_string();
+    let text = format!("{error:#}");
     assert!(
         text.contains("the outcome of an earlier refresh with it was lost (by process "),
         "{text}"
@@ -167,7 +167,7 @@ async fn an_answer_that_has_begun_is_not_cut_off() {
     let (api, _) = server.layer(seeded(&server).build().unwrap());
     server.instead([Instead::Slowly(Duration::from_secs(15))]);
     let error = auth_error(call(&api).await.unwrap_err());
-    assert!(error.is_timeout(), "{error}");
+    assert!(error.is_timeout(), "{error:#}");
     pass(6).await;
     assert_eq!(call_all(&api, 10).await, 0);
     pass(4000).await;
@@ -184,7 +184,7 @@ async fn an_answer_that_never_ends_is_given_up() {
     call(&api).await.unwrap_err();
     pass(35).await;
     let error = auth_error(call(&api).await.unwrap_err());
-    assert!(login(&error).is_outcome_lost(), "{error}");
+    assert!(login(&error).is_outcome_lost(), "{error:#}");
     assert!(handle.status().refreshing().is_none());
 }
 
@@ -215,8 +215,8 @@ async fn a_refresh_asks_for_no_more_than_was_granted() {
     let (api, _) = server.layer(provider.build().unwrap());
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(
-        error.to_string(),
-        "no credential: the scope `x` was not granted at the log-in, and a refresh can't add it: \
+        format!("{error:#}"),
+        "failed to get a credential: provider error: the scope `x` was not granted at the log-in, and a refresh can't add it: \
          leave it out of scopes(..), or log in with it"
     );
     assert_eq!(server.trace().len(), 0);
@@ -318,8 +318,8 @@ async fn a_refused_client_is_told_what_to_check() {
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(token_error(&error).code(), Some("invalid_client"));
     assert_eq!(
-        error.to_string(),
-        "no credential: the token endpoint refused the request: 401 invalid_client: check \
+        format!("{error:#}"),
+        "failed to get a credential: provider error: the token endpoint refused the request: 401 invalid_client: check \
          client_id, and whether the server wants a client_secret"
     );
 }

@@ -168,10 +168,10 @@ async fn a_lock_that_outlasts_the_refresh_is_an_error_that_says_so() {
     locked(&store, 20).await;
     let error = auth_error(call(&api).await.unwrap_err());
     store_error(&error);
-    let text = error.to_string();
+    let text = format!("{error:#}");
     assert!(
         text.starts_with(
-            "no credential: the token store (in memory) failed to give the lock: another process \
+            "failed to get a credential: temporary provider error: the token store (in memory) failed to give the lock: another process \
              holds it for 10."
         ) && text.ends_with(" s more at most: it refreshes the tokens, or has died while it did"),
         "{text}"
@@ -216,10 +216,10 @@ async fn an_outcome_that_was_lost_is_tried_once_and_said() {
     let error = auth_error(call(&api).await.unwrap_err());
     assert!(login(&error).is_outcome_lost());
     assert_eq!(
-        error.to_string(),
-        "no credential: log in again: the refresh token is not accepted any more, and the outcome \
+        format!("{error:#}"),
+        "failed to get a credential (remembered from the last attempt): log in again: the refresh token is not accepted any more, and the outcome \
          of an earlier refresh with it was lost (by process 1 (dead)); the token endpoint refused \
-         the request: 400 invalid_grant (remembered from the last attempt)"
+         the request: 400 invalid_grant"
     );
     pass(100_000).await;
     assert_eq!(call_all(&api, 100).await, 100);

@@ -140,7 +140,10 @@ async fn an_answer_that_is_no_bearer_token_or_does_not_say_what_it_is_is_refused
         let server = answering(200, body);
         let (api, _) = server.layer(exchange(&server).build().unwrap());
         let error = auth_error(call(&api).await.unwrap_err());
-        assert!(token_error(&error).to_string().contains(why), "{error}");
+        assert!(
+            format!("{:#}", token_error(&error)).contains(why),
+            "{error:#}"
+        );
         assert!(error.provider_error().unwrap().is_permanent());
         assert_eq!(server.state().api_requests, 0);
     }
@@ -159,7 +162,7 @@ async fn a_subject_that_can_not_be_had_is_told_as_it_is() {
     let (api, _) = server.layer(provider.build().unwrap());
     let error = auth_error(call(&api).await.unwrap_err());
     assert!(error.is_login_required());
-    assert!(reason::<std::io::Error>(&error).is_some(), "{error}");
+    assert!(reason::<std::io::Error>(&error).is_some(), "{error:#}");
     assert!(server.trace().is_empty());
 }
 
@@ -174,8 +177,8 @@ async fn no_error_shows_a_subject_token() {
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(token_error(&error).code(), Some("invalid_request"));
     assert!(
-        !format!("{error} {error:?}").contains("subject1"),
-        "{error}"
+        !format!("{error:#} {error:?}").contains("subject1"),
+        "{error:#}"
     );
 }
 

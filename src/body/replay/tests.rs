@@ -126,7 +126,7 @@ fn is_gone(error: &BoxError) -> bool {
 
 fn replay_error(error: &BoxError) -> Option<&ReplayError> {
     let error: &ReplayError = error.downcast_ref()?;
-    let says = |part| error.to_string().contains(part);
+    let says = |part| format!("{error:#}").contains(part);
     assert_eq!(error.is_taken_over(), says("was taken over"));
     assert_eq!(error.is_gone(), says("cannot be sent"));
     Some(error)
@@ -506,7 +506,7 @@ fn the_own_error_of_a_body_reaches_the_sender_and_ends_replay() {
     first.next_data();
     let error = first.fails();
     assert!(error.is::<io::Error>());
-    assert_eq!(error.to_string(), "disk on fire");
+    assert_eq!(format!("{error:#}"), "disk on fire");
     assert!(!first.is_end_stream());
     let error = first.fails();
     assert!(

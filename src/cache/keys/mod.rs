@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     credential::Credential,
-    error::{Error, Kind},
+    error::{Error, ErrorKind},
     provider::ErasedProvider,
     sync::lock,
 };
@@ -90,7 +90,7 @@ where
             Some(cache) => cache,
             None => {
                 // What users write is not called under the lock.
-                let provider = (self.make)(key).ok_or_else(|| Error::new(Kind::UnknownKey))?;
+                let provider = (self.make)(key).ok_or_else(|| Error::new(ErrorKind::UnknownKey))?;
                 let made = Arc::new(Cache::new(provider, self.refresh.clone()));
                 lock(&self.known).insert(key, made, self.max_keys)?
             }
@@ -151,7 +151,7 @@ where
         if self.held.len() >= most {
             self.held.retain(|_, held| !held.is_disposable());
             if self.held.len() >= most {
-                return Err(Error::new(Kind::TooManyKeys));
+                return Err(Error::new(ErrorKind::TooManyKeys));
             }
         }
         if self.alive.len() >= self.sweep_at {

@@ -100,7 +100,7 @@ async fn settings_act_on_every_key() {
     for key in ["a", "b"] {
         let start = tokio::time::Instant::now();
         let error = setup.handle(key).credential().await.unwrap_err();
-        assert!(error.is_timeout(), "{error}");
+        assert!(error.is_timeout(), "{error:#}");
         assert_eq!(start.elapsed(), time);
     }
 }
@@ -194,7 +194,7 @@ fn dead_entries_do_not_gather() {
 #[test]
 fn an_unknown_key_is_an_error() {
     let error = setup(true, None).keys.find(&"unknown").err().unwrap();
-    assert!(error.is_unknown_key(), "{error}");
+    assert!(error.is_unknown_key(), "{error:#}");
 }
 
 /// The bounds of type parameters, as users meet them.

@@ -16,7 +16,7 @@ fn the_deadline_answers_the_waiters_and_the_answer_is_not_lost() {
         for outcome in outcomes(world.callers(2)) {
             match outcome {
                 Ok(token) => assert_eq!(token.0, 1),
-                Err(error) => assert!(error.is_timeout(), "{error}"),
+                Err(error) => assert!(error.is_timeout(), "{error:#}"),
             }
         }
         time.join().unwrap();
@@ -43,7 +43,7 @@ fn a_refresh_that_hangs_is_dropped_and_the_next_one_works() {
             match outcome {
                 // Who came after the deadline and its backoff.
                 Ok(token) => assert_eq!(token.0, 2),
-                Err(error) => assert!(error.is_timeout(), "{error}"),
+                Err(error) => assert!(error.is_timeout(), "{error:#}"),
             }
         }
         time.join().unwrap();

@@ -217,7 +217,7 @@ async fn issue(key: &DpopKey, answers: Answers) -> (Result<String, String>, Vec<
     let issued = provider.issue(context).await;
     let token = issued.map(|issued| issued.credential().expose().to_owned());
     let seen = seen.lock().unwrap().clone();
-    (token.map_err(|error| error.to_string()), seen)
+    (token.map_err(|error| format!("{error:#}")), seen)
 }
 
 const TOKEN: &str = r#"{"access_token":"t","token_type":"dpop"}"#;
@@ -262,7 +262,7 @@ async fn a_token_that_is_not_bound_is_refused() {
     let error = token.unwrap_err();
     assert!(
         error.contains("its token_type is `Bearer`, and only DPoP can be used here"),
-        "{error}"
+        "{error:#}"
     );
 }
 
@@ -280,7 +280,7 @@ fn what_belongs_together_is_asked_for() {
     assert_eq!(error, "dpop: is missing: call dpop(..)");
     let bound = || builder().dpop(DpopKey::generate().unwrap());
     let error = bound().build().unwrap_err().to_string();
-    assert!(error.ends_with("call build_dpop()"), "{error}");
+    assert!(error.ends_with("call build_dpop()"), "{error:#}");
     let error = bound().header_name("x-token").build_dpop().unwrap_err();
     assert_eq!(error.field(), "header_name");
 }

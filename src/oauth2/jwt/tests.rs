@@ -264,7 +264,7 @@ fn an_unusable_jwk_is_rejected_without_being_shown() {
     ] {
         let error = SigningKey::from_jwk(jwk).unwrap_err();
         assert_eq!(error.field(), "key");
-        assert!(!error.to_string().contains("hidden"), "{error}");
+        assert!(!format!("{error:#}").contains("hidden"), "{error:#}");
     }
     let shown = format!("{:?} {:?}", key(ED25519), key(RSA));
     assert!(
@@ -415,9 +415,9 @@ async fn a_failing_remote_key_is_a_transient_failure() {
             .await
             .unwrap_err();
         assert!(error.is_transient());
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(
-            text.starts_with("the token endpoint was not asked"),
+            text.starts_with("temporary provider error: the token endpoint was not asked"),
             "{text}"
         );
         assert!(text.contains(why), "{text}");
@@ -447,7 +447,7 @@ async fn no_error_shows_the_assertion() {
         .unwrap_err();
     assert_eq!(token_error(&error).code(), Some("invalid_client"));
     assert_eq!(token_error(&error).description(), None);
-    let text = error.to_string();
+    let text = format!("{error:#}");
     assert!(
         text.contains("key_id(..)") && !text.contains("eyJ"),
         "{text}"
@@ -467,7 +467,7 @@ async fn an_external_assertion_is_sent_unchanged() {
     let error = issue(new().client_assertion(broken), http::Response::new("")).await;
     let error = error.unwrap_err();
     assert!(
-        error.is_transient() && error.to_string().contains("the file is gone"),
-        "{error}"
+        error.is_transient() && format!("{error:#}").contains("the file is gone"),
+        "{error:#}"
     );
 }

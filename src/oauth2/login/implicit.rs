@@ -48,7 +48,7 @@ use crate::{
 ///         let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
 /// #       let _ = layer;
 ///     }
-///     Err(error) => println!("{error}"),
+///     Err(error) => println!("{error:#}"),
 /// }
 /// # Ok(()) }
 /// ```

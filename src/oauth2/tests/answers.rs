@@ -82,7 +82,10 @@ async fn an_unknown_token_type_is_an_error_that_names_it() {
         let body = format!(r#"{{"access_token":"abc","token_type":"{kind}"}}"#);
         let error = error_of(200, &body).await;
         assert!(error.is_permanent());
-        assert!(error.to_string().contains(&format!("`{kind}`")), "{error}");
+        assert!(
+            format!("{error:#}").contains(&format!("`{kind}`")),
+            "{error:#}"
+        );
     }
 }
 
@@ -123,7 +126,7 @@ async fn a_missing_or_unusable_field_is_an_error_that_names_it() {
     ] {
         let error = error_of(200, body).await;
         assert!(error.is_permanent(), "{body}");
-        let shown = format!("{error} {error:?}");
+        let shown = format!("{error:#} {error:?}");
         assert!(shown.contains(field), "{shown}");
         for leak in ["leak", "le ak", "12345"] {
             assert!(!shown.contains(leak), "{shown}");
@@ -180,9 +183,9 @@ async fn errors_are_read_on_400_401_and_403_alike() {
         assert_eq!(token_error.description(), Some("No such client"));
         assert_eq!(token_error.uri(), Some("https://auth.example.com/errors/1"));
         assert_eq!(
-            error.to_string(),
+            format!("{error:#}"),
             format!(
-                "the token endpoint refused the request: {status} invalid_client (No such \
+                "provider error: the token endpoint refused the request: {status} invalid_client (No such \
                  client), see https://auth.example.com/errors/1: check client_id and \
                  client_secret, and whether the server wants client_secret_basic_unencoded() or client_secret_post()"
             )
@@ -197,13 +200,13 @@ async fn a_success_that_carries_an_error_is_an_error() {
         let body = format!(r#"{{"access_token":"abc","token_type":"Bearer","error":{error}}}"#);
         let error = error_of(200, &body).await;
         assert!(
-            error.is_permanent() && !error.to_string().contains("abc"),
-            "{error}"
+            error.is_permanent() && !format!("{error:#}").contains("abc"),
+            "{error:#}"
         );
     }
     for error in ["null", "\"\"", "false"] {
         let body = format!(r#"{{"access_token":"abc","token_type":"Bearer","error":{error}}}"#);
-        assert!(issue_json(200, &body).await.is_ok(), "{error}");
+        assert!(issue_json(200, &body).await.is_ok(), "{error:#}");
     }
 }
 
@@ -234,7 +237,7 @@ async fn what_is_not_json_gives_status_and_content_type_but_never_the_body() {
     ] {
         let answer = answer(status, content_type, body);
         let error = issue(client(), answer).await.unwrap_err();
-        let shown = error.to_string();
+        let shown = format!("{error:#}");
         assert!(shown.contains(expected), "{shown}");
         let status = StatusCode::from_u16(status).unwrap();
         assert!(shown.contains(&status.to_string()), "{shown}");
@@ -307,7 +310,7 @@ async fn server_text_that_repeats_a_secret_is_left_out() {
             let body = format!(r#"{{"{field}":"got {echo}!","access_token":"t0ken"}}"#);
             let client = client().param("password", "p4ram");
             let error = issue(client, answer(400, "", &body)).await.unwrap_err();
-            let shown = format!("{error} {error:?}");
+            let shown = format!("{error:#} {error:?}");
             assert!(!shown.contains("got"), "{shown}");
         }
     }

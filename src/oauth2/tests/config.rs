@@ -43,7 +43,10 @@ fn the_token_endpoint_is_https_or_loopback() {
     ] {
         let error = refused(at(url));
         assert_eq!(error.field(), "token_url");
-        assert!(error.to_string().contains("danger_plain_http"), "{error}");
+        assert!(
+            format!("{error:#}").contains("danger_plain_http"),
+            "{error:#}"
+        );
         build(at(url).danger_plain_http()).expect(url);
     }
 }
@@ -63,7 +66,7 @@ fn a_token_url_that_makes_no_sense_is_refused() {
     ] {
         let error = refused(at(url).danger_plain_http());
         assert_eq!(error.field(), "token_url", "{url}");
-        assert!(!error.to_string().contains("hidden"), "{error}");
+        assert!(!format!("{error:#}").contains("hidden"), "{error:#}");
     }
 }
 
@@ -98,8 +101,8 @@ fn a_parameter_that_would_go_out_twice_is_refused() {
             .param("audience", "hidden")
             .param("audience", "hidden"),
     );
-    assert!(error.to_string().contains("`audience`"), "{error}");
-    assert!(!error.to_string().contains("hidden"), "{error}");
+    assert!(format!("{error:#}").contains("`audience`"), "{error:#}");
+    assert!(!format!("{error:#}").contains("hidden"), "{error:#}");
 }
 
 /// RFC 8707 2.
@@ -132,7 +135,7 @@ fn raw_basic_refuses_what_it_cannot_carry() {
     let newline = || client().client_secret("hidden\n");
     let error = refused(newline().client_secret_basic_unencoded());
     assert_eq!(error.field(), "client_secret");
-    assert!(!error.to_string().contains("hidden"), "{error}");
+    assert!(!format!("{error:#}").contains("hidden"), "{error:#}");
     build(colon()).expect("encoded");
     build(newline()).expect("encoded");
 }

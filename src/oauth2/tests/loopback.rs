@@ -62,5 +62,5 @@ async fn a_real_client_gets_a_token_from_a_real_server() {
     server.abort();
     let _ = server.await;
     let error = with_secret("hidden").issue(context()).await.unwrap_err();
-    assert!(error.is_transient(), "{error}");
+    assert!(error.is_transient(), "{error:#}");
 }

@@ -66,8 +66,8 @@ async fn a_program_that_fails_is_told_by_its_name_and_status_alone() {
     let error = fails(&helper).await;
     assert!(error.is_transient());
     assert_eq!(
-        error.to_string(),
-        "the credential helper \"sh\" ended with exit status: 3: run it by hand to see why"
+        format!("{error:#}"),
+        "temporary provider error: the credential helper \"sh\" ended with exit status: 3: run it by hand to see why"
     );
     assert!(!format!("{error:?} {helper:?}").contains("hunter2"));
 }
@@ -77,9 +77,8 @@ async fn a_program_that_is_not_there_is_a_permanent_failure() {
     let error = fails(&CommandToken::new("/nowhere/helper")).await;
     assert!(error.is_permanent());
     assert!(
-        error
-            .to_string()
-            .starts_with("the credential helper \"/nowhere/helper\" can't be")
+        format!("{error:#}")
+            .starts_with("provider error: the credential helper \"/nowhere/helper\" can't be")
     );
 }
 
@@ -104,7 +103,7 @@ async fn output_without_a_token_is_refused_without_being_shown() {
     ] {
         let error = fails(&sh(script)).await;
         assert!(error.is_transient());
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(
             text.contains(why) && !text.contains("hunter"),
             "{script}: {text}"
@@ -280,7 +279,7 @@ async fn the_layers_timeout_ends_the_wait() {
         .credential()
         .await
         .unwrap_err();
-    assert!(error.is_timeout(), "{error}");
+    assert!(error.is_timeout(), "{error:#}");
 }
 
 /// Who is left behind on purpose, by a program that has ended well, is left alone.

@@ -93,7 +93,7 @@ impl FileToken {
     }
 
     fn failed(&self, error: &BoxError) -> ProviderError {
-        ProviderError::transient(format!("the token file {}: {error}", self.path.display()))
+        ProviderError::transient(format!("the token file {}: {error:#}", self.path.display()))
     }
 }
 

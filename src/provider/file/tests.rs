@@ -95,8 +95,11 @@ async fn a_file_without_a_token_is_a_transient_failure_that_names_the_file() {
     let check = async |why: &str| {
         let error = issue(&file).await.unwrap_err();
         assert!(error.is_transient());
-        let text = error.to_string();
-        let name = format!("the token file {}: ", file.0.display());
+        let text = format!("{error:#}");
+        let name = format!(
+            "temporary provider error: the token file {}: ",
+            file.0.display()
+        );
         assert!(text.starts_with(&name) && text.contains(why), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     };
@@ -118,7 +121,7 @@ async fn a_file_without_a_token_is_a_transient_failure_that_names_the_file() {
         .issue(context(Reason::Initial, None))
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("is no file"), "{error}");
+    assert!(format!("{error:#}").contains("is no file"), "{error:#}");
 }
 
 /// Rule 4, beyond the minute after which the file is read again.

@@ -129,8 +129,8 @@ async fn no_symbolic_link_is_followed() {
         std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
         let error = store.try_lock(&key(), "me", LONG).await.unwrap_err();
         assert!(
-            error.to_string().contains("is a symbolic link"),
-            "{name}: {error}"
+            format!("{error:#}").contains("is a symbolic link"),
+            "{name}: {error:#}"
         );
         fs::remove_file(&link).unwrap();
     }
@@ -167,12 +167,12 @@ async fn a_file_that_cannot_be_read_is_an_error_and_is_not_overwritten() {
             store.delete(&key()).await.unwrap_err(),
             store.try_lock(&key(), "me", LONG).await.unwrap_err(),
         ] {
-            let error = error.to_string();
+            let error = format!("{error:#}");
             assert!(
                 error.contains(reason) && error.contains("tokens.json"),
-                "{error}"
+                "{error:#}"
             );
-            assert!(!error.contains("hunter2"), "{error}");
+            assert!(!error.contains("hunter2"), "{error:#}");
         }
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), text);
     }

@@ -96,7 +96,7 @@ async fn a_server_that_was_killed_is_found_again_and_has_what_it_acknowledged() 
     let error = store.load(&key()).await.unwrap_err().to_string();
     assert!(
         error.contains("no connection: Connection refused"),
-        "{error}"
+        "{error:#}"
     );
     server.restart();
     let stored = store.load(&key()).await.unwrap();
@@ -234,7 +234,7 @@ async fn an_entry_ends_so_long_after_it_was_written_as_is_set() {
     let error = short.connect().await.unwrap_err().to_string();
     assert!(
         error.contains("time_to_live is shorter than a minute"),
-        "{error}"
+        "{error:#}"
     );
 }
 
@@ -297,7 +297,7 @@ async fn what_is_no_entry_is_an_error_and_is_not_overwritten() {
             store.unlock(&key(), Fence(0)).await.unwrap_err(),
             store.set_intent(&key(), Fence(0), None).await.unwrap_err(),
         ] {
-            let text = format!("{error} {error:?}");
+            let text = format!("{error:#} {error:?}");
             assert!(
                 text.contains(why) && text.contains("`tower-auth:key`"),
                 "{text}"
@@ -311,7 +311,7 @@ async fn what_is_no_entry_is_an_error_and_is_not_overwritten() {
     for tokens in ["tokens=[]", "tokens={}", "tokens={\"access_token\":5}"] {
         command(&server, &entry(&[tokens]));
         let error = store.load(&key()).await.unwrap_err().to_string();
-        assert!(error.contains("it cannot be read"), "{error}");
+        assert!(error.contains("it cannot be read"), "{error:#}");
     }
 }
 
@@ -332,7 +332,7 @@ async fn a_server_without_memory_does_nothing_by_halves() {
         store.unlock(&key(), fence).await.unwrap_err(),
         store.renew(&key(), fence, LONG).await.unwrap_err(),
     ] {
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(text.contains("OOM") && !text.contains("hunter"), "{text}");
     }
     assert_eq!(store.load(&key()).await.unwrap().revision, Revision(1));
@@ -357,7 +357,7 @@ async fn errors_hold_no_password() {
         ("", "NOAUTH"),
     ] {
         let error = RedisStore::connect(&url(user)).await.unwrap_err();
-        let text = format!("{error} {error:?}");
+        let text = format!("{error:#} {error:?}");
         assert!(text.contains(why), "{text}");
         assert!(
             text.contains(&format!("redis at 127.0.0.1:{}", server.port())),
@@ -385,7 +385,10 @@ async fn a_server_without_scripts_is_named_at_connect() {
         .prefix("hunter2")
         .connect();
     let error = store.await.unwrap_err().to_string();
-    assert!(error.ends_with("ERR unknown command 'EVALSHA'"), "{error}");
+    assert!(
+        error.ends_with("ERR unknown command 'EVALSHA'"),
+        "{error:#}"
+    );
 }
 
 /// The user that the docs describe.
@@ -411,7 +414,7 @@ async fn a_user_needs_no_more_than_is_documented() {
     let error = other.unwrap_err().to_string();
     assert!(
         error.contains("NOPERM") || error.contains("permission"),
-        "{error}"
+        "{error:#}"
     );
 }
 
@@ -424,7 +427,7 @@ async fn a_server_that_does_not_answer_is_named() {
     let store = connect(&server).await;
     command(&server, &["CLIENT", "PAUSE", "2500", "ALL"]);
     let error = store.load(&key()).await.unwrap_err().to_string();
-    assert!(error.contains("no answer within 2 s"), "{error}");
+    assert!(error.contains("no answer within 2 s"), "{error:#}");
     // The next one does not wait behind it.
     assert_eq!(store.load(&key()).await.unwrap().revision, Revision(0));
 
@@ -432,9 +435,9 @@ async fn a_server_that_does_not_answer_is_named() {
     let error = nobody.unwrap_err().to_string();
     assert!(
         error.contains("redis at 127.0.0.1:1: no connection: "),
-        "{error}"
+        "{error:#}"
     );
-    assert!(!error.contains("hunter2"), "{error}");
+    assert!(!error.contains("hunter2"), "{error:#}");
 }
 
 /// The connection belongs to the runtime in which it was made; the store does not.

@@ -89,7 +89,7 @@ mod tests {
             "redis://me:hunter2@host/?protocol=hunter2",
         ] {
             let error = open(url).map(|(_, name)| name).unwrap_err();
-            let text = format!("{error} {error:?}");
+            let text = format!("{error:#} {error:?}");
             assert!(!text.contains("hunter2"), "{text}");
             assert!(text.contains("the URL of Redis cannot be used"), "{text}");
         }

@@ -72,7 +72,7 @@ pub(super) async fn a_wrong_secret_is_told_as_the_server_tells_it(
     let provider = builder(server, &tokens, "svc", "s3cret-of-old").build()?;
     let api = Api::new(provider, &server.url)?;
     let error = api.get(&me(server)).await.unwrap_err();
-    assert!(!error.to_string().contains("s3cret"), "{error}");
+    assert!(!format!("{error:#}").contains("s3cret"), "{error:#}");
     let error = error.downcast::<Error>()?;
     let said = error.provider_error().expect("the provider failed");
     let said: &TokenError = said.get_ref().downcast_ref().expect("at the server");
@@ -81,10 +81,8 @@ pub(super) async fn a_wrong_secret_is_told_as_the_server_tells_it(
     let text = said.description().unwrap_or_default();
     assert!(text.contains("Client authentication failed"), "{text}");
     assert!(
-        error
-            .to_string()
-            .contains("check client_id and client_secret"),
-        "{error}"
+        format!("{error:#}").contains("check client_id and client_secret"),
+        "{error:#}"
     );
 
     // Nobody asks again at once.

@@ -75,8 +75,8 @@ pub(super) async fn a_wrong_password_is_sent_once(server: &Server) -> Result<(),
             .await
             .unwrap_err()
             .downcast::<Error>()?;
-        assert!(error.is_login_required(), "{error}");
-        assert!(login_required(&error).is_password_refused(), "{error}");
+        assert!(error.is_login_required(), "{error:#}");
+        assert!(login_required(&error).is_password_refused(), "{error:#}");
     }
     assert_eq!(tokens.statuses(), [400]);
 
@@ -128,9 +128,9 @@ pub(super) async fn a_revoked_refresh_token_means_a_new_log_in(
         let Some(NotRetried::RefreshFailed(error)) = answer.not_retried() else {
             panic!("{:?}", answer.not_retried());
         };
-        assert!(error.is_login_required(), "{error}");
+        assert!(error.is_login_required(), "{error:#}");
         let why = login_required(error);
-        assert!(why.is_refused() && !why.is_outcome_lost(), "{error}");
+        assert!(why.is_refused() && !why.is_outcome_lost(), "{error:#}");
         let said = why.token_error().and_then(|answer| answer.code());
         assert_eq!(said, Some("invalid_grant"));
     }
@@ -167,7 +167,7 @@ pub(super) async fn log_out_revokes(server: &Server) -> Result<(), BoxError> {
         .await
         .unwrap_err()
         .downcast::<Error>()?;
-    assert!(error.is_logged_out(), "{error}");
+    assert!(error.is_logged_out(), "{error:#}");
     Ok(())
 }
 
@@ -208,7 +208,7 @@ pub(super) async fn a_person_logs_in(server: &Server) -> Result<(), BoxError> {
     let Some(NotRetried::RefreshFailed(error)) = answer.not_retried() else {
         panic!("{} {:?}", answer.status, answer.not_retried());
     };
-    assert!(login_required(error).is_refused(), "{error}");
+    assert!(login_required(error).is_refused(), "{error:#}");
     Ok(())
 }
 
@@ -244,7 +244,7 @@ pub(super) async fn a_person_logs_in_by_the_implicit_flow(server: &Server) -> Re
     let Some(NotRetried::RefreshFailed(error)) = answer.not_retried() else {
         panic!("{:?}", answer.not_retried());
     };
-    assert!(error.is_login_required(), "{error}");
+    assert!(error.is_login_required(), "{error:#}");
     Ok(())
 }
 
@@ -255,7 +255,7 @@ pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
     let flow = flow.scopes(["read"]).build()?;
     let login = Login::of_alice(server, &flow, "doorkeeper-no", Consent::No).await?;
     let error = login.result.expect_err("it was refused");
-    assert!(error.is_denied(), "{error}");
+    assert!(error.is_denied(), "{error:#}");
     assert!(tokens.statuses().is_empty());
     Ok(())
 }

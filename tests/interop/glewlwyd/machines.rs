@@ -80,10 +80,10 @@ pub(super) async fn a_wrong_secret_is_a_bare_403(server: &Server) -> Result<(), 
         let (api, url) = api(server, plugin, provider)?;
         let error = api.get(&url).await.unwrap_err().downcast::<Error>()?;
         let said = error.provider_error().expect("the provider failed");
-        assert!(said.is_permanent(), "{error}");
+        assert!(said.is_permanent(), "{error:#}");
         let said: &TokenError = said.get_ref().downcast_ref().expect("at the server");
         let status = said.status().map(|status| status.as_u16());
-        assert_eq!((status, said.code()), (Some(403), None), "{error}");
+        assert_eq!((status, said.code()), (Some(403), None), "{error:#}");
         assert_eq!(
             (tokens.statuses(), api.http.statuses()),
             (vec![403], vec![])

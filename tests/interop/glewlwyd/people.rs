@@ -107,7 +107,7 @@ pub(super) async fn a_wrong_password_is_sent_once(server: &Server) -> Result<(),
                 .expect("the provider failed")
                 .get_ref();
             let why: &LoginRequired = why.downcast_ref().expect("for want of a log-in");
-            assert!(why.is_password_refused(), "{error}");
+            assert!(why.is_password_refused(), "{error:#}");
         }
         assert_eq!(tokens.statuses(), [403]);
 
@@ -176,8 +176,8 @@ pub(super) async fn a_refresh_token_that_is_refused_by_a_bare_400(
     };
     let error = error.provider_error().expect("the provider failed");
     assert!(
-        error.is_permanent() && error.to_string().contains("400"),
-        "{error}"
+        error.is_permanent() && format!("{error:#}").contains("400"),
+        "{error:#}"
     );
     assert_eq!(alice.tokens.statuses(), [200, 200, 400]);
     Ok(())

@@ -56,7 +56,7 @@ pub(super) async fn a_code_that_a_person_refuses(server: &Server) -> Result<(), 
     let waiting = async { Ok(flow.finish(attempt).await) };
     let (_, result) = tokio::try_join!(person, waiting)?;
     let error = result.expect_err("it was refused");
-    assert!(error.is_denied(), "{error}");
+    assert!(error.is_denied(), "{error:#}");
     Ok(())
 }
 

@@ -69,13 +69,13 @@ pub(super) async fn a_secret_that_is_sent_raw_is_refused(server: &Server) -> Res
     let provider = builder(server, &Http::new(), "weird", STRANGE).client_secret_basic_unencoded();
     let (api, url) = api(server, provider, "opaque")?;
     let error = api.get(&url).await.unwrap_err();
-    assert!(!error.to_string().contains("p@ss"), "{error}");
+    assert!(!format!("{error:#}").contains("p@ss"), "{error:#}");
     let error = error.downcast::<Error>()?;
     let said = error.provider_error().expect("the provider failed");
     let said: &TokenError = said.get_ref().downcast_ref().expect("at the server");
     assert!(
         matches!(said.code(), Some("invalid_client" | "invalid_request")),
-        "{error}"
+        "{error:#}"
     );
     assert!(api.http.statuses().is_empty());
     Ok(())

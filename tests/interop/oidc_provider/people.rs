@@ -142,13 +142,13 @@ pub(super) async fn a_refresh_token_used_elsewhere_ends_the_family(
         let Some(NotRetried::RefreshFailed(error)) = answer.not_retried() else {
             panic!("{:?}", answer.not_retried());
         };
-        assert!(error.is_login_required(), "{error}");
+        assert!(error.is_login_required(), "{error:#}");
         let why = error
             .provider_error()
             .expect("the provider failed")
             .get_ref();
         let why: &LoginRequired = why.downcast_ref().expect("for want of a log-in");
-        assert!(why.is_suspected_reuse(), "{error}");
+        assert!(why.is_suspected_reuse(), "{error:#}");
     }
     assert_eq!(alice.tokens.statuses(), [200, 400]);
     Ok(())
@@ -158,7 +158,7 @@ pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
     let flow = flow(server).await?;
     let login = Login::of_alice(server, &flow, "oidc-provider-no", Consent::No).await?;
     let error = login.result.expect_err("it was refused");
-    assert!(error.is_denied(), "{error}");
+    assert!(error.is_denied(), "{error:#}");
     assert!(login.landing.url.contains("iss="), "{:?}", login.landing);
     Ok(())
 }
@@ -244,7 +244,7 @@ pub(super) async fn an_answer_of_another_issuer_is_not_used(
         .build()?;
     let login = Login::of_alice(server, &flow, "oidc-provider-mix-up", Consent::Yes).await?;
     let error = login.result.expect_err("it is another's");
-    assert!(error.is_forged(), "{error}");
+    assert!(error.is_forged(), "{error:#}");
     assert_eq!(asked(&tokens), 0);
     Ok(())
 }

@@ -99,7 +99,7 @@ pub(super) async fn a_signature_of_another_key_is_refused(server: &Server) -> Re
     let error = error.downcast::<Error>()?;
     let said = error.provider_error().expect("the provider failed");
     let said: &TokenError = said.get_ref().downcast_ref().expect("at the server");
-    assert_eq!(said.code(), Some("invalid_client"), "{error}");
+    assert_eq!(said.code(), Some("invalid_client"), "{error:#}");
     Ok(())
 }
 
@@ -143,7 +143,7 @@ pub(super) async fn a_token_is_exchanged_for_another(server: &Server) -> Result<
     revoke(server, subject.handle.credential().await?.expose()).await?;
     api.handle.invalidate();
     let error = api.get(&url).await.unwrap_err();
-    assert!(error.to_string().contains("invalid_grant"), "{error}");
+    assert!(format!("{error:#}").contains("invalid_grant"), "{error:#}");
 
     // With another subject it goes on, when the next attempt is due.
     subject.handle.invalidate();
@@ -181,6 +181,6 @@ pub(super) async fn a_token_for_an_assertion(server: &Server) -> Result<(), BoxE
     three_tokens(server, provider("robot", &tokens).await?, &tokens).await?;
     let api = Api::new(provider("stranger", &tokens).await?, apache(server))?;
     let error = api.get(apache(server)).await.unwrap_err();
-    assert!(error.to_string().contains("invalid_grant"), "{error}");
+    assert!(format!("{error:#}").contains("invalid_grant"), "{error:#}");
     Ok(())
 }

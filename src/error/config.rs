@@ -1,0 +1,43 @@
+//! The error of a setting.
+
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+/// The reason why a setting was refused: its name, what is wrong, and what would be accepted.
+///
+/// The message never contains a value that may be secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    field: &'static str,
+    problem: Cow<'static, str>,
+}
+
+impl ConfigError {
+    pub(crate) fn new(field: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            field,
+            problem: problem.into(),
+        }
+    }
+
+    /// Returns the name of the refused setting, such as `origin`, `token` or `client_id`.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        self.field
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConfigError")
+            .field(&super::Chain(self))
+            .finish()
+    }
+}
+
+impl StdError for ConfigError {}
