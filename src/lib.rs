@@ -1,10 +1,9 @@
-//! Client authentication for [tower]: a credential on every request, one refresh for all callers,
-//! one retry on 401.
+//! Client authentication for [tower]: a credential on every request, one refresh shared by all
+//! callers, one retry on 401.
 //!
 //! [`AuthLayer`] wraps any `tower::Service<http::Request<B>>`. It gets credentials from a
-//! [`Provider`], puts them on the requests that go to the given [`Origins`], refreshes them once
-//! for all concurrent callers, and sends a request again, with a new credential, when the server
-//! rejects it.
+//! [`Provider`], attaches them to requests to the given [`Origins`], refreshes them once for all
+//! concurrent callers, and retries a request with a new credential when the server rejects it.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -30,59 +29,61 @@
 //!
 //! # Where to go from here
 //!
-//! - A page for each thing one wants to do: the module `guide`.
-//! - Where credentials come from: [`credential`] for those that never change, [`oauth2`] for token
-//!   endpoints, [`provider`] for files, other programs, and writing your own; [`store`] for tokens that outlive the process.
+//! - One page per task: the module `guide`.
+//! - Sources of credentials: [`credential`] for static ones, [`oauth2`] for token endpoints,
+//!   [`provider`] for files, other programs and your own providers. [`store`] keeps tokens beyond
+//!   the process.
 //! - Many users behind one client: `AuthLayer::per_key`.
-//! - Other clients than hyper-util's: the module `reqwest` for reqwest, [`grpc`] for tonic.
-//! - Using the credential outside of requests, logging out, asking how it stands: [`Handle`].
-//! - What can be set: the methods of [`AuthLayer`].
+//! - Clients other than hyper-util's: the module `reqwest` for reqwest, [`grpc`] for tonic.
+//! - The credential outside of requests, logging out, reading the status: [`Handle`].
+//! - Settings: [`RefreshSettings`] for refreshes, the methods of [`AuthLayer`] for requests.
 //!
-//! # The way of a request
+//! # How a request is processed
 //!
-//! 1. If its origin is not among the layer's [`Origins`], if it carries a credential of its own, or
-//!    is marked with [`SkipAuth`], it goes out as it came; the response says so in an extension,
-//!    [`NotAttached`].
-//! 2. If there is a fresh credential, it is put on the request, and the request is sent. Else the
-//!    request waits for the refresh, which it starts if nobody else did.
-//! 3. A response that is not a rejection (by default: whose status is not 401) goes to the caller.
-//! 4. After a rejection the request is sent once more, with the credential that a refresh brings
-//!    or that another caller's refresh has brought already. A 401 says that the request was not
-//!    applied (RFC 9110 section 15.5.2), so that holds for a POST too. If that is not possible,
-//!    the caller gets the server's own response, unread, with the reason in an extension,
-//!    [`NotRetried`].
+//! 1. A request is sent unchanged if its origin is not among the layer's [`Origins`], if it already
+//!    carries the caller's own credential, or if it is marked with [`SkipAuth`]. A response
+//!    extension, [`NotAttached`], reports the reason.
+//! 2. If there is a fresh credential, it is attached, and the request is sent. Otherwise, the
+//!    request waits for the in-flight refresh, or starts one.
+//! 3. A response that is not a rejection (by default, one whose status is not 401) is returned to
+//!    the caller.
+//! 4. After a rejection, the request is retried once, with the credential from a new refresh or
+//!    from one that has already completed. A 401 means that the request was not applied (RFC 9110
+//!    section 15.5.2), so a POST is retried too. If a retry is not possible, the caller gets the
+//!    server's response, unread, with the reason in an extension, [`NotRetried`].
 //!
-//! If no credential can be had the call fails with an [`Error`]; it is never sent without one.
+//! If no credential is available, the call fails with an [`Error`]. The request is never sent
+//! without one.
 //!
 //! # Bodies
 //!
-//! A retry needs the request's body a second time, so `B` must be a [`CloneBody`]. The bodies that
-//! hold all their data are (`Full`, `Empty`, `String`, ..), and hyper's `Incoming` is too: it says
-//! that it cannot be cloned, and such requests are sent once. A [`ReplayLayer`] above makes any
-//! other body replayable while it streams: see [`body`].
+//! A retry needs the request's body a second time, so `B` must implement [`CloneBody`]. Bodies that
+//! hold all their data (`Full`, `Empty`, `String`, ...) can be cloned. hyper's `Incoming` reports
+//! that it cannot, and such requests are sent once. A [`ReplayLayer`] outside makes any other body
+//! replayable while it streams: see [`body`].
 //!
 #![doc = include_str!("order.md")]
 //!
 //! # Features
 //!
-//! | feature | default | what it brings |
+//! | feature | default | provides |
 //! |---|---|---|
 //! | `hyper` | yes | `hyper::body::Incoming` as a request body |
-//! | `oauth2` | yes | OAuth 2.0: client credentials, refresh tokens, log-ins in a browser or with a password, discovery |
-//! | `file` | no | a token in a file that somebody else keeps up to date: `provider::FileToken` |
+//! | `oauth2` | yes | OAuth 2.0: client credentials, refresh tokens, logins with a browser or a password, discovery |
+//! | `file` | no | a token in a file that another program keeps up to date: `provider::FileToken` |
 //! | `command` | no | a token that another program prints: `provider::CommandToken` |
-//! | `jwt` | no | clients with signed assertions: `oauth2::SigningKey`, `private_key_jwt`, `client_secret_jwt` |
-//! | `implicit` | no | the implicit flow, deprecated (RFC 9700 2.1.2): `oauth2::Implicit` |
-//! | `loopback` | no | log-ins in the browser of the person at this machine: `oauth2::Loopback` |
-//! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `reqwest` |
-//! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `reqwest::AuthMiddleware` |
-//! | `dpop` | no | tokens that are bound to a key (DPoP): `oauth2::Dpop`; brings `jwt` |
+//! | `jwt` | no | signed client assertions: `oauth2::SigningKey`, `private_key_jwt`, `client_secret_jwt` |
+//! | `dpop` | no | tokens that are bound to a key (DPoP): `oauth2::Dpop`; enables `jwt` |
+//! | `loopback` | no | logins in the browser of the user at this machine: `oauth2::Loopback` |
+//! | `implicit` | no | the deprecated implicit flow: `oauth2::Implicit` |
 //! | `digest` | no | HTTP Digest: `credential::Digest` |
 //! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |
-//! | `redis` | no | `store::RedisStore`: tokens shared by the processes of many machines |
-//! | `tracing` | no | spans and events: a refresh and its outcome, retries, trouble |
-//! | `metrics` | no | counters and histograms of the same |
-//! | `test-util` | no | the module `test_util`: a provider and a server for your own tests |
+//! | `redis` | no | tokens shared by processes on many machines: `store::RedisStore` |
+//! | `tracing` | no | spans and events for refreshes, retries and failures |
+//! | `metrics` | no | counters and histograms for the same |
+//! | `test-util` | no | a provider and a server for your own tests: the module `test_util` |
+//! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `reqwest` |
+//! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `reqwest::AuthMiddleware` |
 //!
 //! [tower]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -99,7 +100,7 @@ mod flow;
 pub mod grpc;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
-// It names what is behind features, and is read where all are on.
+// The pages link to items of all features, so the module exists only if those are enabled.
 #[cfg(all(
     any(doc, doctest),
     feature = "command",
@@ -148,7 +149,7 @@ pub use self::{
     provider::{BoxProvider, Issued, Provider, Reason, RefreshContext, provider_fn},
 };
 
-/// The examples of the README, compiled.
+/// Compiles the README's examples.
 #[cfg(all(doctest, feature = "oauth2"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,17 +1,17 @@
-//! The guide: one page for each thing one wants to do.
+//! A guide with one page per task.
 //!
 //! | I want to | page |
 //! |---|---|
 //! | send my first authenticated request | [`first_call`] |
-//! | know which provider is mine, or write one | [`providers`] |
-//! | know what happens to a request: a POST, a 401, an outage | [`questions`] |
-//! | order my layers | [the crate's page](crate#the-order-of-layers) |
-//! | call for many users | [`many_users`] |
-//! | run several processes on one refresh token | [`fleets`] |
+//! | choose a provider, or write one | [`providers`] |
+//! | know what happens to a request: a POST, a 401, an outage | [`faq`] |
+//! | order my layers | [the crate's page](crate#layer-order) |
+//! | make requests for many users | [`many_users`] |
+//! | share one refresh token between several processes | [`fleets`] |
 //! | test my own program | [`test_util`](crate::test_util) |
-//! | see it at work in production | [`watching`] |
-//! | know what it protects, and what I have to | [`security`] |
-//! | replace my own code, or another crate | [`moving`] |
+//! | observe the layer in production | [`observability`] |
+//! | know what the crate protects, and what my program must protect | [`security`] |
+//! | replace my own code, or another crate | [`migrating`] |
 
 pub mod first_call {
     #![doc = include_str!("first_call.md")]
@@ -21,8 +21,8 @@ pub mod providers {
     #![doc = include_str!("providers.md")]
 }
 
-pub mod questions {
-    #![doc = include_str!("questions.md")]
+pub mod faq {
+    #![doc = include_str!("faq.md")]
 }
 
 pub mod many_users {
@@ -33,14 +33,14 @@ pub mod fleets {
     #![doc = include_str!("fleets.md")]
 }
 
-pub mod watching {
-    #![doc = include_str!("watching.md")]
+pub mod observability {
+    #![doc = include_str!("observability.md")]
 }
 
 pub mod security {
     #![doc = include_str!("security.md")]
 }
 
-pub mod moving {
-    #![doc = include_str!("moving.md")]
+pub mod migrating {
+    #![doc = include_str!("migrating.md")]
 }
