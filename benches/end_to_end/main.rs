@@ -1,26 +1,28 @@
-//! What the layer costs real requests: `cargo bench --bench end_to_end`.
+//! The cost of the layer for real requests: `cargo bench --bench end_to_end`.
 //!
-//! A client of hyper-util talks to a server of hyper on loopback, one by one or 16 at a time, over
-//! HTTP/1.1 and HTTP/2. The server has a thread of its own. All variants use the same client, and so
-//! the same connections:
+//! A hyper-util client sends requests to a hyper server on loopback, one at a time or 16 at a time,
+//! over HTTP/1.1 and HTTP/2. The server runs in a separate thread. All variants use the same
+//! client, and therefore the same connections:
 //!
-//! - `bare`: the client, and no credential. `bare, again` is the same once more: how far two equal
-//!   things are apart on this machine.
-//! - `ready header`: the client, and a ready-made header value of the same length, marked sensitive as
-//!   the layer does (over HTTP/2 it is then sent in full each time, and not kept in a table that an
-//!   attacker could probe). What a credential costs on its way and at the server.
+//! - `bare`: the client without a credential. `bare, again` is the same variant a second time. It
+//!   shows how far two equal variants differ on this machine.
+//! - `ready header`: the client with a ready-made header value of the same length. It is marked
+//!   sensitive, as the layer's is, so that HTTP/2 sends it in full each time instead of keeping it
+//!   in a table that an attacker could probe. This is the cost of a credential on the wire and at
+//!   the server.
 //! - `AuthLayer`.
 //! - `by hand`: a mutex around an optional token that is formatted into each request (see
 //!   `support/by_hand.rs`).
 //!
-//! The variants take turns in many short rounds, so that whatever else the machine does hits all of
-//! them. Ratios are taken within a round, and their medians count. `BENCH_QUICK=1` takes few rounds.
+//! The variants take turns in many short rounds, so that other load on the machine affects all of
+//! them. Ratios are computed within a round, and their medians are reported. `BENCH_QUICK=1` runs
+//! only a few rounds.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a benchmark that fails has nothing else to do"
+    reason = "a failing benchmark should abort"
 )]
 
 mod rounds;
@@ -54,14 +56,14 @@ const BARE: usize = 0;
 const READY_HEADER: usize = 2;
 const AUTH: usize = 3;
 
-/// How often the rounds of all variants are gone through.
+/// The number of rounds of all variants.
 const ROUNDS: usize = 101;
 const QUICK_ROUNDS: usize = 5;
 
 struct Found {
     protocol: &'static str,
     tasks: usize,
-    /// Per round and variant, seconds per request.
+    /// Seconds per request, per round and variant.
     rounds: Vec<Vec<f64>>,
 }
 
@@ -96,7 +98,7 @@ fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// In the order of the constants.
+/// The variants, in the order of the constants.
 fn variants(
     client: &Client<HttpConnector, Body>,
     origin: &str,
@@ -150,7 +152,7 @@ fn report(names: &[&'static str], found: &[Found]) -> Report {
     }
     report.table(table);
     for found in found {
-        // A client without the layer would have to send the same bytes.
+        // A client without the layer would send the same bytes.
         report.aim(
             format!(
                 "end_to_end: {}, {} at a time, / ready header",

@@ -10,13 +10,13 @@ use tower_auth::BoxError;
 
 use crate::support::Body;
 
-/// What one round of a variant is.
+/// The load of one round of a variant.
 #[derive(Clone)]
 pub(crate) struct Load {
     pub(crate) uri: Uri,
-    /// Each sends one request after the other, through a clone of the service.
+    /// The number of tasks. Each sends its requests in sequence, through a clone of the service.
     pub(crate) tasks: usize,
-    /// Of all tasks.
+    /// The number of requests of all tasks together.
     pub(crate) requests: usize,
 }
 
@@ -40,7 +40,7 @@ impl Variant {
     }
 }
 
-/// Per round and variant, seconds per request.
+/// Seconds per request, per round and variant.
 pub(crate) async fn measure(variants: &[Variant], rounds: usize) -> Vec<Vec<f64>> {
     for variant in variants {
         (variant.round)().await;
@@ -48,7 +48,7 @@ pub(crate) async fn measure(variants: &[Variant], rounds: usize) -> Vec<Vec<f64>
     let mut found = Vec::with_capacity(rounds);
     for first in 0..rounds {
         let mut seconds = vec![0.0; variants.len()];
-        // Another one begins each time, so that none always follows the same one.
+        // A different variant starts each round, so that none always follows the same one.
         for offset in 0..variants.len() {
             let index = (first + offset) % variants.len();
             seconds[index] = (variants[index].round)().await;
@@ -80,7 +80,7 @@ where
     start.elapsed().as_secs_f64() / (each * load.tasks) as f64
 }
 
-/// A request, and all of its response.
+/// Sends a request and reads the whole response.
 async fn exchange<S>(service: &mut S, uri: &Uri) -> Result<(), BoxError>
 where
     S: Service<Request<Body>, Response = Response<Incoming>>,

@@ -1,4 +1,4 @@
-//! A server on loopback that answers everything with a few bytes.
+//! A server on loopback that answers every request with a few bytes.
 
 use std::{convert::Infallible, io, thread};
 
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::support::Body;
 
-/// Its origin. It runs, in a thread of its own, as long as the program.
+/// Starts the server in a separate thread and returns its origin. It runs until the program exits.
 pub(crate) fn start() -> io::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -28,7 +28,7 @@ async fn serve(listener: TcpListener) -> io::Result<()> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
-            // The client ends connections as it likes.
+            // The client may close the connection at any time.
             let _ = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service_fn(answer))
                 .await;

@@ -1,4 +1,4 @@
-//! Requests at a fixed rate, and how long they took.
+//! Requests at a fixed rate, and their latencies.
 
 use std::{thread, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::support::{
 
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
-    /// Requests per second.
+    /// In requests per second.
     pub(crate) rate: u32,
     pub(crate) time: Duration,
 }
@@ -29,14 +29,14 @@ pub(crate) struct Run {
 }
 
 struct Sample {
-    /// After the start of the run.
+    /// Since the start of the run.
     intended: Duration,
     latency: Duration,
     accepted: bool,
 }
 
 impl Load {
-    /// Sends the load through a service that has had its first token.
+    /// Sends the load through a service that already has a token.
     pub(crate) async fn run<S>(self, servers: &Servers, service: S) -> Run
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = BoxError>,
@@ -46,7 +46,7 @@ impl Load {
         let first = service.clone().oneshot(request()).await;
         assert_eq!(first.expect("an answer").status(), StatusCode::OK);
         let runtime = Handle::current();
-        // A thread of its own, which no request can hold up.
+        // A separate thread, so that requests cannot delay it.
         let generator = thread::spawn(move || self.send(&service, &runtime));
         let sent = tokio::task::spawn_blocking(move || generator.join());
         let sent = sent.await.expect("a thread").expect("all requests");
@@ -68,7 +68,7 @@ impl Load {
         let start = Instant::now();
         let send = |index| {
             let intended = interval * index;
-            // It may return early.
+            // The sleep may end early.
             while let Some(left) = (start + intended).checked_duration_since(Instant::now()) {
                 if left.is_zero() {
                     break;
@@ -115,7 +115,7 @@ impl Run {
         self.samples.iter().filter(slow).count()
     }
 
-    /// Seconds and milliseconds of the slowest request in each piece of time.
+    /// The slowest request of each interval: the time in seconds, the latency in milliseconds.
     pub(crate) fn slowest_of_each(&self, piece: Duration) -> Vec<(f64, f64)> {
         let number = |sample: &Sample| sample.intended.as_nanos() / piece.as_nanos();
         let pieces = self

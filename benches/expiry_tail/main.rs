@@ -1,22 +1,23 @@
-//! What requests feel of an expiry: `cargo bench --bench expiry_tail`.
+//! The effect of an expiry on requests: `cargo bench --bench expiry_tail`.
 //!
-//! 2,000 requests per second for 6 seconds, each at its own moment whatever became of the others
-//! (open loop); tokens last 2 s, and the token endpoint takes 200 ms. The API and the endpoint are
-//! services in memory, so next to nothing hides what is added. A request's latency counts from
-//! when it was to start, so one that starts late because others are in the way says so.
+//! 2,000 requests per second for 6 seconds, each at its own time regardless of the others (open
+//! loop). Tokens last 2 s, and the token endpoint takes 200 ms. The API and the endpoint are
+//! in-memory services, so little hides what a variant adds. A request's latency counts from the
+//! time at which it was due, so it includes any delay caused by other requests.
 //!
-//! - `no expiry`: the layer with a token that lasts. What the machine itself adds.
-//! - `AuthLayer`: tokens expire, and are replaced before.
+//! - `no expiry`: the layer with a token that does not expire. This is what the machine itself
+//!   adds.
+//! - `AuthLayer`: tokens expire, and are refreshed before that.
 //! - `by hand`: a mutex around an optional token (see `support/by_hand.rs`).
 //!
-//! They take turns in 5 runs. What an expiry adds is the difference to `no expiry` in the same run;
-//! medians of the runs count. `BENCH_QUICK=1` takes one run of 3 s.
+//! The variants take turns in 5 runs. The cost of expiries is the difference to `no expiry` in the
+//! same run, and medians of the runs are reported. `BENCH_QUICK=1` makes one run of 3 s.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a benchmark that fails has nothing else to do"
+    reason = "a failing benchmark should abort"
 )]
 
 mod load;
@@ -44,9 +45,9 @@ use self::{
 const LATENCY: Duration = Duration::from_millis(200);
 const LIFETIME: Duration = Duration::from_secs(2);
 const ENDLESS: Duration = Duration::from_secs(3600);
-/// What no request may take, in milliseconds.
+/// The bound on every request, in milliseconds.
 const SLOW: f64 = 50.0;
-/// How long a point in the picture is.
+/// The time that one point of the chart covers.
 const POINT: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy)]
@@ -64,7 +65,7 @@ const VARIANTS: [(Variant, &str); 3] = [
 const AUTH: usize = 0;
 const NO_EXPIRY: usize = 2;
 
-/// A name, and which figure of a run it is.
+/// The name of a figure, and the function that reads it from a run.
 type Figure = (&'static str, fn(&Run) -> f64);
 
 const FIGURES: [Figure; 4] = [
@@ -172,14 +173,14 @@ fn report(found: &[Vec<Run>], load: Load) -> Report {
     }
     let refused = found[AUTH].iter().map(|run| run.refused as f64);
     report.fact(
-        "expiry_tail: requests without success",
+        "expiry_tail: failed requests",
         refused.reduce(f64::max),
         Limit::AtMost(0.0),
     );
     report
 }
 
-/// The median difference of two variants in the same runs.
+/// Returns the median difference between two variants in the same runs.
 fn added(runs: &[Run], without: &[Run], figure: fn(&Run) -> f64) -> f64 {
     let pairs = runs.iter().zip(without);
     median(
@@ -198,7 +199,7 @@ fn draw(found: &[Vec<Run>], load: Load) -> Result<(), BoxError> {
         })
     });
     let lines = Lines {
-        title: "Latency through expiries (the slowest request of each 20 ms)",
+        title: "Latency across expiries (the slowest request in each 20 ms)",
         x: ("seconds", 0.0..load.time.as_secs_f64()),
         y: ("ms", 0.01..2000.0),
         lines: lines.collect(),

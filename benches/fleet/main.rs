@@ -1,13 +1,13 @@
-//! What it costs that processes refresh under a store's lock: `cargo bench --bench fleet`, with
-//! `--features redis` also in Redis.
+//! The cost of refreshing under a store's lock: `cargo bench --bench fleet`. Add `--features redis`
+//! to measure Redis too.
 //!
-//! So many processes do nothing but refresh, one time after the other, for a while, at a server that
-//! answers at once. Without a store each has a refresh token of its own, and that is the baseline.
-//! With one they share it: whoever has the lock asks the server, and the others use what it saved.
-//! No program refreshes like this. It shows how long callers wait at worst when a token ends for all
-//! processes at once, and how many tokens one entry of a store can see in a second. The file is in
-//! the system's folder for temporary files; Redis keeps a log that is written to the disk at each
-//! step. Short run: `BENCH_QUICK=1`.
+//! A number of processes refresh continuously at a server that responds immediately. Without a
+//! store, each process has its own refresh token; that is the baseline. With a store, they share
+//! one: the process that holds the lock sends the token request, and the others use the tokens that
+//! it saved. No real program refreshes like this. The bench shows the worst case for callers when a
+//! token expires for all processes at once, and how many tokens per second one entry of a store can
+//! handle. The file store is in the system's folder for temporary files. Redis writes its log to
+//! disk at each step. `BENCH_QUICK=1` makes a short run.
 
 mod process;
 #[cfg(feature = "redis")]
@@ -75,7 +75,7 @@ async fn measure() -> Result<(), BoxError> {
         baselines.push(row.p50);
     }
     for (processes, baseline) in PROCESSES.iter().zip(&baselines) {
-        // Each time another file, because an entry that is there already costs less to begin with.
+        // A different file each time, because an existing entry makes the start cheaper.
         let folder = Folder::new()?;
         let row = bench.run(Some(folder.file()), *processes).await?;
         row.print("file", Some(*baseline));
@@ -89,7 +89,7 @@ async fn measure() -> Result<(), BoxError> {
         }
     }
     #[cfg(not(feature = "redis"))]
-    println!("redis: n/a, it needs `--features redis`");
+    println!("redis: n/a, requires `--features redis`");
     println!(
         "asked: token requests; used: tokens that processes got, by asking or from the store;\n\
          p50, p99: how long a process waited for one; added: p50 beyond that without a store"
@@ -99,7 +99,7 @@ async fn measure() -> Result<(), BoxError> {
 
 struct Bench {
     server: String,
-    /// How many token requests the server has seen.
+    /// The number of token requests that the server has received.
     asked: Arc<AtomicU64>,
     time: Duration,
 }
@@ -113,7 +113,7 @@ struct Row {
 }
 
 impl Bench {
-    /// Has so many processes refresh for the time.
+    /// Runs the given number of processes for the given time.
     async fn run(&self, store: Option<String>, processes: usize) -> Result<Row, BoxError> {
         let job = Job {
             server: self.server.clone(),
@@ -159,7 +159,7 @@ impl Row {
     }
 }
 
-/// A folder that is removed with all that is in it.
+/// A folder that is removed with its contents on drop.
 struct Folder(PathBuf);
 
 impl Folder {

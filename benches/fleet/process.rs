@@ -45,7 +45,7 @@ impl Job {
     }
 }
 
-/// Refreshes until the time is over, and prints how many milliseconds each refresh took.
+/// Refreshes until the time is up, and prints the duration of each refresh in milliseconds.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn work(job: &Job) -> Result<(), BoxError> {
     let provider = RefreshTokenGrant::builder(&job.server)
@@ -64,7 +64,7 @@ pub(crate) async fn work(job: &Job) -> Result<(), BoxError> {
     };
     let layer = AuthLayer::new(provider.build()?, Origins::only("https://api.example.com")?);
     let handle = layer.handle();
-    // The first one opens connections.
+    // The first refresh also opens connections, so it is not measured.
     refresh(&handle).await?;
     println!("ready");
     io::stdin().lock().read_line(&mut String::new())?;
@@ -91,7 +91,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Such a process. Dropping it kills it.
+/// A running process. Dropping it kills the process.
 pub(crate) struct Process {
     child: Child,
     input: ChildStdin,
@@ -99,7 +99,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts one, and waits until it has refreshed once.
+    /// Starts a process, and waits until it has refreshed once.
     pub(crate) async fn start(job: &Job) -> Result<Self, BoxError> {
         let mut child = Command::new(std::env::current_exe()?)
             .env(JOB, job.to_text())
@@ -124,7 +124,7 @@ impl Process {
         self.input.write_all(b"go\n").await
     }
 
-    /// How many milliseconds its refreshes took.
+    /// Returns the durations of its refreshes in milliseconds.
     pub(crate) async fn waits(mut self) -> Result<Vec<f64>, BoxError> {
         let mut waits = Vec::new();
         while let Some(line) = self.output.next_line().await? {

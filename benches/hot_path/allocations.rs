@@ -11,43 +11,43 @@ use crate::rows::Row;
 const REQUESTS: u64 = 1000;
 
 thread_local! {
-    /// Of this thread, so that counting is nothing that threads share.
+    /// Per thread, so that counting shares nothing between threads.
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How often the heap is asked for memory while a row serves a request.
+/// Returns the number of allocations while a row serves a request.
 pub(crate) fn per_request(row: &mut Row) -> f64 {
     let before = COUNT.get();
     row.run(REQUESTS);
-    // The credential is looked at more closely now and then, which is not every request's.
+    // Occasionally a request checks the credential more closely; do not count that one.
     ((COUNT.get() - before) as f64 / REQUESTS as f64 * 100.0).round() / 100.0
 }
 
-/// The system's allocator, counting.
+/// The system's allocator, with a counter.
 pub(crate) struct Allocations;
 
-// SAFETY: everything is passed on as it is, to an allocator that keeps the contract.
+// SAFETY: every call is forwarded unchanged to an allocator that upholds the contract.
 unsafe impl GlobalAlloc for Allocations {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(memory, layout) }
     }
 }

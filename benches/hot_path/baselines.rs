@@ -1,4 +1,4 @@
-//! The services that the layer is compared with.
+//! The baseline services.
 
 use std::{
     future::Future,
@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-/// Puts a ready-made header value on each request.
+/// Inserts a ready-made header value into each request.
 #[derive(Clone)]
 pub(crate) struct Insert<S> {
     pub(crate) inner: S,
@@ -37,7 +37,7 @@ where
     }
 }
 
-/// As [`Insert`], and keeps a clone of the request as it came until there is a response.
+/// Does what [`Insert`] does, and keeps a clone of the original request until the response arrives.
 #[derive(Clone)]
 pub(crate) struct CloneInsert<S> {
     pub(crate) inner: S,
@@ -70,7 +70,7 @@ where
 }
 
 pin_project! {
-    /// A future, and what is kept as long as it.
+    /// A future, and a value that lives as long as it does.
     pub(crate) struct Keeping<F, T> {
         #[pin]
         future: F,

@@ -1,4 +1,4 @@
-//! Instructions per request, counted by valgrind in runs of this program under it.
+//! Instructions per request, counted by running this program under valgrind.
 
 use std::{
     env,
@@ -7,10 +7,10 @@ use std::{
 
 const FEW: u64 = 1000;
 const MANY: u64 = 6000;
-/// Before row and number of requests on the command line of such a run.
+/// The argument that precedes the row and the number of requests on the command line of such a run.
 const ORDER: &str = "--count";
 
-/// The row to run and how many requests of it, if this is such a run.
+/// Returns the row to run and its number of requests, if this is such a run.
 pub(crate) fn order() -> Option<(usize, u64)> {
     let mut arguments = env::args().skip_while(|argument| argument != ORDER).skip(1);
     let row = arguments.next()?.parse().ok()?;
@@ -18,11 +18,11 @@ pub(crate) fn order() -> Option<(usize, u64)> {
     Some((row, requests))
 }
 
-/// The instructions per request of each row, or why they cannot be counted.
+/// Returns the instructions per request of each row, or why they cannot be counted.
 pub(crate) fn per_request(rows: usize) -> Result<Vec<f64>, String> {
     (0..rows)
         .map(|row| {
-            // Two at a time: counts do not depend on how busy the machine is.
+            // Two at a time, because counts do not depend on the load of the machine.
             let (few, many) = (start(row, FEW)?, start(row, MANY)?);
             let (few, many) = (collected(few)?, collected(many)?);
             Ok((many - few) / (MANY - FEW) as f64)
@@ -42,7 +42,7 @@ fn start(row: usize, requests: u64) -> Result<Child, String> {
         .map_err(|error| format!("valgrind does not start: {error}"))
 }
 
-/// What callgrind says at its end: `==123== Collected : 456`.
+/// Reads callgrind's summary: `==123== Collected : 456`.
 fn collected(run: Child) -> Result<f64, String> {
     let output = run.wait_with_output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stderr);

@@ -1,35 +1,36 @@
-//! What the layer costs a request that finds a fresh credential: `cargo bench --bench hot_path`.
+//! The cost of the layer for a request that finds a fresh credential: `cargo bench --bench
+//! hot_path`.
 //!
 //! Each row is one service, called in the same way over the same inner service:
 //!
 //! - `bare`: the inner service alone.
-//! - `insert`: puts a ready-made header value on the request. No layer that attaches a credential
-//!   does less; it is what `retry(false)` is compared with.
-//! - `clone_insert`: also keeps a clone of the request until its response is there. No layer that
-//!   could send a request again does less; it is what the layer as it comes is compared with.
-//! - `auth`: the layer over a credential that is refreshed (one hour of lifetime); with
-//!   `retry(false)`; and over a credential that never changes.
+//! - `insert`: inserts a ready-made header value into the request. No layer that attaches a
+//!   credential can do less. It is the baseline for `retry(false)`.
+//! - `clone_insert`: also keeps a clone of the request until the response arrives. No layer that
+//!   can retry a request can do less. It is the baseline for the layer with default settings.
+//! - `auth`: the layer with a credential that is refreshed (one hour of lifetime); with
+//!   `retry(false)`; and with a static credential.
 //!
-//! All are long-lived services; the rows `.. cloned` clone theirs for every request.
+//! All are long-lived services. The rows `... cloned` clone theirs for every request.
 //!
-//! What makes the comparison fair:
+//! To make the comparison fair:
 //!
-//! - A request has four headers, a body of one kilobyte in a `Full<Bytes>`, and gets a token of 256
-//!   bytes. A service consumes it, so all rows build it in their loop, from the same cheap parts,
-//!   and all rows include what that and the inner service cost: see `bare`.
-//! - The inner service is ready at once and answers with `std::future::ready`, so nothing hides the
+//! - A request has four headers and a body of one kilobyte in a `Full<Bytes>`, and gets a token of
+//!   256 bytes. A service consumes it, so all rows build it in their loop, from the same cheap
+//!   parts, and all rows include the cost of that and of the inner service: see `bare`.
+//! - The inner service is always ready and responds with `std::future::ready`, so nothing hides the
 //!   layer. It is not inlined, as a real client would not be, so no row is compiled into it.
-//! - Times are medians of many short rounds, and the rows take turns, so that a busy machine or a
-//!   change of clock rate falls on all of them. Instructions are the sharper measure: they are
-//!   counted by valgrind, as the difference of a long and a short run, and hardly vary. Valgrind
-//!   does not see what reading the clock costs, which times do.
+//! - Times are medians of many short rounds, and the rows take turns, so that other load or a
+//!   change of the clock rate affects all of them. Instructions are the more precise measure:
+//!   valgrind counts them, as the difference between a long and a short run, and they hardly vary.
+//!   They do not include the cost of reading the clock, which times do.
 //! - Allocations are counted exactly.
-//! - Scaling is that of one task per core, each with a clone of the service and parts of requests of
-//!   its own, so that only what the services share can slow them down. It is taken from the best of
-//!   many short windows, because a busy machine seldom gives both cores. The bare service in the
-//!   same rounds shows what there is to reach.
+//! - Scaling is measured with one task per core, each with a clone of the service and its own
+//!   request parts, so that only what the services share can slow them down. It is the best of many
+//!   short windows, because a busy machine seldom provides both cores. The bare service in the same
+//!   rounds shows the achievable maximum.
 //!
-//! `BENCH_QUICK=1` takes a few seconds, for a first look.
+//! `BENCH_QUICK=1` takes a few seconds, for a quick run.
 
 #![allow(
     clippy::unwrap_used,

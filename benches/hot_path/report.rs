@@ -1,4 +1,4 @@
-//! What is reported.
+//! The report.
 
 use crate::{
     rows::Row,
@@ -9,18 +9,18 @@ use crate::{
     },
 };
 
-/// How many instructions the layer may take, as a multiple of the row it is compared with.
+/// The bound on the layer's instructions, as a multiple of its baseline.
 const AIMS: [(&str, f64); 2] = [("auth no_retry", 1.20), ("auth", 1.15)];
-/// How much of the bare service's scaling it is to reach.
+/// The target for the layer's scaling, as a fraction of the bare service's.
 const SCALING_AIM: f64 = 0.95;
 
 pub(crate) struct Measured {
     pub(crate) rows: Vec<Row>,
     pub(crate) nanos: Vec<f64>,
     pub(crate) allocations: Vec<f64>,
-    /// Or why they were not counted.
+    /// The instructions, or why they were not counted.
     pub(crate) instructions: Result<Vec<f64>, String>,
-    /// The bare service first.
+    /// The scaling of each service, the bare one first.
     pub(crate) scaling: Vec<Scaling>,
 }
 

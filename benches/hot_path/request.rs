@@ -1,4 +1,4 @@
-//! Requests, and the service that answers them.
+//! Requests, and the service that responds to them.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,7 @@ use tower::Service;
 pub(crate) type Body = Full<Bytes>;
 pub(crate) type Answer = Response<Empty<Bytes>>;
 
-/// What requests are made of. None of it allocates when it is cloned.
+/// The parts of a request. Cloning them does not allocate.
 #[derive(Clone)]
 pub(crate) struct Parts {
     uri: Uri,
@@ -27,7 +27,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Parts that share nothing with those of another call.
+    /// Creates parts that share nothing with those of another call.
     pub(crate) fn new() -> Self {
         let text = |text: &str| HeaderValue::from_str(text).expect("a header value");
         Self {
@@ -83,7 +83,7 @@ impl Service<Request<Body>> for Server {
     }
 }
 
-/// One request through a service that answers at once.
+/// Sends one request through a service that responds immediately.
 #[inline]
 pub(crate) fn exchange<S>(service: &mut S, parts: &Parts)
 where

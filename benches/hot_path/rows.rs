@@ -1,4 +1,4 @@
-//! The services that are measured.
+//! The measured services.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::{
     request::{Answer, Body, Parts, Server, exchange},
 };
 
-/// A service, and requests for it.
+/// A service, and its requests.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// The name of the row it is compared with.
+    /// The name of its baseline.
     pub(crate) baseline: Option<&'static str>,
     pub(crate) future_bytes: usize,
     serve: Box<dyn FnMut(u64)>,
 }
 
 impl Row {
-    /// In the order of the table.
+    /// Returns all rows, in the order of the table.
     pub(crate) fn all() -> Vec<Self> {
         vec![
             Self::new("bare", Server),
@@ -37,7 +37,7 @@ impl Row {
         ]
     }
 
-    /// Sends so many requests.
+    /// Sends the given number of requests.
     pub(crate) fn run(&mut self, requests: u64) {
         (self.serve)(requests);
     }
@@ -105,7 +105,7 @@ fn auth_static() -> Auth<Server, impl Provider> {
     warm(&AuthLayer::new(bearer(), origins()))
 }
 
-/// A service that has its credential, so that nothing needs a runtime any more.
+/// Returns a service that already has its credential, so that it needs no runtime.
 fn warm<P: Provider>(layer: &AuthLayer<P>) -> Auth<Server, P> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

@@ -16,21 +16,21 @@ use crate::{
 };
 
 const BATCH: u64 = 20;
-/// How long services are looked at at once.
+/// The length of one measurement window.
 const WINDOW: Duration = Duration::from_millis(2);
-/// How many windows follow each other, before it is the next service's turn. The system needs some
-/// of them to give each task a core.
+/// The number of consecutive windows per service. The system needs some of them to assign a core to
+/// each task.
 const WINDOWS: usize = 50;
 
-/// The requests per second of a service in its best window, because whatever else the machine does
-/// takes some away and nothing adds any.
+/// The requests per second of a service in its best window, because other load only ever reduces
+/// them.
 pub(crate) struct Scaling {
     pub(crate) name: &'static str,
     pub(crate) one: f64,
     pub(crate) two: f64,
 }
 
-/// The bare service first.
+/// Measures all services, the bare one first.
 pub(crate) fn measure(quick: bool) -> Vec<Scaling> {
     let rounds = if quick { 2 } else { 25 };
     let (insert, auth) = (rows::insert(), rows::auth());
@@ -60,8 +60,8 @@ impl Scaling {
     }
 }
 
-/// The requests per second of so many tasks, each with a clone of its own, in the best of some
-/// windows.
+/// Returns the requests per second of the given number of tasks, each with its own clone, in the best
+/// of several windows.
 fn throughput<S>(service: &S, tasks: usize) -> f64
 where
     S: Service<Request<Body>, Response = Answer> + Clone + Send,
@@ -72,7 +72,7 @@ where
         for task in &tasks {
             let (mut service, stop) = (service.clone(), &stop);
             scope.spawn(move || {
-                // Made here, so that it comes from memory of this thread.
+                // Created here, so that this thread allocates it.
                 let parts = Parts::new();
                 while !stop.load(Ordering::Relaxed) {
                     (0..BATCH).for_each(|_| exchange(&mut service, &parts));
@@ -91,7 +91,7 @@ where
     })
 }
 
-/// The requests of one task, on cache lines of their own.
+/// The number of requests of one task, on separate cache lines.
 #[derive(Default)]
 #[repr(align(128))]
 struct Counted(AtomicU64);
@@ -105,7 +105,7 @@ struct Sample {
 impl Sample {
     fn after(time: Duration, tasks: &[Counted]) -> Self {
         let from = now();
-        // It may return early.
+        // The sleep may end early.
         while let Some(left) = time.checked_sub(from.elapsed()) {
             thread::park_timeout(left);
         }
@@ -122,7 +122,7 @@ impl Sample {
         }
     }
 
-    /// Rather too low than too high, should this thread be interrupted while it takes samples.
+    /// Returns the rate, rounded down if this thread is interrupted while it takes samples.
     fn rate_until(&self, later: &Self) -> f64 {
         (later.requests - self.requests) as f64 / (later.after - self.before).as_secs_f64()
     }

@@ -1,7 +1,7 @@
-//! What many users cost: `cargo bench --bench keys --features per-key`.
+//! The cost of many users: `cargo bench --bench keys --features per-key`.
 //!
-//! Heap memory for each user who has a token and is idle, and the time of a request, beside the
-//! same request through a layer with one credential. Short run: `BENCH_QUICK=1`.
+//! Measures the heap memory per idle user with a token, and the time of a request, next to the same
+//! request through a layer with one credential. `BENCH_QUICK=1` makes a short run.
 
 #[path = "../replay/memory.rs"]
 #[allow(dead_code, reason = "the peak is of no interest here")]
@@ -38,7 +38,7 @@ fn main() -> Result<(), BoxError> {
         .build()?;
     let columns = ["", "bytes per key", "ns"];
     let mut table = Table::new(
-        "idle users who have a token, and a request of one",
+        "idle users with a token, and one request of a user",
         &columns,
     );
     let single = AuthLayer::new(provider(0), origins()?);
@@ -77,7 +77,7 @@ fn origins() -> Result<Origins, BoxError> {
     Ok(Origins::only("https://api.example.com")?)
 }
 
-/// A token of 256 bytes, other for each key.
+/// A token of 256 bytes, different for each key.
 fn provider(key: usize) -> impl tower_auth::Provider<Credential = Bearer> {
     provider_fn(move |_| {
         let token = Bearer::new(format!("{key:0>256}")).expect("a token");
@@ -89,7 +89,7 @@ async fn answer(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, BoxErr
     Ok(Response::new(Full::default()))
 }
 
-/// Nanoseconds per request: the median of several rounds, each over all keys in turn.
+/// Returns the nanoseconds per request: the median of several rounds, each over all keys in turn.
 #[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
 fn time<S>(mut service: S, keys: usize, quick: bool) -> f64
 where

@@ -1,12 +1,12 @@
-//! What `ReplayBody` costs a stream: `cargo bench --bench replay`.
+//! The cost of `ReplayBody` for a stream: `cargo bench --bench replay`.
 //!
-//! 1 GiB is streamed in frames of 64 KiB, bare, through a `ReplayBody` that it outgrows, and
-//! through one that keeps it all; a copy for the retry is held meanwhile, as the layer does. The
-//! frames share one piece of memory, so the making of data is not measured, and the memory shown is
-//! what kept frames cost beside their data. It is done twice: with nobody who takes the data, for
-//! the cost of a frame, and into a socket on loopback, for what that is of a real stream. Futures
-//! are polled by hand. Rounds of the variants alternate, and medians count. Short run:
-//! `BENCH_QUICK=1`.
+//! Streams 1 GiB in frames of 64 KiB: bare, through a `ReplayBody` whose limit it exceeds, and
+//! through one that keeps everything. A copy for the retry is held meanwhile, as the layer does.
+//! All frames share one piece of memory, so that creating data is not measured. The reported memory
+//! is what kept frames cost in addition to their data. Each variant runs twice: without a consumer,
+//! to measure the cost per frame, and into a socket on loopback, to relate that to a real stream.
+//! Futures are polled by hand. The variants take turns, and medians are reported. `BENCH_QUICK=1`
+//! makes a short run.
 
 mod memory;
 #[path = "../support/mod.rs"]
@@ -36,7 +36,7 @@ use self::support::{
 const FRAME: usize = 64 * 1024;
 const CAP: usize = 64 * 1024;
 
-/// Yields the same frame so many times.
+/// Yields the same frame a number of times.
 struct Frames {
     frame: Bytes,
     left: usize,
@@ -58,7 +58,7 @@ impl Body for Frames {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Unknown, as a stream's: an announced size beyond the cap would not even be tried.
+        // Unknown, as for a stream. With a known size beyond the cap, nothing would be kept at all.
         SizeHint::default()
     }
 }
@@ -82,12 +82,12 @@ fn main() -> io::Result<()> {
     let megabytes = frames * FRAME / 1024 / 1024;
 
     let mut report = Report::new("replay");
-    let title = format!("{megabytes} MiB, nobody takes the data");
+    let title = format!("{megabytes} MiB, data discarded");
     report.table(table(title, frames, rounds, None));
     let title = format!("{megabytes} MiB into a socket on loopback");
     report.table(table(title, frames, rounds, Some(&socket()?)));
     report.finish()?;
-    println!("every frame that came out was the memory that went in: no byte was copied");
+    println!("every frame is the memory that was put in: no byte was copied");
     Ok(())
 }
 
@@ -124,7 +124,7 @@ fn table(title: String, frames: usize, rounds: usize, socket: Option<&TcpStream>
     table
 }
 
-/// A connection whose other end reads all, and throws it away.
+/// A connection whose other end reads and discards everything.
 fn socket() -> io::Result<TcpStream> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let stream = TcpStream::connect(listener.local_addr()?)?;
@@ -158,7 +158,7 @@ fn drain_with_copy(body: ReplayBody<Frames>, frame: &Bytes, socket: Option<&TcpS
     drop(black_box(copy));
 }
 
-/// Takes a body as a client does.
+/// Consumes a body as a client does.
 fn drain<B: Body<Data = Bytes>>(body: B, original: &Bytes, socket: Option<&TcpStream>) {
     let mut body = std::pin::pin!(body);
     let mut context = Context::from_waker(Waker::noop());

@@ -9,14 +9,14 @@ use std::{
 static USED: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts to look for a peak; gives the bytes in use.
+/// Starts measuring the peak, and returns the bytes in use.
 pub(crate) fn start() -> usize {
     let used = USED.load(Relaxed);
     PEAK.store(used, Relaxed);
     used
 }
 
-/// The most bytes in use since the start.
+/// Returns the maximum of the bytes in use since the start.
 pub(crate) fn peak() -> usize {
     PEAK.load(Relaxed)
 }
@@ -26,18 +26,18 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: all work is done by the system's allocator.
+// SAFETY: forwards to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let used = USED.fetch_add(layout.size(), Relaxed) + layout.size();
         PEAK.fetch_max(used, Relaxed);
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         USED.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

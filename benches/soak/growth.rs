@@ -1,4 +1,4 @@
-//! What a process holds, and how that has changed.
+//! The resources that a process holds, and their growth.
 
 use std::fs;
 
@@ -6,19 +6,20 @@ use tokio::runtime::Handle;
 
 use crate::memory;
 
-/// What is held when nothing is going on.
+/// The resources held while the process is idle.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     bytes: usize,
     tasks: usize,
-    /// Where the system tells.
+    /// The number of open files, on systems that report it.
     files: Option<usize>,
 }
 
-/// More than that is growth. Pools and hash tables settle a little later than the first look.
-const MOST_BYTES: usize = 256 * 1024;
-const MOST_TASKS: usize = 8;
-const MOST_FILES: usize = 8;
+/// Bounds on growth. Pools and hash tables reach their final size shortly after the first
+/// measurement.
+const MAX_HEAP_GROWTH: usize = 256 * 1024;
+const MAX_TASK_GROWTH: usize = 8;
+const MAX_FILE_GROWTH: usize = 8;
 
 impl Held {
     pub(crate) fn now() -> Self {
@@ -29,17 +30,17 @@ impl Held {
         }
     }
 
-    /// Compares with what is held now.
+    /// Compares with the resources held now.
     pub(crate) fn check(self, what: &str) {
         let now = Self::now();
         println!("{what}: held early {self:?}, at the end {now:?}");
-        assert!(now.bytes <= self.bytes + MOST_BYTES, "the heap grows");
+        assert!(now.bytes <= self.bytes + MAX_HEAP_GROWTH, "the heap grows");
         assert!(
-            now.tasks <= self.tasks + MOST_TASKS,
+            now.tasks <= self.tasks + MAX_TASK_GROWTH,
             "tasks are left behind"
         );
         if let (Some(before), Some(now)) = (self.files, now.files) {
-            assert!(now <= before + MOST_FILES, "files are left open");
+            assert!(now <= before + MAX_FILE_GROWTH, "files are left open");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! A long operation with faults: does anything grow?
+//! A long run with faults, to detect growth.
 //!
-//! First ten hours on paused time with a provider and an API in memory, then real load over
-//! loopback for `SOAK_SECONDS` (60 by default). Both are measured after a fifth of their time and
-//! at their end, when everything has come to rest. Prints the growth of the heap, of tasks and of
-//! open files, and fails if there is any worth the name.
+//! First, ten hours of paused time with a provider and an API in memory; then real load over
+//! loopback for `SOAK_SECONDS` (60 by default). Each part is measured after a fifth of its time and
+//! at its end, when everything is idle. Prints the growth of the heap, of tasks and of open files,
+//! and fails if it exceeds a bound.
 //!
 //! ```sh
 //! SOAK_SECONDS=600 cargo bench --bench soak

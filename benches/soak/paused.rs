@@ -1,4 +1,4 @@
-//! Hours of operation within seconds.
+//! Hours of operation, run within seconds.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ const WORKERS: usize = 20;
 #[derive(Default)]
 struct World {
     issued: AtomicUsize,
-    /// The API accepts tokens from this number on.
+    /// The number of the first token that the API accepts.
     accepted_from: AtomicUsize,
     answers: AtomicUsize,
     failures: AtomicUsize,
@@ -48,7 +48,7 @@ pub(crate) fn soak(time: Duration) {
         run(&layer, &world, time - time / 5).await;
         early.check("paused time");
         println!(
-            "{} s of paused time: {} answers, {} failures, {} refreshes",
+            "{} s of paused time: {} responses, {} failures, {} refreshes",
             time.as_secs(),
             world.answers.load(SeqCst),
             world.failures.load(SeqCst),
@@ -57,7 +57,7 @@ pub(crate) fn soak(time: Duration) {
     });
 }
 
-/// Tokens of a minute, from an endpoint that is slow, fails or hangs at times.
+/// Tokens that last a minute, from an endpoint that is sometimes slow, fails or hangs.
 fn provider(world: Arc<World>) -> impl Provider<Credential = Bearer> {
     provider_fn(move |_| {
         let world = Arc::clone(&world);
@@ -91,7 +91,7 @@ async fn run<P: Provider<Credential = Bearer>>(
             while Instant::now() < end {
                 let request = Request::get("https://api.example.com/").body(String::new());
                 let call = service.clone().oneshot(request.unwrap());
-                // Callers lose patience too.
+                // Some callers time out.
                 let patience = Duration::from_millis(fastrand::u64(..20_000));
                 match timeout(patience, call).await {
                     Ok(Ok(response)) if response.status() == 200 => &world.answers,
@@ -119,7 +119,7 @@ async fn answer(world: Arc<World>, request: Request<String>) -> Result<Response<
     Ok(response)
 }
 
-/// Revocations, log-outs and new credentials.
+/// Revocations, logouts and new credentials.
 async fn disturb(handle: Handle<Bearer>, world: Arc<World>, end: Instant) {
     while Instant::now() < end {
         sleep(Duration::from_secs(fastrand::u64(1..120))).await;

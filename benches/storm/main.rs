@@ -1,29 +1,31 @@
-//! Many callers at once, just when there is no token: `cargo bench --bench storm`.
+//! Many concurrent callers without a token: `cargo bench --bench storm`.
 //!
-//! The API and the token endpoint are services in memory; the endpoint takes 200 ms for an answer,
-//! so that is the limit. All callers are started at once, each as a task of its own with its own
-//! clone of the service, on a runtime with a thread per core. The time to the last answer begins
-//! before the first of them is started.
+//! The API and the token endpoint are in-memory services. The endpoint takes 200 ms to respond, so
+//! that is the lower bound. All callers start at once, each in a separate task with its own clone
+//! of the service, on a runtime with one thread per core. The time to the last response starts
+//! before the first caller starts.
 //!
-//! - `fresh`: there is a token. It takes as long as the machine needs for that many callers, which
-//!   every other scenario has on top of its limit.
-//! - `cold`: there is no token yet. `expired`: it expired while nobody called.
-//! - `revoked`: the server does not accept it any more, and all callers come with it.
-//! - `failing`: there is no token, and the endpoint answers with an error, as slowly. All callers fail.
-//! - `leader dropped`: as `cold`, but the first caller, for whom the token was asked, is gone when half
-//!   the time is over.
+//! - `fresh`: there is a token. This takes as long as the machine needs for that many callers,
+//!   which every other scenario needs in addition to its lower bound.
+//! - `cold`: there is no token yet.
+//! - `expired`: the token expired while there were no calls.
+//! - `revoked`: the server no longer accepts the token, and all callers send it.
+//! - `failing`: there is no token, and the endpoint responds with an error after 200 ms. All
+//!   callers fail.
+//! - `leader dropped`: as `cold`, but the first caller, which started the token request, times out
+//!   after half of that time.
 //!
-//! Beside it: what people write by hand (see `support/by_hand.rs`), until 10 times the latency are
-//! over; callers who have no answer then are `without answer`.
+//! For comparison, layers written by hand (see `support/by_hand.rs`) run for up to 10 times the
+//! latency. Callers that have no response by then count as `without response`.
 //!
-//! Times are medians of several runs, everything else is the worst of them. `BENCH_QUICK=1` takes
-//! one run with few callers.
+//! Times are medians of several runs, and everything else is the worst of them. `BENCH_QUICK=1`
+//! makes one run with few callers.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a benchmark that fails has nothing else to do"
+    reason = "a failing benchmark should abort"
 )]
 
 mod scenario;
@@ -50,10 +52,10 @@ use self::{
     },
 };
 
-/// The shortest lifetime there is.
+/// The shortest lifetime that a token can have.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// The services that are measured.
+/// The measured services.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Client {
     Auth,
@@ -83,7 +85,7 @@ fn main() -> Result<(), BoxError> {
     };
     let mut rows = Vec::new();
     for (client, _) in CLIENTS {
-        // Nothing that takes turns for seconds gets better by being done again.
+        // A run that takes seconds does not get more accurate by repetition.
         let runs = if client == Client::Auth { runs } else { 1 };
         for scenario in SCENARIOS {
             for &callers in sizes {
@@ -132,7 +134,7 @@ where
     scenario.run(servers, service, callers).await
 }
 
-/// The median of the times, the worst of everything else.
+/// Returns the median of the times, and the worst of everything else.
 fn together(outcomes: Vec<Outcome>) -> Outcome {
     let worst = |what: fn(&Outcome) -> u64| outcomes.iter().map(what).max().unwrap_or(0);
     Outcome {
@@ -153,8 +155,8 @@ fn report(rows: &[Row]) -> Report {
             "token requests",
             "failed",
             "401 seen",
-            "without answer",
-            "last answer, ms",
+            "without response",
+            "last response, ms",
             "/ latency",
         ];
         let title = format!("{name}, token latency {} ms", LATENCY.as_millis());
@@ -219,7 +221,7 @@ fn draw(rows: &[Row], most: f64) -> Result<(), BoxError> {
             .collect(),
     });
     let lines = Lines {
-        title: "Token requests when the first caller gives up",
+        title: "Token requests if the first caller times out",
         x: ("callers", 100.0..most),
         y: ("token requests", 0.9..most),
         lines: lines.collect(),

@@ -1,4 +1,4 @@
-//! What happens, and what comes of it.
+//! The scenarios and their results.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::support::{
     servers::{Servers, request},
 };
 
-/// How long the token endpoint takes for an answer.
+/// The latency of the token endpoint.
 pub(crate) const LATENCY: Duration = Duration::from_millis(200);
-/// When callers are given up.
+/// The time after which callers count as having no response.
 const PATIENCE: Duration = LATENCY.saturating_mul(10);
-/// How long it takes until a short-lived token is over.
+/// The time until a short-lived token has expired.
 const OVER: Duration = Duration::from_millis(1100);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) struct Outcome {
     pub(crate) failed: u64,
     pub(crate) unauthorized: u64,
     pub(crate) without_answer: u64,
-    /// Seconds until the last answer.
+    /// Seconds until the last response.
     pub(crate) last: f64,
 }
 
@@ -62,8 +62,8 @@ impl Scenario {
         }
     }
 
-    /// Brings things to where the callers come. `short` is the lifetime of a token that is of no use
-    /// any more after a second.
+    /// Prepares the state before the callers start. `short` is the lifetime of a token that is
+    /// unusable after one second.
     pub(crate) async fn prepare<S>(self, servers: &Servers, service: S, short: Duration)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = BoxError>,
@@ -85,7 +85,7 @@ impl Scenario {
         }
     }
 
-    /// So many callers at once.
+    /// Runs the given number of callers at once.
     pub(crate) async fn run<S>(self, servers: &Servers, service: S, callers: usize) -> Outcome
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = BoxError>,
@@ -134,7 +134,7 @@ impl Scenario {
     }
 }
 
-/// A caller: the status it got, and when.
+/// One caller. Returns the status that it received, and when.
 fn call<S>(service: S) -> JoinHandle<(Option<StatusCode>, Instant)>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,

@@ -1,6 +1,6 @@
-//! What the benches aimed at and what they found, in one table: `benches/run` ends with it.
+//! The targets and results of all benches in one table: `benches/run` ends with it.
 //!
-//! It reads what they wrote, so it says of each when that was.
+//! It reads the results that the benches wrote, and shows how old each one is.
 
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each bench uses some of it")]
@@ -23,7 +23,7 @@ fn main() -> io::Result<()> {
     let mut files = match fs::read_dir(FOLDER) {
         Ok(files) => files.collect::<Result<Vec<_>, _>>()?,
         Err(error) => {
-            println!("no bench was run yet: {FOLDER}: {error}");
+            println!("no bench has been run yet: {FOLDER}: {error}");
             return Ok(());
         }
     };

@@ -1,5 +1,6 @@
-//! What people write by hand, with some care: a mutex around an optional token, that is formatted
-//! into each request, forgotten after a 401 if it is still the same, and asked for once more.
+//! A careful version of what people write by hand: a mutex around an optional token, which is
+//! formatted into each request. After a 401, the token is discarded if it is still the same one,
+//! and requested once more.
 
 use std::{
     sync::Arc,
@@ -25,12 +26,12 @@ pub(crate) struct ByHand<S> {
     fetch: Fetch,
 }
 
-/// Where the token is asked for.
+/// Where the token is requested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fetch {
-    /// While the mutex is locked, so that others wait.
+    /// While the mutex is locked, so that other callers wait.
     UnderLock,
-    /// Where no lock is held across an `.await`, so that everybody asks.
+    /// Without holding a lock across an `.await`, so that every caller requests a token.
     BesideLock,
 }
 

@@ -1,4 +1,4 @@
-//! What the benches share: servers in memory, layers written by hand, tables, pictures.
+//! Shared by the benches: in-memory servers, layers written by hand, tables, charts.
 
 pub(crate) mod by_hand;
 pub(crate) mod picture;
@@ -12,7 +12,7 @@ use http_body_util::Full;
 
 pub(crate) type Body = Full<Bytes>;
 
-/// Whether to be done in seconds, for a first look.
+/// Returns whether to finish within seconds, for a quick run.
 pub(crate) fn is_quick() -> bool {
     env::var_os("BENCH_QUICK").is_some()
 }

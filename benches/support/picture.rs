@@ -1,4 +1,4 @@
-//! Pictures of results, as SVG.
+//! Charts of the results, as SVG.
 
 use std::ops::Range;
 
@@ -23,13 +23,13 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// Lines over a logarithmic y axis, the first one on top.
+/// A line chart with a logarithmic y axis. The first line is on top.
 pub(crate) struct Lines<'a> {
     pub(crate) title: &'a str,
     pub(crate) x: (&'a str, Range<f64>),
     pub(crate) y: (&'a str, Range<f64>),
     pub(crate) lines: Vec<Line>,
-    /// Where there is room for the names.
+    /// The position of the legend.
     pub(crate) names: SeriesLabelPosition,
 }
 
@@ -88,12 +88,12 @@ impl Lines<'_> {
             .draw()
             .map_err(plain)?;
         root.present().map_err(plain)?;
-        println!("drawn in {}", path.display());
+        println!("chart written to {}", path.display());
         Ok(())
     }
 }
 
-/// Bars with their names on the left and their lengths at the end.
+/// A bar chart with names on the left and values at the end of the bars.
 pub(crate) struct Bars {
     pub(crate) title: String,
     pub(crate) bars: Vec<(String, f64)>,
@@ -130,17 +130,17 @@ impl Bars {
             write(format!("{length:.0}"), (end + 8, middle), 14)?;
         }
         root.present().map_err(plain)?;
-        println!("drawn in {}", path.display());
+        println!("chart written to {}", path.display());
         Ok(())
     }
 }
 
-/// Errors of drawing borrow what was drawn on.
+/// Converts an error of the plotting library, because it borrows the drawing area.
 fn plain(error: impl std::fmt::Display) -> BoxError {
     error.to_string().into()
 }
 
-/// A number without zeros that say nothing.
+/// Formats a number without trailing zeros.
 fn short(number: &f64) -> String {
     format!("{}", (number * 1e6).round() / 1e6)
 }

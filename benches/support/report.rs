@@ -1,4 +1,4 @@
-//! What a bench found: printed as tables, written as JSON.
+//! A bench's results: printed as tables, written as JSON.
 
 use std::{
     fmt, fs, io,
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::is_quick;
 
-/// Where results are written, seen from where `cargo bench` runs.
+/// The folder for results, relative to where `cargo bench` runs.
 pub(crate) const FOLDER: &str = "target/bench-results";
 
 pub(crate) struct Report {
@@ -27,7 +27,7 @@ pub(crate) struct Table {
 
 pub(crate) enum Cell {
     Text(String),
-    /// With so many digits after the point.
+    /// A number, and its digits after the decimal point.
     Number(f64, usize),
 }
 
@@ -57,7 +57,7 @@ impl Report {
         self.tables.push(table);
     }
 
-    /// Something that was to be reached; `None` if it could not be measured.
+    /// Adds a target and its measurement; `None` if it could not be measured.
     pub(crate) fn aim(&mut self, what: impl Into<String>, found: Option<f64>, aim: Limit) {
         self.aims.push(Aim {
             what: what.into(),
@@ -67,7 +67,8 @@ impl Report {
         });
     }
 
-    /// Something that does not depend on how fast or busy the machine is: without it, a bench fails.
+    /// Adds a fact that does not depend on the speed or load of the machine. If it is false, the
+    /// bench fails.
     pub(crate) fn fact(&mut self, what: impl Into<String>, found: Option<f64>, aim: Limit) {
         self.aim(what, found, aim);
         if let Some(aim) = self.aims.last_mut() {
@@ -75,10 +76,10 @@ impl Report {
         }
     }
 
-    /// Prints all, and writes it where the summary finds it.
+    /// Prints all results, and writes them to where the summary reads them.
     ///
     /// # Errors
-    /// A fact is not one, or nothing can be written.
+    /// A fact is false, or the results cannot be written.
     pub(crate) fn finish(self) -> io::Result<()> {
         print!("{self}");
         let path = file(&format!("{}.json", self.bench))?;
@@ -160,13 +161,13 @@ impl Aim {
     }
 }
 
-/// The path of a result, in a folder that is there.
+/// Returns the path of a result, and creates its folder.
 pub(crate) fn file(name: &str) -> io::Result<PathBuf> {
     fs::create_dir_all(FOLDER)?;
     Ok(PathBuf::from(FOLDER).join(name))
 }
 
-/// The processor's name and how many of its cores there are.
+/// Returns the processor's name and its number of cores.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {

@@ -32,11 +32,11 @@ struct State {
     lifetime_ms: AtomicU64,
     failing: AtomicBool,
     token_requests: AtomicU64,
-    /// Tokens up to this number are not accepted any more.
+    /// Tokens up to this number are revoked.
     revoked: AtomicU64,
 }
 
-/// What the token endpoint answers.
+/// The responses of the token endpoint.
 #[derive(Clone)]
 pub(crate) struct Token {
     pub(crate) text: String,
@@ -47,7 +47,7 @@ pub(crate) struct Token {
 pub(crate) struct Failed;
 
 impl Servers {
-    /// A token endpoint that takes so long for an answer.
+    /// Creates a token endpoint with the given latency.
     pub(crate) fn new(latency: Duration, lifetime: Duration) -> Self {
         let servers = Self(Arc::new(State {
             latency,
@@ -61,19 +61,19 @@ impl Servers {
         servers
     }
 
-    /// Of the tokens from now on.
+    /// Sets the lifetime of tokens issued from now on.
     pub(crate) fn set_lifetime(&self, lifetime: Duration) {
         self.0
             .lifetime_ms
             .store(lifetime.as_millis() as u64, Relaxed);
     }
 
-    /// From now on the token endpoint answers with an error, as slowly as before.
+    /// Makes the token endpoint respond with an error from now on, with the same latency.
     pub(crate) fn fail(&self) {
         self.0.failing.store(true, Relaxed);
     }
 
-    /// All tokens up to now are rejected.
+    /// Revokes all tokens issued so far.
     pub(crate) fn revoke(&self) {
         self.0.revoked.store(self.token_requests(), Relaxed);
     }
@@ -82,7 +82,7 @@ impl Servers {
         self.0.token_requests.load(Relaxed)
     }
 
-    /// A token that says its number and when it expires, padded to a usual length.
+    /// Returns a token that contains its number and its expiry, padded to a usual length.
     pub(crate) async fn token(&self) -> Result<Token, Failed> {
         let number = self.0.token_requests.fetch_add(1, Relaxed) + 1;
         tokio::time::sleep(self.0.latency).await;
@@ -109,7 +109,7 @@ impl Servers {
         })
     }
 
-    /// Answers 200 or 401, after others had their turn.
+    /// Responds with 200 or 401, after yielding to other tasks.
     pub(crate) fn api(
         &self,
     ) -> impl Service<
@@ -160,7 +160,7 @@ pub(crate) fn origins() -> Origins {
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the token endpoint is out of order")
+        f.write_str("the token endpoint is failing")
     }
 }
 

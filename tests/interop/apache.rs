@@ -1,4 +1,4 @@
-//! Apache httpd: HTTP Basic and Digest, and places for the tokens of servers that have no API themselves.
+//! Apache httpd: HTTP Basic and Digest, and resources for servers without an API.
 
 use std::{fs, time::Duration};
 
@@ -9,7 +9,7 @@ use tower_auth::{BoxError, NotRetried, challenge::Challenge, credential::Basic};
 use crate::{
     client::Api,
     digest::{
-        a_stale_nonce_is_replaced, a_wrong_password_is_told_to_the_caller,
+        a_stale_nonce_is_replaced, a_wrong_password_reaches_the_caller,
         one_nonce_serves_many_requests,
     },
     flow::{Settings, Suite, flow},
@@ -30,11 +30,11 @@ pub(crate) const SUITE: Suite = Suite {
     start,
     flows: &[
         flow!(basic_with_a_colon_and_an_accent_in_the_password),
-        flow!(a_wrong_password_is_told_to_the_caller_and_sent_once),
-        flow!(what_needs_no_password_gets_it_all_the_same),
+        flow!(a_wrong_password_reaches_the_caller_and_is_sent_once),
+        flow!(a_public_page_receives_the_credential_too),
         flow!(one_nonce_serves_many_requests),
         flow!(a_stale_nonce_is_replaced),
-        flow!(a_wrong_password_is_told_to_the_caller),
+        flow!(a_wrong_password_reaches_the_caller),
     ],
 };
 
@@ -48,8 +48,8 @@ fn start(settings: Settings) -> BoxFuture<'static, Result<Server, BoxError>> {
     Server::start(&APACHE, settings).boxed()
 }
 
-/// Puts an Apache beside an authorization server: where below its URL are the keys (without
-/// `/jwks`), and where opaque tokens are asked about.
+/// Starts an Apache next to an authorization server. `keys` is the path of the server's keys below
+/// its URL (without `/jwks`), and `introspection` the path for opaque tokens.
 pub(crate) async fn beside(
     mut server: Server,
     keys: &str,
@@ -80,7 +80,7 @@ async fn basic_with_a_colon_and_an_accent_in_the_password(server: &Server) -> Re
     Ok(())
 }
 
-async fn a_wrong_password_is_told_to_the_caller_and_sent_once(
+async fn a_wrong_password_reaches_the_caller_and_is_sent_once(
     server: &Server,
 ) -> Result<(), BoxError> {
     let api = Api::new(Basic::new("alice", "wonder:land e")?, &server.url)?;
@@ -98,13 +98,13 @@ async fn a_wrong_password_is_told_to_the_caller_and_sent_once(
     Ok(())
 }
 
-async fn what_needs_no_password_gets_it_all_the_same(server: &Server) -> Result<(), BoxError> {
-    let api = Api::new(Basic::new("nobody", "nothing")?, &server.url)?;
+async fn a_public_page_receives_the_credential_too(server: &Server) -> Result<(), BoxError> {
+    let api = Api::new(Basic::new("stranger", "nothing")?, &server.url)?;
     assert_eq!(api.get(&format!("{}/open/", server.url)).await?.status, 200);
     Ok(())
 }
 
-/// How often the server says that it answered so. It writes that down a moment afterwards.
+/// Returns how often the server logged this status. It writes its log shortly after responding.
 async fn logged(server: &Server, line: &str) -> Result<usize, BoxError> {
     let mut times = 0;
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! A person who logs in with a browser.
+//! A user who logs in with a browser.
 
 use std::{
     fs::{self, File},
@@ -27,25 +27,25 @@ pub(crate) enum Consent {
     No,
 }
 
-/// Where the person ends.
+/// The page on which the user ends.
 #[derive(Debug)]
 pub(crate) struct Landing {
-    /// With its query and its fragment.
+    /// With query and fragment.
     pub(crate) url: String,
-    /// What the page says.
+    /// The page's text.
     pub(crate) text: String,
 }
 
-/// Has alice open `url` in headless Chromium, log in, and consent or not, on the pages that the
-/// server shows. She ends at whatever listens at the redirect URI, or where nothing goes on.
+/// Lets alice open `url` in headless Chromium, log in, and consent or refuse on the server's pages.
+/// Ends at the redirect URI, or on a page that offers no further step.
 ///
-/// A picture of that last page is in `target/interop/pictures/{name}.png`.
+/// Saves a screenshot of the last page as `target/interop/pictures/{name}.png`.
 pub(crate) async fn person(name: &str, url: &str, consent: Consent) -> Result<Landing, BoxError> {
-    person_with_code(name, url, None, consent).await
+    user_with_code(name, url, None, consent).await
 }
 
-/// The same, for a page that wants the code of a device.
-pub(crate) async fn person_with_code(
+/// The same, for a page that asks for a device code.
+pub(crate) async fn user_with_code(
     name: &str,
     url: &str,
     code: Option<&str>,
@@ -54,7 +54,7 @@ pub(crate) async fn person_with_code(
     let pictures = workshop().join("pictures");
     fs::create_dir_all(&pictures)?;
     let picture: PathBuf = pictures.join(format!("{name}.png"));
-    // Modules are looked for beside the file that asks for them.
+    // Node.js resolves modules relative to the file that imports them.
     let dir = TempDir::new("person")?;
     let script = dir.path().join("login.mjs");
     fs::copy(here().join("servers/browser/login.mjs"), &script)?;
@@ -77,7 +77,7 @@ pub(crate) async fn person_with_code(
     let mut process = Process::start(command)?.ask_to_end();
     if !process.end().await?.success() {
         let why = fs::read_to_string(errors)?;
-        return Err(format!("the person got stuck: {why}").into());
+        return Err(format!("the user got stuck: {why}").into());
     }
     let landing: Value = serde_json::from_slice(&fs::read(page)?)?;
     let text = |name: &str| landing[name].as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! HTTP for flows: calls through the layer, whose requests are counted, and requests without it.
+//! HTTP for flows: calls through the layer, which counts their requests, and requests without it.
 
 use std::{
     path::Path,
@@ -28,11 +28,11 @@ use serde_json::Value;
 use tower::{Layer, Service, ServiceExt};
 use tower_auth::{Auth, AuthLayer, BoxError, Handle, NotRetried, Origins, Provider};
 
-/// A hyper client that remembers what it sent.
+/// A hyper client that records its requests.
 #[derive(Clone)]
 pub(crate) struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    /// Path and status.
+    /// The path and the status of each response.
     sent: Arc<Mutex<Vec<(String, u16)>>>,
 }
 
@@ -41,7 +41,7 @@ impl Http {
         Self::with(trusting(RootCertStore::empty()).with_no_client_auth())
     }
 
-    /// A client that trusts the authority `ca.pem` of a folder, and shows the certificate `tls.pem`.
+    /// Creates a client that trusts `ca.pem` in the folder and presents the certificate `tls.pem`.
     pub(crate) fn with_certificate(dir: &Path) -> Result<Self, BoxError> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(dir.join("ca.pem"))?)?;
@@ -60,13 +60,13 @@ impl Http {
         }
     }
 
-    /// The statuses of the answers so far, oldest first.
+    /// Returns the statuses of the responses so far, oldest first.
     pub(crate) fn statuses(&self) -> Vec<u16> {
         let sent = self.sent.lock().unwrap();
         sent.iter().map(|(_, status)| *status).collect()
     }
 
-    /// How many requests to a path were answered.
+    /// Returns the number of responses to requests for a path.
     pub(crate) fn count(&self, path: &str) -> usize {
         let sent = self.sent.lock().unwrap();
         sent.iter().filter(|(asked, _)| asked == path).count()
@@ -79,7 +79,7 @@ impl Service<Request<Full<Bytes>>> for Http {
     type Future = BoxFuture<'static, Result<Self::Response, Error>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(())) // so is the client's own
+        Poll::Ready(Ok(())) // hyper's client is always ready
     }
 
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
@@ -105,12 +105,12 @@ fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert
 pub(crate) struct Api<P: Provider> {
     service: Auth<Http, P>,
     pub(crate) handle: Handle<P::Credential>,
-    /// What went to the API.
+    /// The requests to the API.
     pub(crate) http: Http,
 }
 
 impl<P: Provider> Api<P> {
-    /// The credential goes to `origin`.
+    /// Creates a client that sends the credential to `origin`.
     pub(crate) fn new(provider: P, origin: &str) -> Result<Self, BoxError> {
         let layer = AuthLayer::new(provider, Origins::only(origin)?);
         Ok(Self::with(&layer))
@@ -139,7 +139,7 @@ impl<P: Provider> Api<P> {
     }
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -160,12 +160,12 @@ impl Answer {
         })
     }
 
-    /// Why a rejected request was not sent again.
+    /// Returns why a rejected request was not retried.
     pub(crate) fn not_retried(&self) -> Option<&NotRetried> {
         self.extensions.get()
     }
 
-    /// A member of a JSON object that is a text.
+    /// Returns a string member of the JSON object.
     pub(crate) fn text(&self, name: &str) -> Result<String, BoxError> {
         let json: Value = serde_json::from_str(&self.body)
             .map_err(|error| format!("{error:#}: {} {}", self.status, self.body))?;
@@ -174,13 +174,13 @@ impl Answer {
     }
 }
 
-/// Without the layer.
+/// Sends a request without the layer.
 pub(crate) async fn get(url: &str) -> Result<Answer, BoxError> {
     let request = Request::get(url).body(Full::default())?;
     Answer::read(Http::new().oneshot(request).await?).await
 }
 
-/// Without the layer, with a token.
+/// Sends a request with a token, without the layer.
 pub(crate) async fn get_with(url: &str, token: &str) -> Result<Answer, BoxError> {
     let request = Request::get(url)
         .header("authorization", format!("Bearer {token}"))
@@ -188,7 +188,7 @@ pub(crate) async fn get_with(url: &str, token: &str) -> Result<Answer, BoxError>
     Answer::read(Http::new().oneshot(request).await?).await
 }
 
-/// A form from the client `svc`, without the layer.
+/// Sends a form as the client `svc`, without the layer.
 pub(crate) async fn post_form(url: &str, form: &[(&str, &str)]) -> Result<Answer, BoxError> {
     let body: Vec<String> = form
         .iter()

@@ -1,4 +1,4 @@
-//! HTTP Digest, at servers that speak it.
+//! HTTP Digest, at servers that support it.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) const SUITE: Suite = Suite {
     start,
     flows: &[
         flow!(one_nonce_serves_many_requests),
-        flow!(a_wrong_password_is_told_to_the_caller),
+        flow!(a_wrong_password_reaches_the_caller),
     ],
 };
 
@@ -50,7 +50,7 @@ pub(crate) async fn one_nonce_serves_many_requests(server: &Server) -> Result<()
     Ok(())
 }
 
-/// The server calls nonces stale that are older than a second.
+/// The server treats nonces older than a second as stale.
 pub(crate) async fn a_stale_nonce_is_replaced(server: &Server) -> Result<(), BoxError> {
     let api = api(server, "wonder:land é")?;
     for _ in 0..2 {
@@ -61,16 +61,14 @@ pub(crate) async fn a_stale_nonce_is_replaced(server: &Server) -> Result<(), Box
     Ok(())
 }
 
-pub(crate) async fn a_wrong_password_is_told_to_the_caller(
-    server: &Server,
-) -> Result<(), BoxError> {
+pub(crate) async fn a_wrong_password_reaches_the_caller(server: &Server) -> Result<(), BoxError> {
     let api = api(server, "looking-glass")?;
     for sent in [2, 3] {
         let answer = api.get(&url(server)).await?;
         assert_eq!(answer.status, 401);
         let why = answer.not_retried();
         assert!(matches!(why, Some(NotRetried::StaticCredential)), "{why:?}");
-        // Only the very first time there is something to be learned.
+        // Only the first request needs a second attempt, to learn the challenge.
         assert_eq!(api.http.statuses(), vec![401; sent]);
     }
     Ok(())

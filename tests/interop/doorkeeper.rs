@@ -1,4 +1,4 @@
-//! Doorkeeper on Rails, which has its API in the same process.
+//! Doorkeeper on Rails, with its API in the same process.
 
 mod machines;
 mod people;
@@ -25,35 +25,38 @@ pub(crate) const SUITE: Suite = Suite {
     start,
     flows: &[
         flow!(client_credentials_in_basic),
-        flow!(client_credentials_with_a_strange_secret_in_raw_basic),
-        flow!(client_credentials_with_a_strange_secret_in_the_body),
-        flow!(a_wrong_secret_is_told_as_the_server_tells_it),
+        flow!(client_credentials_with_an_odd_secret_in_unencoded_basic),
+        flow!(client_credentials_with_an_odd_secret_in_the_body),
+        flow!(a_wrong_secret_is_reported_with_the_servers_error),
         flow!(a_revoked_token_is_replaced),
-        flow!(a_missing_scope_is_no_reason_to_refresh),
+        flow!(a_missing_scope_causes_no_refresh),
         flow!(a_password_and_its_refresh_tokens),
         flow!(a_wrong_password_is_sent_once),
         flow!(a_refresh_token_through_many_rotations),
-        flow!(a_revoked_refresh_token_means_a_new_log_in),
-        flow!(log_out_revokes),
-        flow!(a_person_logs_in_to_a_client_without_a_secret, in browser),
-        flow!(a_person_logs_in_by_the_implicit_flow, in browser),
-        flow!(a_person_refuses, in browser),
-        flow!(a_person_logs_in, in browser, "TOKEN_TTL" = "2"),
+        flow!(a_revoked_refresh_token_requires_a_new_login),
+        flow!(logout_revokes_tokens),
+        flow!(a_user_logs_in_to_a_client_without_a_secret, in browser),
+        flow!(a_user_logs_in_with_the_implicit_flow, in browser),
+        flow!(a_user_refuses, in browser),
+        flow!(a_user_logs_in, in browser, "TOKEN_TTL" = "2"),
         flow!(tokens_that_expire, "TOKEN_TTL" = "2"),
         flow!(
             a_token_that_expired_unnoticed_is_replaced,
             "TOKEN_TTL" = "2"
         ),
         flow!(
-            a_server_that_gives_the_same_token_again,
+            a_server_that_returns_the_same_token_again,
             "TOKEN_TTL" = "4",
             "REUSE" = "1"
         ),
         flow!(
-            providers_with_one_store_do_not_fight,
+            providers_with_one_store_share_a_token,
             "REVOKE_PREV_CC" = "1"
         ),
-        flow!(providers_without_a_store_take_turns, "REVOKE_PREV_CC" = "1"),
+        flow!(
+            providers_without_a_store_revoke_each_others_tokens,
+            "REVOKE_PREV_CC" = "1"
+        ),
     ],
 };
 
@@ -76,7 +79,7 @@ fn token_url(server: &Server) -> String {
     format!("{}{TOKEN}", server.url)
 }
 
-/// Revokes at the server, behind the layer's back.
+/// Revokes the token at the server, without the layer's knowledge.
 async fn revoke(server: &Server, token: &str) -> Result<(), BoxError> {
     let url = format!("{}/oauth/revoke", server.url);
     let answer = post_form(&url, &[("token", token)]).await?;
@@ -94,7 +97,7 @@ async fn log_in(server: &Server) -> Result<Answer, BoxError> {
     post_form(&token_url(server), &form).await
 }
 
-/// How many token requests were sent.
+/// Returns the number of token requests.
 fn asked(http: &Http) -> usize {
     http.count(TOKEN)
 }

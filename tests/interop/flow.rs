@@ -14,7 +14,7 @@ use crate::{
 
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// Environment variables that a server's start script knows.
+/// Environment variables for a server's start script.
 pub(crate) type Settings = &'static [(&'static str, &'static str)];
 
 /// All flows of one server.
@@ -28,13 +28,13 @@ pub(crate) struct Suite {
 pub(crate) struct Flow {
     pub(crate) name: &'static str,
     pub(crate) settings: Settings,
-    /// What it needs besides the server's own.
+    /// Needs in addition to the server's.
     pub(crate) needs: &'static [Need],
     pub(crate) run: for<'a> fn(&'a Server) -> BoxFuture<'a, Result<(), BoxError>>,
 }
 
-/// A flow by the name of its function: `flow!(function)`, with settings of the server's
-/// `flow!(function, "TOKEN_TTL" = "2")`, with a person `flow!(function, in browser)`.
+/// Creates a flow named after its function: `flow!(function)`, with settings for the server
+/// `flow!(function, "TOKEN_TTL" = "2")`, with a user `flow!(function, in browser)`.
 macro_rules! flow {
     ($function:ident $(, $name:literal = $value:literal)*) => {
         crate::flow::flow!($function, &[], $(($name, $value)),*)
@@ -54,8 +54,8 @@ macro_rules! flow {
 pub(crate) use flow;
 
 impl Suite {
-    /// Runs those flows whose names have one of the chosen texts in them, or all if there is none.
-    /// Flows of the same settings share a server.
+    /// Runs the flows whose names contain one of the chosen texts, or all flows if there are none.
+    /// Flows with the same settings share a server.
     pub(crate) async fn run(&self, chosen: &[String]) -> Vec<Line> {
         let mut lines = Vec::new();
         let mut flows: Vec<&Flow> = self.flows.iter().collect();

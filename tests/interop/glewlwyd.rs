@@ -1,5 +1,6 @@
-//! glewlwyd, the deviant: refusals are bare statuses, and so are its API's rejections. It is two
-//! authorization servers in one: in `glwd` a refresh token stays as it is, in `oidc` it rotates.
+//! glewlwyd, the least conventional server: errors of its token endpoint and rejections of its API
+//! are bare statuses. It is two authorization servers in one: refresh tokens of the plugin `glwd`
+//! are static, and those of `oidc` rotate.
 
 mod machines;
 mod people;
@@ -32,17 +33,17 @@ pub(crate) const SUITE: Suite = Suite {
     start,
     flows: &[
         flow!(client_credentials_at_both_plugins),
-        flow!(client_credentials_with_a_strange_secret_in_raw_basic),
+        flow!(client_credentials_with_an_odd_secret_in_unencoded_basic),
         flow!(a_wrong_secret_is_a_bare_403),
         flow!(a_revoked_token_is_replaced),
-        flow!(a_request_that_the_server_calls_invalid_is_not_sent_again),
+        flow!(a_request_that_the_server_calls_invalid_is_not_retried),
         flow!(passwords_at_both_plugins),
         flow!(a_wrong_password_is_sent_once),
         flow!(a_401_without_a_challenge_is_a_rejection),
-        flow!(a_refresh_token_that_stays),
-        flow!(a_refresh_token_that_rotates),
+        flow!(a_static_refresh_token),
+        flow!(a_rotating_refresh_token),
         flow!(a_refresh_token_that_is_refused_by_a_bare_400),
-        flow!(a_person_logs_in_at_both_plugins, in browser),
+        flow!(a_user_logs_in_at_both_plugins, in browser),
         flow!(tokens_that_expire, "TOKEN_TTL" = "2"),
     ],
 };
@@ -77,7 +78,7 @@ impl Plugin {
         format!("{}/api/{name}/{path}", server.url)
     }
 
-    /// What tells of a user.
+    /// The URL of a user's profile.
     fn user(self, server: &Server) -> String {
         self.url(
             server,

@@ -1,5 +1,4 @@
-//! Log-ins through the crate: the listener on loopback, and the person whose browser comes back to
-//! it.
+//! Logins through the crate: the loopback listener, and the user whose browser returns to it.
 
 use std::io;
 
@@ -16,14 +15,14 @@ use crate::{
     server::Server,
 };
 
-/// How a log-in ended, for the program and for the person.
+/// The outcome of a login, for the program and for the user.
 pub(crate) struct Login {
     pub(crate) result: Result<TokenSet, LoginError>,
     pub(crate) landing: Landing,
 }
 
 impl Login {
-    /// Alice logs in, and consents or not. The page that she ends on is checked.
+    /// Lets alice log in and consent or refuse, and checks the page that she ends on.
     pub(crate) async fn of_alice(
         server: &Server,
         flow: &impl LoginFlow,
@@ -36,14 +35,14 @@ impl Login {
             .port(redirect_uri.port_u16().unwrap_or_default())
             .path(redirect_uri.path())
             .open_with(move |url| {
-                let gone = |_| io::Error::other("nobody is there");
+                let gone = |_| io::Error::other("the browser did not run");
                 sender.send(url.to_owned()).map_err(gone)
             });
         let person = async { person(name, &opened.await?, consent).await };
-        // Who gets stuck does not come back.
+        // A user that gets stuck never returns.
         let (result, landing) =
             tokio::try_join!(async { Ok(listener.log_in(flow).await) }, person)?;
-        // What the browser brought is not left in the address of a fragment's page.
+        // The page that reads the fragment removes it from the address bar.
         assert!(
             landing.url.starts_with(&server.redirect_uri) && !landing.url.contains('#'),
             "{landing:?}"
@@ -61,7 +60,7 @@ impl Login {
     }
 }
 
-/// The tokens of alice, who consents.
+/// Logs alice in, with consent, and returns her tokens.
 pub(crate) async fn tokens_of_alice(
     server: &Server,
     flow: &impl LoginFlow,

@@ -1,12 +1,12 @@
-//! The crate against real servers: each flow sends requests through an `AuthLayer` to a server that
-//! others wrote, over loopback. `tests/interop/run` installs what is needed and runs all.
+//! The crate against real servers: each flow sends requests through an `AuthLayer` to a real server
+//! over loopback. `tests/interop/run` installs the servers and runs all flows.
 //!
-//! A server whose programs are not installed is left out, and that is said at the end. With
-//! `TOWER_AUTH_REQUIRE_SERVERS=1` it is a failure. An argument chooses flows by a part of
+//! A server whose programs are not installed is skipped, which the end of the output reports. With
+//! `TOWER_AUTH_REQUIRE_SERVERS=1`, that is a failure. An argument selects flows by a part of
 //! `server flow`: `cargo test --all-features --test interop -- doorkeeper`.
 //!
 //! A flow is an `async fn(&Server) -> Result<(), BoxError>`, listed in the `SUITE` of its server's
-//! file. It fails with an error or by a panic.
+//! file. It fails with an error or a panic.
 
 mod apache;
 mod browser;
@@ -46,16 +46,16 @@ async fn main() -> ExitCode {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    // The place of a panic is enough, it is a flow's.
+    // The location of a panic is enough, because a flow causes it.
     std::panic::set_hook(Box::new(|panic| println!("{panic}")));
-    // Who interrupts the suite must not find servers running afterwards: dropping stops them.
+    // An interrupt drops the servers, so that none keeps running.
     tokio::select! {
         report = run(&chosen) => report.close(required),
         () = interrupted() => ExitCode::FAILURE,
     }
 }
 
-/// The servers' suites side by side, because much of it is waiting for tokens to expire.
+/// Runs the suites concurrently, because they mostly wait for tokens to expire.
 async fn run(chosen: &[String]) -> Report {
     let mut running: FuturesUnordered<_> = SUITES.iter().map(|suite| suite.run(chosen)).collect();
     let mut report = Report::default();

@@ -1,4 +1,4 @@
-//! Whether a server's programs are installed.
+//! Checks whether a server's programs are installed.
 
 use std::{
     env,
@@ -7,25 +7,25 @@ use std::{
 
 #[derive(Clone, Copy)]
 pub(crate) enum Need {
-    /// In the `PATH`.
+    /// A program in the `PATH`.
     Command(&'static str),
     /// A file or folder.
     Path(&'static str),
-    /// A package of npm, which the install script puts into the target folder.
+    /// An npm package, which the install script puts into the target folder.
     Module(&'static str),
 }
 
-/// The first of them that is not there.
+/// Returns the first need that is missing.
 pub(crate) fn missing(needs: &[Need]) -> Option<String> {
     needs.iter().find(|need| !need.is_met()).map(Need::name)
 }
 
-/// Where this package's files are.
+/// Returns the package's root folder.
 pub(crate) fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
 }
 
-/// The folder in the target folder that belongs to this suite.
+/// Returns this suite's folder within the target folder.
 pub(crate) fn workshop() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     Path::new(env!("CARGO_MANIFEST_DIR"))

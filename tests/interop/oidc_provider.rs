@@ -1,5 +1,5 @@
-//! oidc-provider, which is certified, and strict. Its own API is `/me`, for users; the tokens of
-//! machines go to Apache, which asks it about them or knows its keys.
+//! oidc-provider, which is certified and strict. Its own API is `/me`, for users. The tokens of
+//! machines go to Apache, which introspects them or verifies them with the server's keys.
 
 mod devices;
 mod machines;
@@ -35,7 +35,7 @@ pub(crate) const SUITE: Suite = Suite {
     flows: &[
         flow!(client_credentials_percent_encoded_in_basic),
         flow!(client_credentials_in_the_body),
-        flow!(a_secret_that_is_sent_raw_is_refused),
+        flow!(an_unencoded_secret_is_refused),
         flow!(a_revoked_token_is_replaced),
         flow!(a_jwt_at_both_modules_of_apache),
         flow!(private_key_jwt_with_rs256),
@@ -46,14 +46,14 @@ pub(crate) const SUITE: Suite = Suite {
         flow!(client_secret_jwt_with_hs256),
         flow!(a_token_is_exchanged_for_another),
         flow!(a_token_for_an_assertion),
-        flow!(a_code_entered_by_a_person, in browser),
-        flow!(a_code_that_a_person_refuses, in browser),
-        flow!(the_example_of_a_device, in browser),
-        flow!(a_person_consents_and_refresh_tokens_rotate, in browser),
-        flow!(a_refresh_token_used_elsewhere_ends_the_family, in browser),
-        flow!(a_person_refuses, in browser),
-        flow!(an_answer_of_another_issuer_is_not_used, in browser),
-        flow!(the_example_of_a_log_in, in browser),
+        flow!(a_code_that_a_user_enters, in browser),
+        flow!(a_code_that_a_user_refuses, in browser),
+        flow!(the_device_example, in browser),
+        flow!(a_user_consents_and_refresh_tokens_rotate, in browser),
+        flow!(a_refresh_token_used_elsewhere_revokes_all_tokens, in browser),
+        flow!(a_user_refuses, in browser),
+        flow!(a_callback_from_another_issuer_is_not_used, in browser),
+        flow!(the_login_example, in browser),
         flow!(tokens_are_bound_to_a_key, in browser),
         flow!(a_client_with_a_certificate, in browser),
         flow!(many_callers_spend_each_refresh_token_once, in browser, "ACCESS_TTL" = "2"),
@@ -82,7 +82,7 @@ fn token_url(server: &Server) -> String {
     format!("{}/token", server.url)
 }
 
-/// Revokes at the server, behind the layer's back.
+/// Revokes the token at the server, without the layer's knowledge.
 async fn revoke(server: &Server, token: &str) -> Result<(), BoxError> {
     let url = format!("{}/token/revocation", server.url);
     let answer = post_form(&url, &[("token", token)]).await?;
@@ -90,7 +90,7 @@ async fn revoke(server: &Server, token: &str) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// How many token requests were sent.
+/// Returns the number of token requests.
 fn asked(http: &Http) -> usize {
     http.count("/token")
 }

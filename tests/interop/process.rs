@@ -1,4 +1,4 @@
-//! Processes that end with what they belong to.
+//! Processes that end together with their owner.
 
 use std::{
     io,
@@ -9,10 +9,10 @@ use std::{
 
 use tokio::time::sleep;
 
-/// A process in a group of its own, with its children. Dropping it ends them all.
+/// A process in a separate process group, with its children. Dropping it kills all of them.
 pub(crate) struct Process {
     child: Child,
-    /// Whether it is asked to end, and gets some time to: for one whose children have left the group.
+    /// Whether to ask the process to exit first, for one whose children have left the group.
     is_asked: bool,
 }
 
@@ -64,7 +64,7 @@ impl Drop for Process {
                 pause();
             }
         }
-        // Of a process that has ended, children may be left. Nothing of all this has to be saved.
+        // Children may remain after a process has exited. None of them has anything to save.
         self.signal("-KILL");
         let _ = self.child.wait();
     }
@@ -72,7 +72,7 @@ impl Drop for Process {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a drop can't be asynchronous, and this one is rare"
+    reason = "a drop cannot be asynchronous, and this one is rare"
 )]
 fn pause() {
     std::thread::sleep(Duration::from_millis(50));

@@ -1,4 +1,4 @@
-//! What the flows came to, and the table at the end.
+//! The results of the flows, and the table at the end.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -16,12 +16,12 @@ pub(crate) struct Line {
 pub(crate) enum Outcome {
     Passed(Duration),
     Failed(String),
-    /// What is missing.
+    /// The missing program.
     NotRun(String),
 }
 
 impl Line {
-    /// Prints it too, so that one sees how it goes.
+    /// Adds a result, and prints it to show progress.
     pub(crate) fn new(server: &'static str, flow: String, outcome: Outcome) -> Self {
         match &outcome {
             Outcome::Passed(took) => {
@@ -43,7 +43,7 @@ impl Report {
         self.lines.extend(lines);
     }
 
-    /// Prints the table, and gives the exit code.
+    /// Prints the table, and returns the exit code.
     pub(crate) fn close(mut self, required: bool) -> ExitCode {
         self.lines.sort_by_key(|line| line.server);
         let width = self.lines.iter().map(|line| line.flow.len()).max();
@@ -68,9 +68,9 @@ impl Report {
             println!("{:<14} {:<width$} {outcome}", line.server, line.flow);
         }
         println!("\n{passed} passed, {failed} failed, {not_run} not run");
-        self.say_what_is_missing();
+        self.print_missing();
         if self.lines.is_empty() {
-            println!("no flow has such a name");
+            println!("no flow matches that name");
         }
         if failed > 0 || self.lines.is_empty() || (required && not_run > 0) {
             ExitCode::FAILURE
@@ -79,7 +79,7 @@ impl Report {
         }
     }
 
-    fn say_what_is_missing(&self) {
+    fn print_missing(&self) {
         let mut missing: Vec<(&str, &str)> = Vec::new();
         for line in &self.lines {
             if let Outcome::NotRun(what) = &line.outcome {
@@ -88,10 +88,10 @@ impl Report {
         }
         missing.dedup();
         for (server, what) in &missing {
-            println!("not all flows of {server} were run: there is no {what}");
+            println!("some flows of {server} were skipped: {what} is not installed");
         }
         if !missing.is_empty() {
-            println!("run tests/interop/run");
+            println!("to install it, run tests/interop/run");
         }
     }
 }

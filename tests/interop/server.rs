@@ -1,4 +1,4 @@
-//! A server's process, on a port of its own, with its files in a folder of its own.
+//! A server process, on its own port, with its files in its own folder.
 
 use std::{
     fs::{self, File},
@@ -20,25 +20,25 @@ use crate::{
 
 const LONGEST_START: Duration = Duration::from_secs(60);
 
-/// How a server is started: by `servers/{name}/start`, which stays in the foreground.
+/// A kind of server, started by `servers/{name}/start`, which stays in the foreground.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
-    /// A path that answers when the server is up.
+    /// A path that responds once the server is up.
     pub(crate) ready: &'static str,
-    /// Whether `servers/{name}/setup` is run then.
+    /// Whether to run `servers/{name}/setup` afterward.
     pub(crate) has_setup: bool,
 }
 
 /// A running server. Dropping it stops it, and removes its files.
 pub(crate) struct Server {
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     pub(crate) url: String,
-    /// The only redirect URI of its clients. Nobody listens there but a flow that wants to.
+    /// The only redirect URI of its clients. Nothing listens there, except in flows that need it.
     pub(crate) redirect_uri: String,
-    /// A server of resources, for one that has none itself.
+    /// A resource server, for an authorization server without one.
     pub(crate) beside: Option<Box<Server>>,
     name: &'static str,
-    // Before the folder, so that it ends before that is removed.
+    // Declared before the folder, so that the process ends before the folder is removed.
     process: Process,
     pub(crate) dir: TempDir,
 }
@@ -46,14 +46,14 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(kind: &Kind, settings: &[(&str, &str)]) -> Result<Self, BoxError> {
         let mut error = None;
-        // The port was free a moment ago; somebody else may have been faster.
+        // The port was free a moment ago, but another process may have taken it since.
         for _ in 0..3 {
             match Self::start_once(kind, settings).await {
                 Ok(server) => return Ok(server),
                 Err(why) => error = Some(why),
             }
         }
-        Err(error.expect("it was tried"))
+        Err(error.expect("at least one attempt"))
     }
 
     async fn start_once(kind: &Kind, settings: &[(&str, &str)]) -> Result<Self, BoxError> {
@@ -89,17 +89,17 @@ impl Server {
             process,
             dir,
         };
-        server.wait_until_it_answers(kind.ready).await?;
+        server.wait_until_ready(kind.ready).await?;
         if let Some(setup) = setup {
             let status = Process::start(setup)?.end().await?;
             if !status.success() {
-                return Err(format!("the set-up of {} failed\n{}", kind.name, server.log()).into());
+                return Err(format!("the setup of {} failed\n{}", kind.name, server.log()).into());
             }
         }
         Ok(server)
     }
 
-    async fn wait_until_it_answers(&mut self, path: &str) -> Result<(), BoxError> {
+    async fn wait_until_ready(&mut self, path: &str) -> Result<(), BoxError> {
         let start = Instant::now();
         let url = format!("{}{path}", self.url);
         loop {
@@ -110,13 +110,13 @@ impl Server {
                 return Ok(());
             }
             if start.elapsed() > LONGEST_START {
-                return Err(format!("{} does not answer\n{}", self.name, self.log()).into());
+                return Err(format!("{} does not respond\n{}", self.name, self.log()).into());
             }
             sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// The end of what it wrote, for people.
+    /// Returns the end of its log, for display.
     pub(crate) fn log(&self) -> String {
         let bytes = fs::read(self.dir.path().join("log")).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
@@ -131,7 +131,7 @@ impl Server {
     }
 }
 
-/// Ports that nobody listens at, taken together so that they differ.
+/// Returns free ports, allocated together so that they differ.
 fn free_ports() -> Result<(u16, u16), BoxError> {
     let one = TcpListener::bind("127.0.0.1:0")?;
     let other = TcpListener::bind("127.0.0.1:0")?;

@@ -1,4 +1,4 @@
-//! Folders that go away with what used them.
+//! Temporary folders, removed on drop.
 
 use std::{
     env, fs, io,

@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::support::servers::Servers;
 
-/// Ends when it is dropped.
+/// The running endpoint. Dropping it stops the server.
 pub(crate) struct Endpoint {
     url: String,
     task: JoinHandle<()>,
@@ -28,7 +28,7 @@ impl Endpoint {
                 let servers = servers.clone();
                 let service = service_fn(move |request| answer(servers.clone(), request));
                 tokio::spawn(async move {
-                    // Clients end connections as they like.
+                    // A client may close the connection at any time.
                     let _ = http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -53,7 +53,7 @@ async fn answer(
     servers: Servers,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    // What it says is of no interest, but the connection is to be used again.
+    // The body is ignored, but reading it lets the connection be reused.
     let _ = request.into_body().collect().await;
     let (status, body) = match servers.token().await {
         Ok(token) => {

@@ -1,18 +1,18 @@
-//! tower-auth beside the public crates that do something alike, in the same storms:
+//! Compares tower-auth with public crates that solve a similar problem, in the same storms:
 //! `benches/peers/run` in the repository.
 //!
-//! The scenarios are those of the bench `storm` and `expiry_tail` of the crate, with the same code. The
-//! API is a service in memory; the token endpoint is a server on loopback that takes 200 ms. Each
-//! peer has the settings that serve it best, and tokens of the lifetime that its way of
-//! refreshing needs. What a peer cannot do is `n/a`, with the reason.
+//! The scenarios and their code are those of the crate's benches `storm` and `expiry_tail`. The API
+//! is an in-memory service; the token endpoint is a server on loopback that takes 200 ms. Each peer
+//! has its most favorable settings, and tokens with the lifetime that its way of refreshing
+//! requires. `n/a` marks what a peer cannot do, with the reason.
 //!
-//! `BENCH_QUICK=1` takes fewer callers and one short run of the load.
+//! `BENCH_QUICK=1` uses fewer callers and one short run of the load.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a benchmark that fails has nothing else to do"
+    reason = "a failing benchmark should abort"
 )]
 
 mod clients;
@@ -53,7 +53,7 @@ const SCENARIOS: [Scenario; 5] = [
 const ENDLESS: Duration = Duration::from_secs(3600);
 
 fn main() -> Result<(), BoxError> {
-    // kube-client gets its tokens from a program: this one.
+    // kube-client runs a program to get its tokens: this one.
     if let Some(answer) = clients::kube::plugin()? {
         println!("{answer}");
         return Ok(());
@@ -74,8 +74,8 @@ async fn storms() -> Result<Table, BoxError> {
         "token requests",
         "failed",
         "401 seen",
-        "without answer",
-        "last answer, ms",
+        "without response",
+        "last response, ms",
         "n/a because",
     ];
     let title = format!(
@@ -144,11 +144,11 @@ async fn tails() -> Result<Table, BoxError> {
         "token requests",
     ];
     let title = format!(
-        "latency from the intended start while tokens are replaced every 2 s or so: {} requests/s \
+        "latency from the intended start while tokens are refreshed about every 2 s: {} requests/s \
          for {seconds} s, median of {runs} runs",
         load.rate
     );
-    // They take turns, so that whatever else the machine does hits all of them.
+    // They take turns, so that other load on the machine affects all of them.
     let mut found = PEERS.map(|_| Vec::new());
     for _ in 0..runs {
         for (peer, found) in PEERS.iter().zip(&mut found) {

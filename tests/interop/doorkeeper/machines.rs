@@ -30,7 +30,7 @@ fn svc(server: &Server, http: &Http) -> Builder<ClientCredentials> {
     builder(server, http, "svc", "s3cret")
 }
 
-/// Two calls: both are accepted as this client, with one token.
+/// Makes two calls, and checks that the API accepts both as this client, with one token.
 async fn is_accepted(
     server: &Server,
     id: &str,
@@ -51,21 +51,21 @@ pub(super) async fn client_credentials_in_basic(server: &Server) -> Result<(), B
     is_accepted(server, "svc", svc(server, &Http::new())).await
 }
 
-pub(super) async fn client_credentials_with_a_strange_secret_in_raw_basic(
+pub(super) async fn client_credentials_with_an_odd_secret_in_unencoded_basic(
     server: &Server,
 ) -> Result<(), BoxError> {
     let provider = builder(server, &Http::new(), "weird", STRANGE).client_secret_basic_unencoded();
     is_accepted(server, "weird", provider).await
 }
 
-pub(super) async fn client_credentials_with_a_strange_secret_in_the_body(
+pub(super) async fn client_credentials_with_an_odd_secret_in_the_body(
     server: &Server,
 ) -> Result<(), BoxError> {
     let provider = builder(server, &Http::new(), "weird", STRANGE).client_secret_post();
     is_accepted(server, "weird", provider).await
 }
 
-pub(super) async fn a_wrong_secret_is_told_as_the_server_tells_it(
+pub(super) async fn a_wrong_secret_is_reported_with_the_servers_error(
     server: &Server,
 ) -> Result<(), BoxError> {
     let tokens = Http::new();
@@ -85,7 +85,7 @@ pub(super) async fn a_wrong_secret_is_told_as_the_server_tells_it(
         "{error:#}"
     );
 
-    // Nobody asks again at once.
+    // No second request is sent immediately.
     let again = api
         .get(&me(server))
         .await
@@ -111,15 +111,13 @@ pub(super) async fn a_revoked_token_is_replaced(server: &Server) -> Result<(), B
     Ok(())
 }
 
-pub(super) async fn a_missing_scope_is_no_reason_to_refresh(
-    server: &Server,
-) -> Result<(), BoxError> {
+pub(super) async fn a_missing_scope_causes_no_refresh(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let write = format!("{}/api/write", server.url);
     let api = Api::new(svc(server, &tokens).build()?, &server.url)?;
     let answer = api.send(Method::POST, &write).await?;
     assert_eq!(answer.status, 403, "{}", answer.body);
-    // This one says it by the status alone.
+    // This server reports it with the status alone.
     assert!(!answer.headers.contains_key("www-authenticate"));
     assert_eq!((asked(&tokens), api.http.statuses().len()), (1, 1));
 
@@ -129,7 +127,8 @@ pub(super) async fn a_missing_scope_is_no_reason_to_refresh(
     Ok(())
 }
 
-/// For some lifetimes of 2 s: nobody sees a failure, and the server is asked about once for each.
+/// Calls for several token lifetimes of 2 s: no call fails, and there is about one token request
+/// per lifetime.
 pub(super) async fn tokens_that_expire(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let api = Api::new(svc(server, &tokens).build()?, &server.url)?;
@@ -152,7 +151,7 @@ pub(super) async fn a_token_that_expired_unnoticed_is_replaced(
     while get_with(&me(server), &old).await?.status == 200 {
         sleep(Duration::from_millis(100)).await;
     }
-    // As by a client whose clock is wrong.
+    // Simulates a client whose clock is wrong.
     api.handle.set_credential(Issued::new(Bearer::new(old)?));
     assert_eq!(api.get(&me(server)).await?.status, 200);
     assert_eq!(api.http.statuses(), [401, 200]);
@@ -160,9 +159,9 @@ pub(super) async fn a_token_that_expired_unnoticed_is_replaced(
     Ok(())
 }
 
-/// The server gives the token that there is, with the seconds it has left, down to 0: asking early
-/// brings nothing.
-pub(super) async fn a_server_that_gives_the_same_token_again(
+/// The server returns the same token again with its remaining lifetime, down to 0, so an early
+/// refresh does not help.
+pub(super) async fn a_server_that_returns_the_same_token_again(
     server: &Server,
 ) -> Result<(), BoxError> {
     let tokens = Http::new();
@@ -183,7 +182,9 @@ pub(super) async fn a_server_that_gives_the_same_token_again(
     Ok(())
 }
 
-pub(super) async fn providers_with_one_store_do_not_fight(server: &Server) -> Result<(), BoxError> {
+pub(super) async fn providers_with_one_store_share_a_token(
+    server: &Server,
+) -> Result<(), BoxError> {
     let (tokens, store) = (Http::new(), MemoryStore::new());
     let api = || {
         let key = StoreKey::issuer(&server.url).client("svc");
@@ -196,18 +197,20 @@ pub(super) async fn providers_with_one_store_do_not_fight(server: &Server) -> Re
             assert_eq!(api.get(&me(server)).await?.status, 200);
         }
         assert_eq!(asked(&tokens), round);
-        // The next token ends this one, which the other still has.
+        // The next token revokes this one, which the other provider still holds.
         one.handle.invalidate();
     }
-    // Its rejections led to the store, not to the server.
+    // Its rejections made it read the store, not contact the server.
     assert_eq!(other.http.statuses(), [200, 401, 200, 401, 200]);
     assert_eq!(one.http.statuses(), [200, 200, 200]);
     Ok(())
 }
 
-/// Each one's token ends the other's: every call still succeeds, at the price of a token request,
-/// until the budget for rejections is spent and the caller gets the 401 and the reason.
-pub(super) async fn providers_without_a_store_take_turns(server: &Server) -> Result<(), BoxError> {
+/// Each provider's token revokes the other's. Every call still succeeds, at the cost of a token
+/// request, until the rejection budget is spent and the caller gets the 401 and the reason.
+pub(super) async fn providers_without_a_store_revoke_each_others_tokens(
+    server: &Server,
+) -> Result<(), BoxError> {
     let tokens = Http::new();
     let api = || Api::new(svc(server, &tokens).build()?, &server.url);
     let (one, other) = (api()?, api()?);
@@ -220,7 +223,7 @@ pub(super) async fn providers_without_a_store_take_turns(server: &Server) -> Res
             }
         }
     }
-    let refused = refused.expect("the fight is stopped");
+    let refused = refused.expect("the budget stops it");
     assert_eq!(refused.status, 401);
     let why = refused.not_retried();
     assert!(

@@ -1,4 +1,4 @@
-//! Users: passwords, refresh tokens, log-out, and a person with a browser.
+//! Users: passwords, refresh tokens, logout, and logins with a browser.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ fn password(server: &Server, http: &Http, password: &str) -> Builder<PasswordGra
         .http(http.clone())
 }
 
-/// The tokens of a log-in, for a provider that lives on its refresh token.
-async fn tokens_of_a_log_in(server: &Server) -> Result<TokenSet, BoxError> {
+/// Logs in and returns the tokens, for a provider that uses the refresh token.
+async fn login_tokens(server: &Server) -> Result<TokenSet, BoxError> {
     let answer = log_in(server).await?;
     let tokens = TokenSet::new(answer.text("access_token")?);
     Ok(tokens.with_refresh_token(answer.text("refresh_token")?))
@@ -54,8 +54,8 @@ pub(super) async fn a_password_and_its_refresh_tokens(server: &Server) -> Result
         assert_eq!(asked(&tokens), round);
         api.handle.invalidate();
     }
-    // Doorkeeper ends the refresh token together with the access token. The password is then sent
-    // once, in the same call.
+    // Doorkeeper revokes the refresh token together with the access token. The password is then
+    // sent once, within the same call.
     let current = api.handle.credential().await?;
     revoke(server, current.expose()).await?;
     let before = asked(&tokens);
@@ -91,7 +91,7 @@ pub(super) async fn a_refresh_token_through_many_rotations(
 ) -> Result<(), BoxError> {
     let (tokens, store) = (Http::new(), MemoryStore::new());
     let key = StoreKey::issuer(&server.url).client("svc").subject("alice");
-    let first = tokens_of_a_log_in(server).await?;
+    let first = login_tokens(server).await?;
     let provider = refresh(server, &tokens, first).store(store.clone(), key.clone());
     let api = Api::new(provider.build()?, &server.url)?;
     let mut seen = Vec::new();
@@ -99,29 +99,29 @@ pub(super) async fn a_refresh_token_through_many_rotations(
         assert_eq!(api.get(&me(server)).await?.text("user")?, "alice");
         let stored = store.load(&key).await?.tokens.expect("they were saved");
         let token = stored.expose_refresh_token().map(str::to_owned);
-        assert!(!seen.contains(&token), "it is another one each time");
+        assert!(!seen.contains(&token), "each refresh returns a new one");
         seen.push(token);
         api.handle.invalidate();
     }
-    // The access token of the log-in was good enough for the first call.
+    // The login's access token served the first call.
     assert_eq!(asked(&tokens), 5);
     assert_eq!(api.http.statuses(), [200; 6]);
     Ok(())
 }
 
-pub(super) async fn a_revoked_refresh_token_means_a_new_log_in(
+pub(super) async fn a_revoked_refresh_token_requires_a_new_login(
     server: &Server,
 ) -> Result<(), BoxError> {
     let tokens = Http::new();
-    let first = tokens_of_a_log_in(server).await?;
+    let first = login_tokens(server).await?;
     let refresh_token = first.expose_refresh_token().unwrap_or_default().to_owned();
     let provider = refresh(server, &tokens, first).build()?;
     let api = Api::new(provider.clone(), &server.url)?;
     assert_eq!(api.get(&me(server)).await?.status, 200);
 
     revoke(server, &refresh_token).await?;
-    // It took the access token along. That one has not expired, so the server's 401 is what callers
-    // get, with the reason.
+    // The revocation included the access token. It has not expired, so callers get the server's
+    // 401, with the reason.
     for _ in 0..3 {
         let answer = api.get(&me(server)).await?;
         assert_eq!(answer.status, 401);
@@ -136,18 +136,16 @@ pub(super) async fn a_revoked_refresh_token_means_a_new_log_in(
     }
     assert_eq!(tokens.statuses(), [400]);
 
-    provider
-        .replace_tokens(tokens_of_a_log_in(server).await?)
-        .await?;
+    provider.replace_tokens(login_tokens(server).await?).await?;
     api.handle.resume();
     assert_eq!(api.get(&me(server)).await?.status, 200);
     Ok(())
 }
 
-pub(super) async fn log_out_revokes(server: &Server) -> Result<(), BoxError> {
+pub(super) async fn logout_revokes_tokens(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let revoke_url = format!("{}/oauth/revoke", server.url);
-    let first = tokens_of_a_log_in(server).await?;
+    let first = login_tokens(server).await?;
     let refresh_token = first.expose_refresh_token().unwrap_or_default().to_owned();
     let provider = refresh(server, &tokens, first).revoke_url(revoke_url);
     let api = Api::new(provider.build()?, &server.url)?;
@@ -171,7 +169,7 @@ pub(super) async fn log_out_revokes(server: &Server) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The log-in in a browser, at the server's own pages.
+/// The login in a browser, on the server's own pages.
 fn browser(server: &Server, http: &Http) -> Builder<AuthorizationCode> {
     AuthorizationCode::builder(authorize_url(server), token_url(server)).http(http.clone())
 }
@@ -180,8 +178,8 @@ fn authorize_url(server: &Server) -> String {
     format!("{}/oauth/authorize", server.url)
 }
 
-/// Then some lifetimes of 2 s with calls all the time, and a revocation.
-pub(super) async fn a_person_logs_in(server: &Server) -> Result<(), BoxError> {
+/// After the login, calls continuously for several lifetimes of 2 s, then through a revocation.
+pub(super) async fn a_user_logs_in(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let flow = browser(server, &tokens).client_id("svc");
     let flow = flow.client_secret("s3cret").scopes(["public"]).build()?;
@@ -192,10 +190,10 @@ pub(super) async fn a_person_logs_in(server: &Server) -> Result<(), BoxError> {
         assert_eq!(api.get(&me(server)).await?.text("user")?, "alice");
         sleep(Duration::from_millis(50)).await;
     }
-    // The first request is the code's.
+    // The first request exchanges the code.
     assert!((3..=7).contains(&asked(&tokens)), "{:?}", tokens.statuses());
 
-    // An early refresh may be under way, and bring another one.
+    // An early refresh may be in flight and return another token.
     let mut answer = api.get(&me(server)).await?;
     for _ in 0..5 {
         if answer.status == 401 {
@@ -212,7 +210,7 @@ pub(super) async fn a_person_logs_in(server: &Server) -> Result<(), BoxError> {
     Ok(())
 }
 
-pub(super) async fn a_person_logs_in_to_a_client_without_a_secret(
+pub(super) async fn a_user_logs_in_to_a_client_without_a_secret(
     server: &Server,
 ) -> Result<(), BoxError> {
     let tokens = Http::new();
@@ -227,8 +225,8 @@ pub(super) async fn a_person_logs_in_to_a_client_without_a_secret(
     Ok(())
 }
 
-/// S1's other way: the token itself comes back, in the fragment, and nothing renews it.
-pub(super) async fn a_person_logs_in_by_the_implicit_flow(server: &Server) -> Result<(), BoxError> {
+/// The token itself is in the fragment of the redirect, and cannot be refreshed.
+pub(super) async fn a_user_logs_in_with_the_implicit_flow(server: &Server) -> Result<(), BoxError> {
     let flow = Implicit::builder(authorize_url(server))
         .client_id("svc")
         .scopes(["public"])
@@ -248,13 +246,13 @@ pub(super) async fn a_person_logs_in_by_the_implicit_flow(server: &Server) -> Re
     Ok(())
 }
 
-/// Of a scope that alice has not agreed to yet, or she would not be asked.
-pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
+/// Requests a scope that alice has not granted yet; otherwise the server would not ask for consent.
+pub(super) async fn a_user_refuses(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let flow = browser(server, &tokens).client_id("public");
     let flow = flow.scopes(["read"]).build()?;
     let login = Login::of_alice(server, &flow, "doorkeeper-no", Consent::No).await?;
-    let error = login.result.expect_err("it was refused");
+    let error = login.result.expect_err("consent was refused");
     assert!(error.is_denied(), "{error:#}");
     assert!(tokens.statuses().is_empty());
     Ok(())
@@ -262,8 +260,5 @@ pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
 
 fn login_required(error: &Error) -> &LoginRequired {
     let error = error.provider_error().expect("the provider failed");
-    error
-        .get_ref()
-        .downcast_ref()
-        .expect("for want of a log-in")
+    error.get_ref().downcast_ref().expect("a login is required")
 }

@@ -24,8 +24,8 @@ fn builder(
         .http(http.clone())
 }
 
-/// An API that goes to the Apache beside the server, and the URL of the place there that is for the
-/// plugin's tokens.
+/// Returns an API at the Apache next to the server, and the URL of the resource there that accepts
+/// the plugin's tokens.
 fn api(
     server: &Server,
     plugin: Plugin,
@@ -64,7 +64,7 @@ pub(super) async fn client_credentials_at_both_plugins(server: &Server) -> Resul
     is_accepted(server, Plugin::Oidc, provider.client_secret_post()).await
 }
 
-pub(super) async fn client_credentials_with_a_strange_secret_in_raw_basic(
+pub(super) async fn client_credentials_with_an_odd_secret_in_unencoded_basic(
     server: &Server,
 ) -> Result<(), BoxError> {
     let client = ("weird", "p@ss:w/ rd+%25&=é");
@@ -92,7 +92,7 @@ pub(super) async fn a_wrong_secret_is_a_bare_403(server: &Server) -> Result<(), 
     Ok(())
 }
 
-/// Where the server is asked about each token.
+/// Uses a resource that introspects each token at the server.
 pub(super) async fn a_revoked_token_is_replaced(server: &Server) -> Result<(), BoxError> {
     let plugin = Plugin::Glwd;
     let tokens = Http::new();
@@ -108,8 +108,8 @@ pub(super) async fn a_revoked_token_is_replaced(server: &Server) -> Result<(), B
     Ok(())
 }
 
-/// A machine has no profile: the 401 that says so is not about its token.
-pub(super) async fn a_request_that_the_server_calls_invalid_is_not_sent_again(
+/// A machine has no profile. The server reports that with a 401 that is not about the token.
+pub(super) async fn a_request_that_the_server_calls_invalid_is_not_retried(
     server: &Server,
 ) -> Result<(), BoxError> {
     let plugin = Plugin::Glwd;

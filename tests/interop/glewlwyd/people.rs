@@ -26,7 +26,7 @@ fn password(server: &Server, plugin: Plugin, http: &Http, word: &str) -> Builder
         .http(http.clone())
 }
 
-/// Someone who lives on the refresh token of a log-in.
+/// A client that uses a login's refresh token.
 struct Alice {
     api: Api<RefreshTokenGrant>,
     /// The token requests.
@@ -65,7 +65,7 @@ impl Alice {
         })
     }
 
-    /// The refresh tokens after each of some refreshes.
+    /// Returns the refresh tokens after each of several refreshes.
     async fn refreshes(&self, times: usize) -> Result<Vec<String>, BoxError> {
         let mut seen = Vec::new();
         for _ in 0..times {
@@ -106,7 +106,7 @@ pub(super) async fn a_wrong_password_is_sent_once(server: &Server) -> Result<(),
                 .provider_error()
                 .expect("the provider failed")
                 .get_ref();
-            let why: &LoginRequired = why.downcast_ref().expect("for want of a log-in");
+            let why: &LoginRequired = why.downcast_ref().expect("a login is required");
             assert!(why.is_password_refused(), "{error:#}");
         }
         assert_eq!(tokens.statuses(), [403]);
@@ -125,24 +125,24 @@ pub(super) async fn a_401_without_a_challenge_is_a_rejection(
         let provider = password(server, plugin, &Http::new(), "wonderland").build()?;
         let api = Api::new(provider, &server.url)?;
         api.handle
-            .set_credential(Issued::new(Bearer::new("somebody-elses")?));
+            .set_credential(Issued::new(Bearer::new("another-users")?));
         assert_eq!(api.get(&plugin.user(server)).await?.status, 200);
         assert_eq!(api.http.statuses(), [401, 200]);
     }
     Ok(())
 }
 
-pub(super) async fn a_refresh_token_that_stays(server: &Server) -> Result<(), BoxError> {
+pub(super) async fn a_static_refresh_token(server: &Server) -> Result<(), BoxError> {
     let alice = Alice::logs_in(server, Plugin::Glwd).await?;
     let seen = alice.refreshes(4).await?;
     assert!(
         seen.iter().all(|token| *token == seen[0]),
-        "no answer has another"
+        "no response contains a new one"
     );
     Ok(())
 }
 
-pub(super) async fn a_refresh_token_that_rotates(server: &Server) -> Result<(), BoxError> {
+pub(super) async fn a_rotating_refresh_token(server: &Server) -> Result<(), BoxError> {
     let alice = Alice::logs_in(server, Plugin::Oidc).await?;
     let mut seen = alice.refreshes(4).await?;
     seen.sort();
@@ -151,8 +151,9 @@ pub(super) async fn a_refresh_token_that_rotates(server: &Server) -> Result<(), 
     Ok(())
 }
 
-/// A copy in use elsewhere ends the family. The server does not say so (no `invalid_grant`), and a
-/// bare 400 proves no token dead: the failure is a permanent one, and tried again now and then.
+/// The use of a copy revokes all tokens of the login. The server does not report `invalid_grant`,
+/// and a bare 400 does not prove a token dead. The failure is permanent and is retried from time to
+/// time.
 pub(super) async fn a_refresh_token_that_is_refused_by_a_bare_400(
     server: &Server,
 ) -> Result<(), BoxError> {
@@ -183,7 +184,7 @@ pub(super) async fn a_refresh_token_that_is_refused_by_a_bare_400(
     Ok(())
 }
 
-pub(super) async fn a_person_logs_in_at_both_plugins(server: &Server) -> Result<(), BoxError> {
+pub(super) async fn a_user_logs_in_at_both_plugins(server: &Server) -> Result<(), BoxError> {
     for plugin in Plugin::BOTH {
         let tokens = Http::new();
         let (authorize, token) = (plugin.url(server, "auth"), plugin.url(server, "token"));
@@ -205,7 +206,7 @@ pub(super) async fn a_person_logs_in_at_both_plugins(server: &Server) -> Result<
     Ok(())
 }
 
-/// For some lifetimes of 2 s: nobody sees a failure.
+/// Calls for several token lifetimes of 2 s: no call fails.
 pub(super) async fn tokens_that_expire(server: &Server) -> Result<(), BoxError> {
     for plugin in Plugin::BOTH {
         let tokens = Http::new();

@@ -1,4 +1,4 @@
-//! A person with a browser elsewhere.
+//! Users whose browser is on another device.
 
 use std::{env, fs, fs::File, process::Command, time::Duration};
 
@@ -7,7 +7,7 @@ use tower_auth::{BoxError, oauth2::DeviceCode};
 
 use super::asked;
 use crate::{
-    browser::{Consent, person, person_with_code},
+    browser::{Consent, person, user_with_code},
     client::{Api, Http},
     process::Process,
     server::Server,
@@ -20,15 +20,15 @@ async fn flow(server: &Server, tokens: &Http) -> Result<DeviceCode, BoxError> {
     Ok(flow)
 }
 
-/// She enters the code, logs in and consents, while the program asks again and again.
-pub(super) async fn a_code_entered_by_a_person(server: &Server) -> Result<(), BoxError> {
+/// The user enters the code, logs in and consents while the program polls.
+pub(super) async fn a_code_that_a_user_enters(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let flow = flow(server, &tokens).await?;
     let attempt = flow.start().await?;
     let page = attempt.verification_uri().to_owned();
     let code = attempt.user_code().to_owned();
     let name = "oidc-provider-device";
-    let person = person_with_code(name, &page, Some(&code), Consent::Yes);
+    let person = user_with_code(name, &page, Some(&code), Consent::Yes);
     let waiting = async { Ok(flow.finish(attempt).await?) };
     let (landing, first) = tokio::try_join!(person, waiting)?;
     assert!(landing.text.contains("Sign-in Success"), "{landing:?}");
@@ -45,8 +45,8 @@ pub(super) async fn a_code_entered_by_a_person(server: &Server) -> Result<(), Bo
     Ok(())
 }
 
-/// By the address that has the code in it.
-pub(super) async fn a_code_that_a_person_refuses(server: &Server) -> Result<(), BoxError> {
+/// Uses the address that contains the code.
+pub(super) async fn a_code_that_a_user_refuses(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let flow = flow(server, &tokens).await?;
     let attempt = flow.start().await?;
@@ -55,13 +55,13 @@ pub(super) async fn a_code_that_a_person_refuses(server: &Server) -> Result<(), 
     let person = person("oidc-provider-device-no", &page, Consent::No);
     let waiting = async { Ok(flow.finish(attempt).await) };
     let (_, result) = tokio::try_join!(person, waiting)?;
-    let error = result.expect_err("it was refused");
+    let error = result.expect_err("consent was refused");
     assert!(error.is_denied(), "{error:#}");
     Ok(())
 }
 
-/// `cargo run --example device -- ISSUER CLIENT_ID API_URL`.
-pub(super) async fn the_example_of_a_device(server: &Server) -> Result<(), BoxError> {
+/// Runs `cargo run --example device -- ISSUER CLIENT_ID API_URL`.
+pub(super) async fn the_device_example(server: &Server) -> Result<(), BoxError> {
     let dir = TempDir::new("device")?;
     let output = dir.path().join("output");
     let mut example = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));

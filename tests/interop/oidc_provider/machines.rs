@@ -28,7 +28,7 @@ fn svc(server: &Server, http: &Http) -> Builder<ClientCredentials> {
     builder(server, http, "svc", "s3cret")
 }
 
-/// An API that goes to the Apache beside the server, and the URL of a place there.
+/// Returns an API at the Apache next to the server, and the URL of a resource there.
 fn api(
     server: &Server,
     provider: Builder<ClientCredentials>,
@@ -65,7 +65,7 @@ pub(super) async fn client_credentials_in_the_body(server: &Server) -> Result<()
     Ok(())
 }
 
-pub(super) async fn a_secret_that_is_sent_raw_is_refused(server: &Server) -> Result<(), BoxError> {
+pub(super) async fn an_unencoded_secret_is_refused(server: &Server) -> Result<(), BoxError> {
     let provider = builder(server, &Http::new(), "weird", STRANGE).client_secret_basic_unencoded();
     let (api, url) = api(server, provider, "opaque")?;
     let error = api.get(&url).await.unwrap_err();
@@ -99,7 +99,7 @@ pub(super) async fn a_jwt_at_both_modules_of_apache(server: &Server) -> Result<(
             .resource("urn:api")
             .scopes(["read"]);
         let (api, url) = api(server, provider, place)?;
-        // A token of somebody else's comes first: it has to be replaced.
+        // The first token belongs to another server and has to be replaced.
         api.handle
             .set_credential(Issued::new(Bearer::new("a.b.c")?));
         let answer = api.get(&url).await?;
@@ -109,7 +109,8 @@ pub(super) async fn a_jwt_at_both_modules_of_apache(server: &Server) -> Result<(
     Ok(())
 }
 
-/// For some lifetimes of 2 s: nobody sees a failure, and the server is asked about once for each.
+/// Calls for several token lifetimes of 2 s: no call fails, and there is about one token request
+/// per lifetime.
 pub(super) async fn tokens_that_expire(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let (api, url) = api(server, svc(server, &tokens), "opaque")?;
@@ -133,7 +134,7 @@ pub(super) async fn a_jwt_that_expired_unnoticed_is_replaced(
     while get_with(&url, &old).await?.status == 200 {
         sleep(Duration::from_millis(200)).await;
     }
-    // As by a client whose clock is wrong.
+    // Simulates a client whose clock is wrong.
     api.handle.set_credential(Issued::new(Bearer::new(old)?));
     assert_eq!(api.get(&url).await?.status, 200);
     assert_eq!(api.http.statuses(), [401, 200]);

@@ -1,4 +1,4 @@
-//! A person with a browser, and the refresh tokens that follow.
+//! Logins with a browser, and the refresh tokens that they return.
 
 use std::{
     env,
@@ -26,14 +26,14 @@ use crate::{
     temp::TempDir,
 };
 
-/// What the server says of itself is all that is known of it, besides the client.
+/// Everything but the client's own settings comes from the server's metadata.
 async fn flow(server: &Server) -> Result<AuthorizationCode, BoxError> {
     let discovered = AuthorizationCode::discover(&server.url, Http::new()).await?;
     let flow = discovered
         .client_id("svc")
         .client_secret("s3cret")
         .scopes(["openid", "offline_access"])
-        // Or there would be no refresh token, for a browser that has been here before.
+        // Without this, a returning browser would get no refresh token.
         .authorization_param("prompt", "consent")
         .build()?;
     Ok(flow)
@@ -76,7 +76,7 @@ impl Alice {
     }
 }
 
-pub(super) async fn a_person_consents_and_refresh_tokens_rotate(
+pub(super) async fn a_user_consents_and_refresh_tokens_rotate(
     server: &Server,
 ) -> Result<(), BoxError> {
     let alice = Alice::logs_in(server, "oidc-provider-yes").await?;
@@ -85,17 +85,17 @@ pub(super) async fn a_person_consents_and_refresh_tokens_rotate(
         let answer = alice.api.get(&alice.me).await?;
         assert_eq!(answer.text("sub")?, "alice");
         let token = alice.refresh_token().await?;
-        assert!(!seen.contains(&token), "it is another one each time");
+        assert!(!seen.contains(&token), "each refresh returns a new one");
         seen.push(token);
         alice.api.handle.invalidate();
     }
-    // The access token of the log-in was good enough for the first call.
+    // The login's access token served the first call.
     assert_eq!(asked(&alice.tokens), 5);
     Ok(())
 }
 
-/// Ten callers at once across the expiries of tokens that last 2 s, at a server that takes a second
-/// use of a refresh token for theft, and then ends everything.
+/// Ten concurrent callers across expiries of tokens that last 2 s, at a server that treats the
+/// second use of a refresh token as theft and then revokes all tokens.
 pub(super) async fn many_callers_spend_each_refresh_token_once(
     server: &Server,
 ) -> Result<(), BoxError> {
@@ -119,7 +119,7 @@ pub(super) async fn many_callers_spend_each_refresh_token_once(
     Ok(())
 }
 
-pub(super) async fn a_refresh_token_used_elsewhere_ends_the_family(
+pub(super) async fn a_refresh_token_used_elsewhere_revokes_all_tokens(
     server: &Server,
 ) -> Result<(), BoxError> {
     let alice = Alice::logs_in(server, "oidc-provider-reuse").await?;
@@ -135,7 +135,7 @@ pub(super) async fn a_refresh_token_used_elsewhere_ends_the_family(
         (400, "invalid_grant")
     );
 
-    // The server has ended the access token too.
+    // The server has revoked the access token too.
     for _ in 0..3 {
         let answer = alice.api.get(&alice.me).await?;
         assert_eq!(answer.status, 401);
@@ -147,23 +147,23 @@ pub(super) async fn a_refresh_token_used_elsewhere_ends_the_family(
             .provider_error()
             .expect("the provider failed")
             .get_ref();
-        let why: &LoginRequired = why.downcast_ref().expect("for want of a log-in");
+        let why: &LoginRequired = why.downcast_ref().expect("a login is required");
         assert!(why.is_suspected_reuse(), "{error:#}");
     }
     assert_eq!(alice.tokens.statuses(), [200, 400]);
     Ok(())
 }
 
-pub(super) async fn a_person_refuses(server: &Server) -> Result<(), BoxError> {
+pub(super) async fn a_user_refuses(server: &Server) -> Result<(), BoxError> {
     let flow = flow(server).await?;
     let login = Login::of_alice(server, &flow, "oidc-provider-no", Consent::No).await?;
-    let error = login.result.expect_err("it was refused");
+    let error = login.result.expect_err("consent was refused");
     assert!(error.is_denied(), "{error:#}");
     assert!(login.landing.url.contains("iss="), "{:?}", login.landing);
     Ok(())
 }
 
-/// R28-R31, with a client that has no secret, so that its refresh tokens are bound to the key as well.
+/// R28-R31, with a client without a secret, whose refresh tokens are bound to the key too.
 pub(super) async fn tokens_are_bound_to_a_key(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let flow = AuthorizationCode::discover(&server.url, Http::new())
@@ -180,7 +180,7 @@ pub(super) async fn tokens_are_bound_to_a_key(server: &Server) -> Result<(), Box
         assert_eq!(api.get(&me(server)).await?.text("sub")?, "alice");
         api.handle.invalidate();
     }
-    // The nonce of the log-in's token request serves the refreshes; the API's is learned once.
+    // The nonce from the login's token request serves the refreshes; the API's is learned once.
     assert_eq!(tokens.statuses(), [200; 3]);
     assert_eq!(api.http.statuses(), [401, 200, 200, 200, 200]);
 
@@ -189,7 +189,7 @@ pub(super) async fn tokens_are_bound_to_a_key(server: &Server) -> Result<(), Box
     Ok(())
 }
 
-/// R27: the token endpoint and the API are reached over mutual TLS, the pages as ever.
+/// R27: the token endpoint and the API use mutual TLS; the login pages do not.
 pub(super) async fn a_client_with_a_certificate(server: &Server) -> Result<(), BoxError> {
     const MTLS: Kind = Kind {
         name: "mtls",
@@ -224,14 +224,15 @@ pub(super) async fn a_client_with_a_certificate(server: &Server) -> Result<(), B
         (vec![200; 3], vec![200; 3])
     );
 
-    // The token is bound to the certificate, which the way around the proxy does not show.
+    // The token is bound to the certificate. A direct request, without the proxy, does not present
+    // it.
     let stolen = api.handle.credential().await?.expose().to_owned();
     assert_eq!(get_with(&me(server), &stolen).await?.status, 401);
     Ok(())
 }
 
-/// R24, R38: as after a mix-up, where a code of one server would be sent to another.
-pub(super) async fn an_answer_of_another_issuer_is_not_used(
+/// R24, R38: a mix-up attack would send one server's code to another.
+pub(super) async fn a_callback_from_another_issuer_is_not_used(
     server: &Server,
 ) -> Result<(), BoxError> {
     let tokens = Http::new();
@@ -249,8 +250,8 @@ pub(super) async fn an_answer_of_another_issuer_is_not_used(
     Ok(())
 }
 
-/// `cargo run --features loopback --example login`, whose system has alice for a browser.
-pub(super) async fn the_example_of_a_log_in(server: &Server) -> Result<(), BoxError> {
+/// Runs `cargo run --features loopback --example login` with alice as its browser.
+pub(super) async fn the_login_example(server: &Server) -> Result<(), BoxError> {
     let dir = TempDir::new("example")?;
     let opener = dir.path().join("xdg-open");
     fs::write(

@@ -1,4 +1,4 @@
-//! Clients that sign, and tokens for other tokens and for assertions.
+//! Clients that sign assertions, token exchange, and JWT bearer grants.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use crate::{
     server::Server,
 };
 
-/// The key whose client has the name of the algorithm.
+/// Returns the key of the client that is named after the algorithm.
 fn key(server: &Server, algorithm: SigningAlgorithm) -> Result<SigningKey, BoxError> {
     let pem = format!("{}.pem", algorithm.name());
     let pem = fs::read_to_string(server.dir.path().join(pem))?;
@@ -33,7 +33,7 @@ fn apache(server: &Server) -> &str {
     apache.map_or("", |apache| apache.url.as_str())
 }
 
-/// Tokens that are revoked one after the other: each is had with a request of its own.
+/// Revokes several tokens in sequence, and checks that each one causes a token request.
 async fn three_tokens<P>(server: &Server, provider: P, tokens: &Http) -> Result<(), BoxError>
 where
     P: Provider<Credential = tower_auth::credential::Bearer>,
@@ -50,7 +50,7 @@ where
     Ok(())
 }
 
-/// Assertions for the token endpoint's URL; the server takes each one once.
+/// Assertions whose audience is the token endpoint's URL. The server accepts each one once.
 async fn private_key_jwt(server: &Server, algorithm: SigningAlgorithm) -> Result<(), BoxError> {
     let tokens = Http::new();
     let provider = ClientCredentials::builder(token_url(server))
@@ -69,7 +69,7 @@ pub(super) async fn private_key_jwt_with_ps256(server: &Server) -> Result<(), Bo
     private_key_jwt(server, SigningAlgorithm::Ps256).await
 }
 
-/// The server describes itself: the assertions are for its issuer then.
+/// With metadata, the assertions' audience is the issuer.
 pub(super) async fn private_key_jwt_with_es256(server: &Server) -> Result<(), BoxError> {
     private_key_jwt(server, SigningAlgorithm::Es256).await?;
     let discovered = ClientCredentials::discover(&server.url, Http::new()).await?;
@@ -145,7 +145,7 @@ pub(super) async fn a_token_is_exchanged_for_another(server: &Server) -> Result<
     let error = api.get(&url).await.unwrap_err();
     assert!(format!("{error:#}").contains("invalid_grant"), "{error:#}");
 
-    // With another subject it goes on, when the next attempt is due.
+    // With another subject, the next attempt succeeds once it is due.
     subject.handle.invalidate();
     let wait = error.downcast::<Error>()?.retry_after();
     sleep(wait.expect("an attempt is planned")).await;

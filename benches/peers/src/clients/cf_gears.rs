@@ -26,11 +26,12 @@ pub(super) const PEER: Peer = Peer {
                 token_endpoint: Some(url.parse()?),
                 client_id: "bench".into(),
                 client_secret: SecretString::new("secret"),
-                // For tokens of seconds; the defaults are for hours. It counts whole seconds.
+                // For tokens that last seconds; the defaults are for hours. It counts whole
+                // seconds.
                 refresh_offset: Duration::from_secs(1),
                 jitter_max: Duration::ZERO,
                 min_refresh_period: Duration::from_millis(100),
-                // Neither retries nor limits of its own.
+                // Without its built-in retries and limits.
                 http_config: Some(HttpClientConfig::minimal()),
                 ..OAuthClientConfig::default()
             })?;

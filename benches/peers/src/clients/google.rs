@@ -13,11 +13,11 @@ use crate::scenario::Scenario;
 pub(super) const PEER: Peer = Peer {
     name: "google-cloud-auth",
     short: Duration::from_secs(1),
-    // It replaces tokens 240 s before they expire.
+    // It refreshes tokens 240 s before they expire.
     replaced_after_2s: Duration::from_secs(242),
     cannot: |scenario| match scenario {
         Scenario::Expired => Some(NEVER_EXPIRED),
-        Scenario::LeaderDropped => Some("no caller asks for a token, a task does"),
+        Scenario::LeaderDropped => Some("a background task requests tokens, not a caller"),
         _ => None,
     },
     client: |servers, url| {
@@ -36,7 +36,7 @@ pub(super) const PEER: Peer = Peer {
                 async move {
                     let headers = credentials.headers(Extensions::new()).await?;
                     let CacheableResource::New { mut data, .. } = headers else {
-                        return Err("no headers, though none were there".into());
+                        return Err("no headers, although none were cached".into());
                     };
                     let value = data.remove(AUTHORIZATION).ok_or("no token")?;
                     send(&servers, request, value).await

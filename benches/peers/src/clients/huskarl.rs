@@ -1,4 +1,4 @@
-//! The token cache of huskarl, with its authorizer, in the loop that its guide shows.
+//! The token cache of huskarl, with its authorizer, in the loop from huskarl's guide.
 
 use std::{
     sync::Arc,
@@ -27,7 +27,7 @@ pub(super) const PEER: Peer = Peer {
         Box::pin(async move {
             let cache = InMemoryTokenCache::builder()
                 .source(Source(servers.clone()))
-                // For tokens of one and two seconds, so that refreshes come early.
+                // For tokens that last one or two seconds, so that refreshes start early.
                 .expires_margin(Duration::from_millis(100))
                 .refresh_ahead(Duration::from_millis(700))
                 .refresh_jitter(None)
@@ -41,7 +41,7 @@ pub(super) const PEER: Peer = Peer {
     },
 };
 
-/// The token endpoint, without a network between.
+/// The token endpoint, called without a network.
 struct Source(Servers);
 
 impl TokenSource for Source {

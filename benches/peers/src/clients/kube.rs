@@ -21,17 +21,17 @@ use tower_auth::BoxError;
 use super::Peer;
 use crate::{scenario::Scenario, support::servers::ORIGIN};
 
-/// Before the address of the token endpoint on the plugin's command line.
+/// The plugin's argument that precedes the address of the token endpoint.
 const PLUGIN: &str = "--plugin";
 
 pub(super) const PEER: Peer = Peer {
     name: "kube-client",
-    // It replaces tokens 60 s before they expire.
+    // It refreshes tokens 60 s before they expire.
     short: Duration::from_secs(61),
     replaced_after_2s: Duration::from_secs(62),
     cannot: |scenario| match scenario {
         Scenario::Cold | Scenario::Failing | Scenario::LeaderDropped => {
-            Some("its constructor gets the first token, before there are callers")
+            Some("its constructor requests the first token, before any caller exists")
         }
         _ => None,
     },
@@ -58,7 +58,7 @@ pub(super) const PEER: Peer = Peer {
     },
 };
 
-/// What this program answers when it is started as the plugin.
+/// Prints the token when this program is started as the plugin.
 pub(crate) fn plugin() -> Result<Option<Value>, BoxError> {
     let mut arguments = env::args().skip(1);
     if arguments.next().as_deref() != Some(PLUGIN) {

@@ -14,7 +14,7 @@ pub(super) const PEER: Peer = Peer {
     replaced_after_2s: Duration::from_secs(2),
     cannot: |scenario| match scenario {
         Scenario::Cold | Scenario::Failing | Scenario::LeaderDropped => {
-            Some("its constructor gets the first token, before there are callers")
+            Some("its constructor requests the first token, before any caller exists")
         }
         Scenario::Expired => Some(NEVER_EXPIRED),
         _ => None,

@@ -21,18 +21,18 @@ use crate::{
 
 pub(crate) type Client = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
-/// Why there is no expired token to be met.
-const NEVER_EXPIRED: &str = "a task of its own replaces tokens in time, with callers or without";
+/// The reason why callers never meet an expired token.
+const NEVER_EXPIRED: &str = "a background task refreshes tokens in time, with or without callers";
 
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
-    /// The lifetime of a token that it does not use any more after a second.
+    /// The lifetime of a token that the peer stops using after one second.
     pub(crate) short: Duration,
-    /// The lifetime of a token that it replaces after some 2 seconds at most.
+    /// The lifetime of a token that the peer refreshes after at most 2 seconds.
     pub(crate) replaced_after_2s: Duration,
-    /// Why it cannot take part.
+    /// The reason why the peer cannot take part.
     pub(crate) cannot: fn(Scenario) -> Option<&'static str>,
-    /// Made anew for every scenario, for a token endpoint at this address.
+    /// Creates a new client for a scenario, with a token endpoint at this address.
     pub(crate) client: fn(Servers, String) -> BoxFuture<'static, Result<Client, BoxError>>,
 }
 

@@ -1,4 +1,4 @@
-//! tower-auth, as it comes.
+//! tower-auth with its default settings.
 
 use std::time::Duration;
 

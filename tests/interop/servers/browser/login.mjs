@@ -1,9 +1,9 @@
-// A person in front of headless Chromium, who logs in and says yes (or no) on a server's real pages.
+// A user of headless Chromium, who logs in and consents (or refuses) on a server's real pages.
 //
 //   node login.mjs '{"url": "..", "user": "..", "password": "..", "code": null, "consents": true, "picture": "x.png"}'
 //
-// The person ends where a page is of another origin than the first one's, or has nothing to fill in
-// and nothing to press. Prints JSON: where (`url`, with its fragment), and the page's `text`.
+// Ends at a page of another origin, or at one without fields and buttons. Prints JSON: the page's `url`
+// (with fragment) and its `text`.
 import { chromium } from 'playwright-core';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -23,7 +23,7 @@ const context = await chromium.launchPersistentContext(profile, {
 const yes = 'button[type=submit], input[type=submit], form button, button.btn-primary, button.btn-success';
 const no = /^\W*(abort|deny|cancel|decline|refuse)\b/i;
 
-// A page that changes under the hand of the person is looked at anew.
+// A page that changes meanwhile is read again.
 async function act(page) {
   try {
     return await actOnce(page);
@@ -42,11 +42,11 @@ async function actOnce(page) {
       filled = true;
     }
   }
-  // A refusal is about the consent: who is not logged in yet has to do that first.
+  // Only consent can be refused, so log in first.
   const refuse = page.locator('button:visible, a:visible, input[type=submit]:visible')
     .filter({ hasText: no }).or(page.locator('input[type=submit][value=Deny]')).first();
   if (!consents && !filled && await refuse.count()) return refuse.click();
-  // Who consents agrees to all that is asked.
+  // Consent includes every requested scope.
   for (const box of await page.locator('input[type=checkbox]:visible:not(:checked)').all()) await box.check();
   const agree = page.locator(yes).and(page.locator(':visible:not([disabled])')).first();
   if (!(await agree.count())) return false;
@@ -57,7 +57,7 @@ try {
   const page = context.pages()[0] ?? await context.newPage();
   page.setDefaultTimeout(5000);
   page.setDefaultNavigationTimeout(20000);
-  // Where nobody listens, the browser shows a page of its own.
+  // If nothing listens there, the browser shows its own error page.
   let tried = url;
   page.on('request', (request) => {
     if (request.isNavigationRequest() && request.frame() === page.mainFrame()) tried = request.url();
@@ -65,14 +65,14 @@ try {
   await page.goto(url);
   for (let step = 0; step < 12 && new URL(page.url()).origin === home; step++) {
     if (await act(page) === false) {
-      // Pages that are made by scripts may need a moment more.
+      // Pages that scripts render may need a moment.
       await page.waitForTimeout(700);
       if (new URL(page.url()).origin !== home || await act(page) === false) break;
     }
     await page.waitForLoadState('load');
     await page.waitForTimeout(200);
   }
-  // A page whose script asks for more has said all only then.
+  // A page may load more content by script; wait until it is complete.
   await page.waitForLoadState('networkidle');
   await page.screenshot({ path: picture });
   const end = page.url().startsWith('chrome-error:') ? tried : page.url();

@@ -1,9 +1,9 @@
-# An authorization server and an API: Doorkeeper on Rails, as Debian packages them, in one file.
+# An authorization server and an API: Doorkeeper on Rails, from Debian packages, in one file.
 #
-#   DATA            a folder for the database                      REDIRECT_URI  that of all clients
-#   TOKEN_TTL       seconds that an access token lasts (7200)
-#   REUSE           gives a client the token it has, while it is valid (reuse_access_token)
-#   REVOKE_PREV_CC  a client's next token revokes its last (revoke_previous_client_credentials_token)
+#   DATA            a folder for the database                      REDIRECT_URI  of all clients
+#   TOKEN_TTL       the lifetime of access tokens in seconds (7200)
+#   REUSE           returns a client's current token while it is valid (reuse_access_token)
+#   REVOKE_PREV_CC  a new token revokes the client's previous one (revoke_previous_client_credentials_token)
 ENV["RAILS_ENV"] ||= "production"
 require "logger"
 require "rails"
@@ -125,7 +125,7 @@ ActiveRecord::Schema.define do
     table.string :code_challenge
     table.string :code_challenge_method
   end
-  # Without a column previous_refresh_token, a refresh revokes the old tokens at once.
+  # Without the column previous_refresh_token, a refresh revokes the old tokens immediately.
   create_table :oauth_access_tokens do |table|
     table.bigint :resource_owner_id
     table.bigint :application_id
@@ -140,7 +140,7 @@ end
 
 User.create!(name: "alice", password: "wonderland")
 [["svc", "s3cret", true],
- ["weird", "p@ss:w/ rd+%25&=\u00e9", true], # accepted as it is in Basic, which Doorkeeper never decodes
+ ["weird", "p@ss:w/ rd+%25&=\u00e9", true], # accepted unencoded in Basic, because Doorkeeper never decodes it
  ["public", "", false]].each do |id, secret, confidential|
   Doorkeeper::Application.create!(
     name: id, uid: id, secret: secret.presence || "unused", confidential: confidential,

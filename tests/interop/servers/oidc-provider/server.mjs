@@ -1,11 +1,11 @@
 // An authorization server: oidc-provider. Any user name logs in.
 //
-//   PORT          on 127.0.0.1             REDIRECT_URI  that of all clients but one
-//   ACCESS_TTL    seconds that an access token of a user lasts (3600)
-//   MACHINE_TTL   seconds that one of client credentials lasts (600)
+//   PORT          on 127.0.0.1             REDIRECT_URI  of all clients but one
+//   ACCESS_TTL    the lifetime of users' access tokens in seconds (3600)
+//   MACHINE_TTL   the lifetime of client credentials tokens in seconds (600)
 //
-// With resource=urn:api the token is a JWT, else opaque. The private keys of the clients that sign are
-// in {client}.pem. Exchange and JWT bearer are grants of this file, registered as such.
+// With resource=urn:api the token is a JWT, otherwise opaque. The private keys of clients that sign are
+// in {client}.pem. This file defines and registers the token exchange and JWT bearer grants.
 import { Provider, errors } from 'oidc-provider';
 import { jwtVerify } from 'jose';
 import crypto from 'node:crypto';
@@ -17,7 +17,7 @@ const issuer = `http://127.0.0.1:${port}`;
 
 const { privateKey, publicKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
 const signing = { ...privateKey.export({ format: 'jwk' }), kid: 'key', alg: 'RS256', use: 'sig' };
-// mod_auth_openidc gets the key as a file, mod_oauth2 from /jwks.
+// mod_auth_openidc reads the key from a file, mod_oauth2 from /jwks.
 fs.writeFileSync('key.pem', publicKey.export({ type: 'spki', format: 'pem' }));
 
 const client = (id, secret, method = 'client_secret_basic', redirect = process.env.REDIRECT_URI) => ({
@@ -30,12 +30,12 @@ const client = (id, secret, method = 'client_secret_basic', redirect = process.e
   application_type: 'native',
 });
 
-// As the proxy of mtls/start tells it. Its header has spaces for the ends of lines.
+// The header set by the proxy of mtls/start, with spaces instead of line breaks.
 const certificate = (ctx) => {
   const body = ctx.get('x-client-cert').match(/-----BEGIN CERTIFICATE-----(.+)-----END CERTIFICATE-----/)?.[1];
   return body && new crypto.X509Certificate(Buffer.from(body, 'base64'));
 };
-// Clients that sign: what they are called is how they do it.
+// Clients that sign are named after their algorithm.
 const pairs = {
   RS256: ['rsa', { modulusLength: 2048 }],
   PS256: ['rsa', { modulusLength: 2048 }],
@@ -96,7 +96,7 @@ const provider = new Provider(issuer, {
     AuthorizationCode: 60, RefreshToken: 86400, Grant: 86400, Session: 86400, Interaction: 3600, IdToken: 3600,
   },
   features: {
-    devInteractions: { enabled: true }, // its pages for people
+    devInteractions: { enabled: true }, // its pages for users
     clientCredentials: { enabled: true },
     mTLS: {
       enabled: true,
@@ -106,7 +106,7 @@ const provider = new Provider(issuer, {
       certificateAuthorized: (ctx) => ctx.get('x-client-verify') === 'SUCCESS',
       certificateSubjectMatches: (ctx, property, expected) => ctx.get('x-client-subject') === expected,
     },
-    // Every proof needs its nonce, at the token endpoint and at /me.
+    // Every proof needs a nonce, at the token endpoint and at /me.
     dPoP: { enabled: true, nonceSecret: crypto.randomBytes(32), requireNonce: () => true },
     deviceFlow: { enabled: true },
     introspection: { enabled: true },
@@ -125,7 +125,7 @@ const provider = new Provider(issuer, {
     },
   },
 });
-// A token of the client's own, in the name of `sub`.
+// Issues a token to the client on behalf of `sub`.
 async function issue(ctx, sub, more = {}) {
   const token = new provider.ClientCredentials({ client: ctx.oidc.client, extra: { sub } });
   const value = await token.save();
