@@ -23,7 +23,7 @@ use tonic::{
 use tower::ServiceBuilder;
 use tower_auth::{
     AuthLayer, BoxError, Issued, Origins, ProviderError, ReplayBody, ReplayLayer,
-    body::MapBodyLayer, credential::Bearer, grpc, provider_fn,
+    credential::Bearer, grpc, provider_fn,
 };
 
 use crate::echo::{
@@ -56,8 +56,8 @@ async fn main() -> Result<(), BoxError> {
         // The messages are a stream: what was sent of it is kept for a retry, up to a cap.
         .layer(ReplayLayer::new().cap(1024 * 1024))
         .layer(auth)
-        // A channel takes no other body than tonic's own.
-        .layer(MapBodyLayer::new(|body: ReplayBody<Body>| Body::new(body)))
+        // A channel takes only tonic's own body type.
+        .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new))
         .service(Channel::from_shared(url)?.connect_lazy());
     let mut client = EchoClient::new(stack);
 

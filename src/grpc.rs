@@ -4,16 +4,13 @@
 //! the call. Tell the layer so with [`is_unauthenticated`].
 //!
 //! The messages of a client are a stream, so a [`ReplayLayer`](crate::ReplayLayer) makes them
-//! replayable; and a tonic `Channel` takes only tonic's own body, so a
-//! [`MapBodyLayer`](crate::body::MapBodyLayer) turns them into that. A whole program is the example
-//! `tonic_client`.
+//! replayable. A tonic `Channel` takes only tonic's own body type, so tower's `map_request` turns
+//! the replayable body into that. The example `tonic_client` is a complete program.
 //!
 //! ```
 //! use tonic::{body::Body, transport::Channel};
 //! use tower::ServiceBuilder;
-//! use tower_auth::{
-//!     AuthLayer, Origins, ReplayBody, ReplayLayer, body::MapBodyLayer, credential::Bearer, grpc,
-//! };
+//! use tower_auth::{AuthLayer, Origins, ReplayBody, ReplayLayer, credential::Bearer, grpc};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), tower_auth::BoxError> {
@@ -22,7 +19,7 @@
 //! let service = ServiceBuilder::new()
 //!     .layer(ReplayLayer::new())
 //!     .layer(AuthLayer::new(Bearer::new("token")?, origins).rejected_if(grpc::is_unauthenticated))
-//!     .layer(MapBodyLayer::new(|body: ReplayBody<Body>| Body::new(body)))
+//!     .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new))
 //!     .service(channel);
 //! // let client = EchoClient::new(service);
 //! # let _ = service; Ok(()) }

@@ -134,7 +134,7 @@ mod time;
 #[cfg(feature = "per-key")]
 pub use self::cache::PerKeySettings;
 #[cfg(feature = "per-key")]
-pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestHead};
+pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer};
 #[cfg(feature = "metrics")]
 pub use self::observe::describe_metrics;
 pub use self::{

@@ -178,7 +178,7 @@ impl Credential for Signed {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn answer(&self, response: &ResponseHead<'_>) -> bool {
+    fn on_response(&self, response: &ResponseHead<'_>) -> bool {
         let sent = response.request_headers()[AUTHORIZATION].to_str().unwrap();
         let nonce = response
             .headers()
@@ -209,7 +209,7 @@ fn a_credential_can_be_tested_without_a_layer() {
             .apply(&mut RequestHeadMut::new(&mut request))
             .unwrap();
         assert_eq!(
-            credential.answer(&response_head(&request, &response)),
+            credential.on_response(&response_head(&request, &response)),
             retries
         );
     }

@@ -1,12 +1,39 @@
 //! Request bodies that can be sent again.
 //!
-//! A request is sent a second time after a rejection, so its body is needed a second time.
-//! [`CloneBody`] is how a body says whether that is possible. Bodies that hold all their data, such
-//! as `Full`, just clone; they need nothing from this module. For every other body, a stream above
-//! all, there is [`ReplayBody`], which [`ReplayLayer`] puts on the requests that pass.
+//! A retry needs the request's body a second time. [`CloneBody`] is how a body states whether that
+//! is possible. Bodies that hold all their data, such as `Full`, are simply cloned and need nothing
+//! from this module. Every other body, such as a stream, becomes replayable inside a
+//! [`ReplayBody`], which [`ReplayLayer`] puts around the bodies of all requests.
 //!
-//! Don't use them for bodies that are larger than the memory you want to spend on a retry: beyond
-//! the cap the request is sent as usual, but only once.
+//! Do not use it for bodies that are larger than the memory you want to spend on a retry. A body
+//! above the cap is sent as usual, but only once.
+//!
+//! A client that takes only one body type, such as tonic's `Channel`, cannot be sent a
+//! `ReplayBody`. Put tower's `map_request` between [`AuthLayer`](crate::AuthLayer) and that client:
+//!
+//! ```
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_auth::{BoxError, ReplayBody, ReplayLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let client = service_fn(async |request: Request<UnsyncBoxBody<_, BoxError>>| {
+//!     Ok::<_, BoxError>(Response::new(request.into_body().collect().await?.to_bytes()))
+//! });
+//! let service = ServiceBuilder::new()
+//!     .layer(ReplayLayer::new().cap(1024 * 1024))
+//!     // `AuthLayer` goes here.
+//!     .map_request(|request: Request<ReplayBody<String>>| request.map(BodyExt::boxed_unsync))
+//!     .service(client);
+//! assert_eq!(service.oneshot(Request::new("data".to_owned())).await?.into_body(), "data");
+//! # Ok(()) }
+//! ```
+//!
+//! # Example
+//!
+//! A service that sends a request twice, as `AuthLayer` does after a rejection:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -23,7 +50,7 @@
 //! # async fn main() -> Result<(), tower_auth::BoxError> {
 //! let service = ServiceBuilder::new()
 //!     .layer(ReplayLayer::new().cap(1024 * 1024))
-//!     // `AuthLayer` goes here; this stands for it and for the client.
+//!     // In place of `AuthLayer` and the client.
 //!     .service(service_fn(async |request: Request<ReplayBody<_>>| {
 //!         let first = request.into_body();
 //!         let mut kept = first.try_clone_body().ok_or("not replayable")?;
@@ -43,12 +70,10 @@
 
 mod clone;
 mod drain;
-mod map;
 mod replay;
 
 pub(crate) use self::drain::Drain;
 pub use self::{
     clone::CloneBody,
-    map::{MapBody, MapBodyLayer},
     replay::{Replay, ReplayBody, ReplayError, ReplayLayer},
 };

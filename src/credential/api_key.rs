@@ -1,23 +1,26 @@
-//! API keys.
+//! An API key.
 
 use std::fmt;
 
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use zeroize::Zeroizing;
 
-use super::{Credential, RequestHeadMut, detached_name, parse_name};
+use super::{
+    Credential, RequestHead, RequestHeadMut,
+    header::{CredentialHeader, header_value, parse_name},
+};
 use crate::{
     error::{BoxError, ConfigError},
-    secret::{self, Secret},
+    secret::Secret,
 };
 
-/// A key in a header of its own, or in the query.
+/// A key that is sent in a header or in the query.
 ///
-/// As a provider it issues itself, as a permanent credential.
+/// It is also a provider of itself, as a credential that never changes.
 ///
 /// Prefer the header: URIs end up in logs, histories and `Referer` headers. Requests with the key
-/// in the query also say `Cache-Control: no-store`, unless they have a `Cache-Control` already
-/// (RFC 6750 2.3).
+/// in the query also get `Cache-Control: no-store`, unless they already have a `Cache-Control`
+/// (RFC 6750 section 2.3).
 ///
 /// ```
 /// use tower_auth::credential::ApiKey;
@@ -32,25 +35,19 @@ pub struct ApiKey {
     place: Place,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 enum Place {
-    Header {
-        name: HeaderName,
-        value: HeaderValue,
-    },
-    Query {
-        name: String,
-        key: Secret,
-    },
+    Header(CredentialHeader),
+    Query { name: String, key: Secret },
 }
 
 impl ApiKey {
-    /// A key in a header: the header's whole value, such as `k-123`, or `Token k-123` for servers
-    /// with a scheme of their own.
+    /// Creates a key that is sent in a header. The key is the header's whole value, such as
+    /// `k-123`, or `Token k-123` for a server with a custom scheme.
     ///
     /// # Errors
-    /// The name is no header name; or the key is empty, starts or ends with a space, or has
-    /// control characters or characters beyond ASCII. The error does not show the key.
+    /// The name is not a valid header name; or the key is empty, starts or ends with a space, or
+    /// contains control characters or non-ASCII characters. The error does not show the key.
     pub fn header(
         name: impl TryInto<HeaderName>,
         key: impl Into<String>,
@@ -59,34 +56,31 @@ impl ApiKey {
         if !key.is_ascii() {
             return Err(ConfigError::new(
                 "key",
-                "has characters beyond ASCII, which cannot stand in a header",
+                "contains non-ASCII characters, which a header value cannot have",
             ));
         }
         let value = Zeroizing::new(key.as_bytes().to_vec());
         Ok(Self {
-            place: Place::Header {
+            place: Place::Header(CredentialHeader {
                 name: parse_name("name", name)?,
-                value: secret::header_value("key", value)?,
-            },
+                value: header_value("key", value)?,
+            }),
         })
     }
 
-    /// A key in the query. Name and key are percent-encoded.
+    /// Creates a key that is sent in the query. Both name and key are percent-encoded.
     ///
     /// # Errors
-    /// The name is empty; or the key is empty, starts or ends with a space, or has control
+    /// The name is empty; or the key is empty, starts or ends with a space, or contains control
     /// characters. The error does not show the key.
     pub fn query(name: impl Into<String>, key: impl Into<String>) -> Result<Self, ConfigError> {
-        let key = checked(key.into())?;
+        let key = Secret::new(checked(key.into())?.as_str());
         let name = name.into();
         if name.is_empty() {
             return Err(ConfigError::new("name", "is empty"));
         }
         Ok(Self {
-            place: Place::Query {
-                name,
-                key: Secret::new(key.as_str()),
-            },
+            place: Place::Query { name, key },
         })
     }
 }
@@ -94,9 +88,7 @@ impl ApiKey {
 impl Credential for ApiKey {
     fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
         match &self.place {
-            Place::Header { name, value } => {
-                request.insert_header(name, value.clone());
-            }
+            Place::Header(header) => header.attach_to(request),
             Place::Query { name, key } => {
                 if request.insert_query(name, key.expose())? {
                     let caching = request.headers_mut().entry(CACHE_CONTROL);
@@ -107,31 +99,21 @@ impl Credential for ApiKey {
         Ok(())
     }
 
-    fn is_attached(current: Option<&Self>, request: &RequestHeadMut<'_>) -> bool {
+    fn is_attached(current: Option<&Self>, request: &RequestHead<'_>) -> bool {
         match current.map(|key| &key.place) {
-            Some(Place::Header { name, .. }) => request.headers().contains_key(name),
+            Some(Place::Header(header)) => header.is_in(request.headers()),
             Some(Place::Query { name, .. }) => request.has_query(name),
             None => false,
         }
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        match (&self.place, &other.place) {
-            (Place::Header { name, value }, Place::Header { name: n, value: v }) => {
-                name == n && value == v
-            }
-            (Place::Query { name, key }, Place::Query { name: n, key: k }) => name == n && key == k,
-            _ => false,
-        }
+        self.place == other.place
     }
 
-    fn detach(&self) -> Self {
+    fn unshared(&self) -> Self {
         let place = match &self.place {
-            Place::Header { name, value } => Place::Header {
-                name: detached_name(name),
-                value: secret::detached(value),
-            },
-            // Nothing in it is counted.
+            Place::Header(header) => Place::Header(header.unshared()),
             query @ Place::Query { .. } => query.clone(),
         };
         Self { place }
@@ -142,7 +124,7 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("ApiKey");
         match &self.place {
-            Place::Header { name, .. } => debug.field("header", name),
+            Place::Header(header) => debug.field("header", &header.name),
             Place::Query { name, .. } => debug.field("query", name),
         };
         debug.finish_non_exhaustive()
@@ -157,7 +139,7 @@ fn checked(key: String) -> Result<Zeroizing<String>, ConfigError> {
     if key.trim().len() != key.len() || key.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(ConfigError::new(
             "key",
-            "starts or ends with a space, or has control characters (the end of the line, perhaps)",
+            "starts or ends with a space, or contains control characters (a line ending, perhaps)",
         ));
     }
     Ok(key)

@@ -1,4 +1,4 @@
-//! User name and password.
+//! A user name and a password for HTTP Basic.
 
 use std::fmt;
 
@@ -6,56 +6,59 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderValue, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
-use super::{Credential, RequestHeadMut};
-use crate::{
-    error::{BoxError, ConfigError},
-    secret,
+use super::{
+    Credential, RequestHeadMut,
+    header::{CredentialHeader, header_value},
 };
+use crate::error::{BoxError, ConfigError};
 
-/// A user name and a password (RFC 7617): `Authorization: Basic ..`, as `curl -u user:password`
+/// A user name and a password (RFC 7617): `Authorization: Basic ...`, as `curl -u user:password`
 /// sends it.
 ///
-/// As a provider it issues itself, as a permanent credential.
+/// It is also a provider of itself, as a credential that never changes.
 ///
 /// ```
 /// use tower_auth::credential::Basic;
 ///
 /// # fn main() -> Result<(), tower_auth::ConfigError> {
-/// let login = Basic::new("somebody@example.com", "correct horse battery staple")?;
+/// let login = Basic::new("user@example.com", "correct horse battery staple")?;
 /// # let _ = login; Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Basic {
-    value: HeaderValue,
+    header: CredentialHeader,
 }
 
 impl Basic {
-    /// A user name and a password, sent as the UTF-8 that they are. Either may be empty: there are
-    /// servers that take an API key for the user name, with no password.
+    /// Creates a credential from a user name and a password, which are sent as UTF-8. Either may be
+    /// empty: some servers expect an API key as the user name and no password.
     ///
     /// # Errors
-    /// The user name has a `:`, which would end it, or one of the two has a control character. The
-    /// error names which (`user` or `password`) and shows neither.
+    /// The user name contains a `:`, which would end it, or one of the two contains a control
+    /// character. The error names the field (`user` or `password`) and shows neither value.
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Result<Self, ConfigError> {
         let (user, password) = (Zeroizing::new(user.into()), Zeroizing::new(password.into()));
-        let value = basic_value(("user", &user), ("password", &password))?;
-        Ok(Self { value })
+        let header = CredentialHeader {
+            name: AUTHORIZATION,
+            value: basic_value(("user", &user), ("password", &password))?,
+        };
+        Ok(Self { header })
     }
 }
 
 impl Credential for Basic {
     fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
-        request.insert_header(&AUTHORIZATION, self.value.clone());
+        self.header.attach_to(request);
         Ok(())
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.value == other.value
+        self.header == other.header
     }
 
-    fn detach(&self) -> Self {
+    fn unshared(&self) -> Self {
         Self {
-            value: secret::detached(&self.value),
+            header: self.header.unshared(),
         }
     }
 }
@@ -66,28 +69,36 @@ impl fmt::Debug for Basic {
     }
 }
 
-/// The header's value for a user and a password, each with the name that errors give it.
+/// Returns the header value for a user and a password, each given with its field name for errors.
 pub(crate) fn basic_value(
     user: (&'static str, &str),
     password: (&'static str, &str),
 ) -> Result<HeaderValue, ConfigError> {
-    if user.1.contains(':') {
-        return Err(ConfigError::new(
-            user.0,
-            "has a `:`, which HTTP Basic takes for its end",
-        ));
-    }
-    for (field, text) in [user, password] {
-        if text.bytes().any(|byte| byte.is_ascii_control()) {
-            return Err(ConfigError::new(
-                field,
-                "has a control character (the end of the line, perhaps), which HTTP Basic does \
-                 not allow",
-            ));
-        }
-    }
+    check_pair("HTTP Basic", user, password)?;
     let pair = Zeroizing::new([user.1, ":", password.1].concat());
     let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
     let value = Zeroizing::new(["Basic ", &encoded].concat().into_bytes());
-    secret::header_value(password.0, value)
+    header_value(password.0, value)
+}
+
+/// Checks that a scheme can carry a user name and a password.
+pub(super) fn check_pair(
+    scheme: &str,
+    user: (&'static str, &str),
+    password: (&'static str, &str),
+) -> Result<(), ConfigError> {
+    if user.1.contains(':') {
+        let problem = format!("contains a `:`, where the user name ends in {scheme}");
+        return Err(ConfigError::new(user.0, problem));
+    }
+    for (field, text) in [user, password] {
+        if text.bytes().any(|byte| byte.is_ascii_control()) {
+            let problem = format!(
+                "contains a control character (a line ending, perhaps), which {scheme} does not \
+                 allow"
+            );
+            return Err(ConfigError::new(field, problem));
+        }
+    }
+    Ok(())
 }

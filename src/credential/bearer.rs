@@ -1,22 +1,21 @@
-//! Bearer tokens.
+//! A bearer token.
 
 use std::fmt;
 
-use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderName, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
-use super::{Credential, RequestHeadMut, detached_name, parse_name};
-use crate::{
-    error::{BoxError, ConfigError},
-    secret,
+use super::{
+    Credential, RequestHead, RequestHeadMut,
+    header::{CredentialHeader, header_value, parse_name},
 };
+use crate::error::{BoxError, ConfigError};
 
 const SCHEME: &str = "Bearer ";
 
 /// A bearer token (RFC 6750): `Authorization: Bearer <token>`.
 ///
-/// As a provider it issues itself, as a permanent credential: for personal access tokens and other
-/// tokens that never change.
+/// It is also a provider of itself, for personal access tokens and other tokens that never change.
 ///
 /// ```
 /// use tower_auth::credential::Bearer;
@@ -25,27 +24,26 @@ const SCHEME: &str = "Bearer ";
 /// let token = Bearer::new("test-08/12/2024-01/01/2025-xxxx")?;
 /// assert_eq!(token.expose(), "test-08/12/2024-01/01/2025-xxxx");
 ///
-/// // For a server that reads it elsewhere.
+/// // For a server that reads the token from another header.
 /// let token = token.header_name("Authentication")?;
 /// # let _ = token; Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Bearer {
-    header: HeaderName,
-    /// Scheme and token, ready to be sent.
-    value: HeaderValue,
+    /// The value holds scheme and token.
+    header: CredentialHeader,
     scope: Option<Box<str>>,
 }
 
 impl Bearer {
-    /// A token, without the word `Bearer`.
+    /// Creates a credential from a token, given without the word `Bearer`.
     ///
-    /// All visible ASCII characters are let through, not only those of RFC 6750's `b64token`: real
-    /// tokens carry `|` and others.
+    /// All visible ASCII characters are allowed, not only those of RFC 6750's `b64token`, because
+    /// real tokens contain `|` and others.
     ///
     /// # Errors
-    /// The token is empty, or has spaces, control characters or characters beyond ASCII. The error
-    /// does not show it.
+    /// The token is empty, or contains spaces, control characters or non-ASCII characters. The
+    /// error does not show it.
     pub fn new(token: impl Into<String>) -> Result<Self, ConfigError> {
         let token = Zeroizing::new(token.into());
         if token.is_empty() {
@@ -54,40 +52,42 @@ impl Bearer {
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ConfigError::new(
                 "token",
-                "has spaces, control characters or characters beyond ASCII, which no bearer token \
-                 has (give it without the word `Bearer`, and without the end of the line)",
+                "contains spaces, control characters or non-ASCII characters, which a bearer token \
+                 cannot have (pass it without the word `Bearer` and without a line ending)",
             ));
         }
         let value = Zeroizing::new([SCHEME, &token].concat().into_bytes());
+        let header = CredentialHeader {
+            name: AUTHORIZATION,
+            value: header_value("token", value)?,
+        };
         Ok(Self {
-            header: AUTHORIZATION,
-            value: secret::header_value("token", value)?,
+            header,
             scope: None,
         })
     }
 
-    /// Sends the token in another header, with the word `Bearer` all the same. Default:
-    /// `Authorization`.
+    /// Sends the token in another header, still with the word `Bearer`. Default: `Authorization`.
     ///
     /// # Errors
-    /// The name is no header name.
+    /// The name is not a valid header name.
     pub fn header_name(mut self, name: impl TryInto<HeaderName>) -> Result<Self, ConfigError> {
-        self.header = parse_name("header_name", name)?;
+        self.header.name = parse_name("header_name", name)?;
         Ok(self)
     }
 
-    /// The token itself, for what is not an HTTP request. It is a secret: don't log it.
+    /// Returns the token itself, for uses other than HTTP requests. It is a secret: do not log it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.value
-            .to_str()
-            .ok()
+        let value = self.header.value.to_str().ok();
+        value
             .and_then(|value| value.strip_prefix(SCHEME))
             .unwrap_or_default()
     }
 
-    /// The scope of a token that a token endpoint issued: as granted, or as requested if the
-    /// server did not say otherwise (RFC 6749 5.1). `None` where no scope is known.
+    /// Returns the scope of a token that a token endpoint issued: the granted scope, or the
+    /// requested one if the token response has none (RFC 6749 section 5.1). `None` if the scope is
+    /// not known.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.scope.as_deref()
@@ -103,23 +103,22 @@ impl Bearer {
 impl Credential for Bearer {
     #[inline]
     fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
-        request.insert_header(&self.header, self.value.clone());
+        self.header.attach_to(request);
         Ok(())
     }
 
-    fn is_attached(current: Option<&Self>, request: &RequestHeadMut<'_>) -> bool {
-        let header = current.map_or(&AUTHORIZATION, |bearer| &bearer.header);
-        request.headers().contains_key(header)
+    fn is_attached(current: Option<&Self>, request: &RequestHead<'_>) -> bool {
+        let name = current.map_or(&AUTHORIZATION, |bearer| &bearer.header.name);
+        request.headers().contains_key(name)
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.header == other.header && self.value == other.value
+        self.header == other.header
     }
 
-    fn detach(&self) -> Self {
+    fn unshared(&self) -> Self {
         Self {
-            header: detached_name(&self.header),
-            value: secret::detached(&self.value),
+            header: self.header.unshared(),
             scope: self.scope.clone(),
         }
     }
@@ -128,7 +127,7 @@ impl Credential for Bearer {
 impl fmt::Debug for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bearer")
-            .field("header", &self.header)
+            .field("header", &self.header.name)
             .finish_non_exhaustive()
     }
 }

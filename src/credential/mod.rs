@@ -1,9 +1,9 @@
-//! Credentials: what is put on a request.
+//! Credentials, and how each is attached to a request.
 //!
-//! Most programs use one of the three here: [`Bearer`], [`Basic`] or [`ApiKey`]. Each is also a
-//! [`Provider`](crate::Provider) of itself, for credentials that never change. Implement
-//! [`Credential`] for anything else that goes on the head of a request, such as a signature over
-//! method and URI.
+//! Most programs use one of the types in this module. [`Bearer`], [`Basic`] and [`ApiKey`] are also
+//! a [`Provider`](crate::Provider) of themselves, for credentials that never change. Implement
+//! [`Credential`] for anything else that goes into the head of a request, such as a signature over
+//! its method and URI.
 //!
 //! ```
 //! use tower_auth::{AuthLayer, Origins, credential::Bearer};
@@ -14,96 +14,93 @@
 //! # let _ = layer; Ok(()) }
 //! ```
 
-mod answered;
 mod api_key;
 mod basic;
 mod bearer;
 #[cfg(feature = "digest")]
 mod digest;
-mod outgoing;
+mod header;
+mod request_head;
+mod response_head;
 
 #[cfg(test)]
 mod tests;
 
-use http::{HeaderName, header::AUTHORIZATION};
+use http::header::AUTHORIZATION;
 
 #[cfg(feature = "oauth2")]
 pub(crate) use self::basic::basic_value;
 #[cfg(feature = "digest")]
 pub use self::digest::Digest;
+#[cfg(any(feature = "command", feature = "file", feature = "oauth2"))]
+pub(crate) use self::header::parse_name;
+#[cfg(feature = "dpop")]
+pub(crate) use self::header::{header_value, unshared_value};
 pub use self::{
-    answered::ResponseHead, api_key::ApiKey, basic::Basic, bearer::Bearer, outgoing::RequestHeadMut,
+    api_key::ApiKey,
+    basic::Basic,
+    bearer::Bearer,
+    request_head::{RequestHead, RequestHeadMut},
+    response_head::ResponseHead,
 };
-pub(crate) use self::{answered::SentHead, outgoing::AnyRequestHead};
-use crate::error::{BoxError, ConfigError};
+pub(crate) use self::{request_head::AnyRequestHead, response_head::SentHead};
+use crate::error::BoxError;
 
-/// What is put on a request, and how.
+/// A value that authenticates requests.
 ///
-/// A credential works on the head of a request only, never on its body, so that one credential
-/// serves every client and every body. It must show no secret in its `Debug`, if it has one, nor
-/// in the errors of [`apply`](Self::apply).
+/// A credential works on the head of a request only, never on its body, so that it serves every
+/// client and every body type. Neither its `Debug` nor the errors of [`apply`](Self::apply) may
+/// show a secret.
 pub trait Credential: Clone + Send + Sync + 'static {
-    /// Whether [`answer`](Self::answer) may ever ask for another sending. Requests are copied for
-    /// that before they are sent.
+    /// Whether [`on_response`](Self::on_response) may ask for a retry. If so, every request is
+    /// copied before it is sent.
     const HANDLES_CHALLENGES: bool = false;
 
-    /// Puts the credential on the head of a request. Called for every sending, so a retry is
-    /// signed anew.
+    /// Attaches the credential to the head of a request. Called before every attempt, so a retry
+    /// gets its own signature.
     ///
-    /// Use [`RequestHeadMut::insert_header`] or [`RequestHeadMut::insert_query`]: they leave a request alone
-    /// that carries a credential of its own, as the layer is set to.
+    /// Use [`RequestHeadMut::insert_header`] or [`RequestHeadMut::insert_query`]. They respect the
+    /// layer's setting for requests that already carry a credential.
     ///
     /// # Errors
-    /// The request is not sent, and the caller gets the error as a [`crate::Error`].
+    /// The request is not sent, and the caller gets an [`Error`](crate::Error) whose source is this
+    /// error.
     fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError>;
 
-    /// Whether the request already carries something in this credential's place.
+    /// Returns whether the request already carries a credential where this one would go.
     ///
-    /// It is asked before a caller has to wait for a credential; a request that carries its own
-    /// does not wait. `current` is the last credential known, `None` before the first one was
-    /// issued: answer `false` then if the place is not known without it.
+    /// The layer calls this before a request has to wait for a credential, because a request that
+    /// has its own need not wait. `current` is the last known credential, and `None` before the
+    /// first one is issued: return `false` then if the place depends on it.
     ///
     /// Default: whether there is an `Authorization` header.
-    fn is_attached(current: Option<&Self>, request: &RequestHeadMut<'_>) -> bool {
+    fn is_attached(current: Option<&Self>, request: &RequestHead<'_>) -> bool {
         let _ = current;
         request.headers().contains_key(AUTHORIZATION)
     }
 
-    /// Whether this is the same credential as another: sending it again would give the same
-    /// answer. A refresh that brings the rejected credential again leads to no retry.
+    /// Returns whether the server cannot tell this credential from the other. A refresh that
+    /// returns the rejected credential again leads to no retry.
     fn is_same(&self, other: &Self) -> bool;
 
-    /// Looks at the head of a response to a request that carried this credential, before anything
-    /// else does. `true` asks for one more sending with the same generation: [`apply`](Self::apply)
-    /// is called again, now knowing what the response said. For DPoP nonces and Digest challenges;
-    /// set [`HANDLES_CHALLENGES`](Self::HANDLES_CHALLENGES) with it. It is followed once per request and credential.
+    /// Inspects the head of each response to a request that carried this credential. Returns
+    /// whether to send the request again with the same credential, which now knows more: for DPoP
+    /// nonces and Digest challenges.
     ///
-    /// What it remembers must be shared by all clones of the credential. Default: never.
-    fn answer(&self, response: &ResponseHead<'_>) -> bool {
+    /// Set [`HANDLES_CHALLENGES`](Self::HANDLES_CHALLENGES) as well. There is at most one such
+    /// retry per request and credential. State that this method stores must be shared by all clones
+    /// of the credential. Default: `false`.
+    fn on_response(&self, response: &ResponseHead<'_>) -> bool {
         let _ = response;
         false
     }
 
-    /// A copy that shares no reference-counted memory with this one. Each long-lived service keeps
-    /// one, because processors that count references to the same bytes wait for each other.
-    ///
-    /// Default: `clone()`.
+    /// Returns a copy that shares no reference-counted memory with this one. Each long-lived
+    /// service keeps one, because cores that count references to the same bytes slow each other
+    /// down. Default: `clone()`.
+    #[doc(hidden)]
     #[must_use]
-    fn detach(&self) -> Self {
+    fn unshared(&self) -> Self {
         self.clone()
     }
-}
-
-pub(crate) fn parse_name(
-    field: &'static str,
-    name: impl TryInto<HeaderName>,
-) -> Result<HeaderName, ConfigError> {
-    name.try_into()
-        .map_err(|_| ConfigError::new(field, "is not the name of a header"))
-}
-
-/// A copy of a header name that shares no memory with the original. Well-known names are constants
-/// and share nothing anyway.
-fn detached_name(name: &HeaderName) -> HeaderName {
-    HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone())
 }

@@ -10,7 +10,7 @@ fn apply(
 ) -> Result<bool, BoxError> {
     let mut outgoing = RequestHeadMut::new(request).keep_existing(keep);
     credential.apply(&mut outgoing)?;
-    Ok(outgoing.is_taken())
+    Ok(outgoing.found_existing())
 }
 
 fn get(uri: &str) -> Request<()> {
@@ -26,7 +26,7 @@ fn only<'a>(request: &'a Request<()>, name: &str) -> &'a HeaderValue {
 }
 
 fn is_attached<C: Credential>(current: Option<&C>, request: &Request<()>) -> bool {
-    C::is_attached(current, &RequestHeadMut::new(&mut request.clone()))
+    C::is_attached(current, &RequestHead::new(request))
 }
 
 fn with_query(uri: &str, name: &str, key: &str) -> String {
@@ -93,7 +93,7 @@ fn a_bearer_token_goes_into_the_header_that_is_named() {
 fn a_detached_credential_is_the_same_with_memory_of_its_own() {
     fn check(credential: &impl Credential, header: &str) {
         let (mut one, mut other) = (get("/"), get("/"));
-        let detached = credential.detach();
+        let detached = credential.unshared();
         apply(credential, &mut one, true).unwrap();
         apply(&detached, &mut other, true).unwrap();
         let (one, other) = (only(&one, header), only(&other, header));
@@ -120,7 +120,7 @@ fn other_bytes_or_another_place_make_another_credential() {
     assert!(!basic.is_same(&Basic::new("u", "q").unwrap()));
     let key = ApiKey::header("x-api-key", "k").unwrap();
     let query = ApiKey::query("x-api-key", "k").unwrap();
-    assert!(query.is_same(&query.detach()) && !key.is_same(&query));
+    assert!(query.is_same(&query.unshared()) && !key.is_same(&query));
     assert!(!query.is_same(&ApiKey::query("x-api-key", "l").unwrap()));
 }
 

@@ -108,17 +108,16 @@ impl<C: Credential> Flow<C> {
     ) -> Result<Option<NotAttached>, Error> {
         let mut outgoing = RequestHeadMut::over(head).keep_existing(self.policy.keep_existing);
         credential.apply(&mut outgoing).map_err(Error::apply)?;
-        Ok(outgoing.is_taken().then_some(NotAttached::AlreadyPresent))
+        Ok(outgoing
+            .found_existing()
+            .then_some(NotAttached::AlreadyPresent))
     }
 
     /// The credential for a request, or what it has to wait for.
     ///
     /// # Errors
     /// The request has one of its own, so nothing is asked for on its behalf.
-    pub(crate) fn acquire(
-        &self,
-        head: &mut dyn AnyRequestHead,
-    ) -> Result<Acquired<C>, NotAttached> {
+    pub(crate) fn acquire(&self, head: &dyn AnyRequestHead) -> Result<Acquired<C>, NotAttached> {
         if let Some(fresh) = self.cache.fresh() {
             return Ok(Acquired::Use(fresh));
         }
@@ -168,7 +167,7 @@ impl<C: Credential> Flow<C> {
         let challenged = C::HANDLES_CHALLENGES
             && sent.is_some_and(|sent| {
                 let response = ResponseHead::new(sent, status, headers);
-                snapshot.credential.answer(&response)
+                snapshot.credential.on_response(&response)
             });
         match (challenged, rejected) {
             (false, false) => Verdict::Accepted,

@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap, StatusCode, Uri};
 
 use super::{DrainLimit, NotAttached, SkipAuth};
 use crate::{
-    credential::{AnyRequestHead, Credential, RequestHeadMut},
+    credential::{AnyRequestHead, Credential, RequestHead},
     error::{Error, ErrorKind},
     origin::{Check, Origins},
 };
@@ -63,9 +63,9 @@ impl Policy {
     pub(crate) fn carries_its_own<C: Credential>(
         &self,
         last: Option<&C>,
-        head: &mut dyn AnyRequestHead,
+        head: &dyn AnyRequestHead,
     ) -> bool {
-        self.keep_existing && C::is_attached(last, &RequestHeadMut::over(head))
+        self.keep_existing && C::is_attached(last, &RequestHead::of(head))
     }
 }
 

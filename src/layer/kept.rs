@@ -32,7 +32,7 @@ impl<S: Clone, C: Credential> Kept<S, C> {
 
     /// For a service that is called more than once.
     pub(super) fn detached(mut self) -> Self {
-        self.own = Some(self.snapshot.credential.detach());
+        self.own = Some(self.snapshot.credential.unshared());
         self
     }
 

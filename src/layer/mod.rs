@@ -13,5 +13,5 @@ mod service;
 mod setters;
 
 #[cfg(feature = "per-key")]
-pub use self::per_key::{PerKeyAuth, PerKeyHandle, PerKeyLayer, RequestHead};
+pub use self::per_key::{PerKeyAuth, PerKeyHandle, PerKeyLayer};
 pub use self::{auth_layer::AuthLayer, future::ResponseFuture, service::Auth};

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
+use http::{Request, Response};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     body::CloneBody,
     cache::{Handle, Keys, PerKeySettings},
-    credential::Credential,
+    credential::{Credential, RequestHead},
     error::{BoxError, Error, ErrorKind},
     flow::{Flow, NotAttached, Policy},
     origin::Origins,
@@ -61,32 +61,9 @@ impl<P: Provider> AuthLayer<P> {
         let keys = Keys::new(make, settings);
         PerKeyLayer {
             keys: Arc::new(keys),
-            key_of: Arc::new(|head: &RequestHead<'_>| head.extensions.get().cloned()),
+            key_of: Arc::new(|head: &RequestHead<'_>| head.extensions().get().cloned()),
             policy: Policy::new(origins),
         }
-    }
-}
-
-/// The head of a request, for finding its key.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct RequestHead<'a> {
-    /// The request's method.
-    pub method: &'a Method,
-    /// The request's URI.
-    pub uri: &'a Uri,
-    /// The request's headers.
-    pub headers: &'a HeaderMap,
-    /// The request's extensions.
-    pub extensions: &'a Extensions,
-}
-
-impl fmt::Debug for RequestHead<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // URI, headers and extensions can hold secrets.
-        f.debug_struct("RequestHead")
-            .field("method", &self.method)
-            .finish_non_exhaustive()
     }
 }
 
@@ -253,15 +230,9 @@ where
             Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
             Err(error) => return fail(&mut self.inner, error),
         }
-        let view = RequestHead {
-            method: request.method(),
-            uri: request.uri(),
-            headers: request.headers(),
-            extensions: request.extensions(),
-        };
-        let cache = match (self.key_of)(&view) {
+        let cache = match (self.key_of)(&RequestHead::new(&request)) {
             Some(key) => self.keys.find(&key),
-            None if self.policy.carries_its_own::<C>(None, &mut request) => {
+            None if self.policy.carries_its_own::<C>(None, &request) => {
                 let why = NotAttached::AlreadyPresent;
                 return ResponseFuture::passing(self.inner.call(request), why);
             }

@@ -62,11 +62,10 @@ impl<P: Provider> AuthMiddleware<P> {
     /// The credential for a request, or why it is sent without one.
     async fn credential(
         &self,
-        head: &mut Head<'_>,
-        extensions: &Extensions,
+        head: &Head<'_>,
     ) -> std::result::Result<std::result::Result<Arc<Snapshot<P::Credential>>, NotAttached>, Error>
     {
-        if let Some(why) = self.flow.admit(&head.uri, extensions)? {
+        if let Some(why) = self.flow.admit(&head.uri, head.extensions)? {
             return Ok(Err(why));
         }
         match self.flow.acquire(head) {
@@ -94,10 +93,10 @@ impl<P: Provider> AuthMiddleware<P> {
                 flow.wants_copy(&snapshot)
             };
             let copy = if wanted { request.try_clone() } else { None };
-            if let Some(why) = attach(flow, &snapshot.credential, &mut request)? {
+            if let Some(why) = attach(flow, &snapshot.credential, &mut request, extensions)? {
                 return pass(request, extensions, next, why).await;
             }
-            let head = sent_head::<P::Credential>(&mut request)?;
+            let head = sent_head::<P::Credential>(&mut request, extensions)?;
             let response = next.clone().run(request, extensions).await;
             let mut response = response.map_err(|error| match error {
                 MiddlewareError::Reqwest(error) => without_query(error).into(),
@@ -157,8 +156,8 @@ impl<P: Provider> Middleware for AuthMiddleware<P> {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        let credential = match Head::of(&mut request) {
-            Ok(mut head) => self.credential(&mut head, extensions).await,
+        let credential = match Head::of(&mut request, extensions) {
+            Ok(head) => self.credential(&head).await,
             // It is not known where that would go. reqwest will have its say about it.
             Err(_) => Ok(Err(NotAttached::OtherOrigin)),
         };
@@ -202,8 +201,9 @@ fn attach<C: Credential>(
     flow: &Flow<C>,
     credential: &C,
     request: &mut Request,
+    extensions: &Extensions,
 ) -> Result<Option<NotAttached>> {
-    let mut head = Head::of(request).map_err(MiddlewareError::middleware)?;
+    let mut head = Head::of(request, extensions).map_err(MiddlewareError::middleware)?;
     let before = head.uri.clone();
     let kept = flow
         .attach(credential, &mut head)
@@ -216,11 +216,14 @@ fn attach<C: Credential>(
 }
 
 /// What has to be kept of a request with its credential.
-fn sent_head<C: Credential>(request: &mut Request) -> Result<Option<Box<SentHead>>> {
+fn sent_head<C: Credential>(
+    request: &mut Request,
+    extensions: &Extensions,
+) -> Result<Option<Box<SentHead>>> {
     if !C::HANDLES_CHALLENGES {
         return Ok(None);
     }
-    let head = Head::of(request).map_err(MiddlewareError::middleware)?;
+    let head = Head::of(request, extensions).map_err(MiddlewareError::middleware)?;
     Ok(Flow::<C>::sent_head(&head))
 }
 
@@ -228,12 +231,20 @@ fn sent_head<C: Credential>(request: &mut Request) -> Result<Option<Box<SentHead
 struct Head<'a> {
     request: &'a mut Request,
     uri: Uri,
+    extensions: &'a Extensions,
 }
 
 impl<'a> Head<'a> {
-    fn of(request: &'a mut Request) -> std::result::Result<Self, InvalidUri> {
+    fn of(
+        request: &'a mut Request,
+        extensions: &'a Extensions,
+    ) -> std::result::Result<Self, InvalidUri> {
         let uri = request.url().as_str().parse()?;
-        Ok(Self { request, uri })
+        Ok(Self {
+            request,
+            uri,
+            extensions,
+        })
     }
 }
 
@@ -256,5 +267,9 @@ impl AnyRequestHead for Head<'_> {
 
     fn headers_mut(&mut self) -> &mut HeaderMap {
         self.request.headers_mut()
+    }
+
+    fn extensions(&self) -> &Extensions {
+        self.extensions
     }
 }

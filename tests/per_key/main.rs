@@ -158,7 +158,7 @@ async fn the_key_can_be_anywhere_on_the_head_of_a_request() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let (layer, _) = users();
     let layer = layer.key_from(|head| {
-        let user = head.headers.get("x-user")?.to_str().ok()?;
+        let user = head.headers().get("x-user")?.to_str().ok()?;
         user.parse().ok().map(User)
     });
     let mut by_header = get();

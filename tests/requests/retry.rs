@@ -506,7 +506,7 @@ impl Credential for Signs {
         self.secret == other.secret
     }
 
-    fn answer(&self, response: &ResponseHead<'_>) -> bool {
+    fn on_response(&self, response: &ResponseHead<'_>) -> bool {
         assert_eq!(response.uri(), URL);
         assert!(response.request_headers()["authorization"].is_sensitive());
         let asked = response.headers().contains_key("nonce");

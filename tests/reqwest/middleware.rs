@@ -381,7 +381,7 @@ async fn a_challenge_is_answered_with_the_same_credential() {
             true
         }
 
-        fn answer(&self, response: &ResponseHead<'_>) -> bool {
+        fn on_response(&self, response: &ResponseHead<'_>) -> bool {
             assert!(response.request_headers().contains_key("authorization"));
             let asked = response.status() == 401;
             self.0.fetch_add(usize::from(asked), SeqCst);

@@ -20,12 +20,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tonic::{Code, body::Body, transport::Channel};
-use tower::{Layer, ServiceBuilder};
+use tower::{Layer, ServiceBuilder, util::MapRequest};
 use tower_auth::{
-    Auth, AuthLayer, Error, Issued, Origins, Provider, ReplayBody, ReplayLayer,
-    body::{MapBody, MapBodyLayer, Replay},
-    credential::Bearer,
-    grpc, provider_fn,
+    Auth, AuthLayer, Error, Issued, Origins, Provider, ReplayBody, ReplayLayer, body::Replay,
+    credential::Bearer, grpc, provider_fn,
 };
 
 use crate::{
@@ -42,8 +40,8 @@ struct Setup {
 }
 
 /// The whole stack has a name, so that it fits into a struct.
-type Stack<P> = Replay<Auth<MapBody<Channel, ToBody>, P>>;
-type ToBody = fn(ReplayBody<Body>) -> Body;
+type Stack<P> = Replay<Auth<MapRequest<Channel, ToBody>, P>>;
+type ToBody = fn(http::Request<ReplayBody<Body>>) -> http::Request<Body>;
 
 impl Setup {
     async fn start() -> Self {
@@ -90,7 +88,7 @@ impl Setup {
         ServiceBuilder::new()
             .layer(ReplayLayer::new().cap(cap))
             .layer_fn(|inner| layer.layer(inner))
-            .layer(MapBodyLayer::new(Body::new as ToBody))
+            .map_request((|request| request.map(Body::new)) as ToBody)
             .service(channel)
     }
 

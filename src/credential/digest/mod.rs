@@ -19,7 +19,7 @@ use http::{
 };
 
 use self::{challenge::Asked, space::Space};
-use super::{Credential, RequestHeadMut, ResponseHead};
+use super::{Credential, RequestHeadMut, ResponseHead, basic::check_pair};
 use crate::{
     challenge::Challenge,
     error::{BoxError, ConfigError},
@@ -75,17 +75,8 @@ impl Digest {
     /// error names which (`user` or `password`) and shows neither.
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Result<Self, ConfigError> {
         let (user, password) = (user.into(), Secret::new(password));
-        if user.contains(':') {
-            let problem = "has a `:`, which HTTP Digest takes for its end";
-            return Err(ConfigError::new("user", problem));
-        }
-        for (field, text) in [("user", &*user), ("password", password.expose())] {
-            if text.bytes().any(|byte| byte.is_ascii_control()) {
-                let problem = "has a control character (the end of the line, perhaps), which HTTP \
-                               Digest does not allow";
-                return Err(ConfigError::new(field, problem));
-            }
-        }
+        let pair = (("user", &*user), ("password", password.expose()));
+        check_pair("HTTP Digest", pair.0, pair.1)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 user,
@@ -175,7 +166,7 @@ impl Credential for Digest {
         self.shared.user == other.shared.user && self.shared.password == other.shared.password
     }
 
-    fn answer(&self, response: &ResponseHead<'_>) -> bool {
+    fn on_response(&self, response: &ResponseHead<'_>) -> bool {
         if response.status() == StatusCode::UNAUTHORIZED {
             return self.challenged(response);
         }

@@ -127,7 +127,7 @@ fn exchange(
     let head = SentHead::of(&request);
     let status = StatusCode::from_u16(status).unwrap();
     (
-        digest.answer(&ResponseHead::new(&head, status, &answer)),
+        digest.on_response(&ResponseHead::new(&head, status, &answer)),
         sent,
     )
 }

@@ -135,7 +135,7 @@ fn exchange(token: &DpopToken, url: &str, status: u16, answer: &HeaderMap) -> (V
     let (_, claims) = read(proof.to_str().unwrap());
     let head = SentHead::of(&request);
     let status = StatusCode::from_u16(status).unwrap();
-    let again = token.answer(&ResponseHead::new(&head, status, answer));
+    let again = token.on_response(&ResponseHead::new(&head, status, answer));
     (claims, again)
 }
 

@@ -8,9 +8,8 @@ use zeroize::Zeroizing;
 use super::{DPOP, DpopKey, Use};
 use crate::{
     challenge::Challenge,
-    credential::{Bearer, Credential, RequestHeadMut, ResponseHead},
+    credential::{Bearer, Credential, RequestHeadMut, ResponseHead, header_value, unshared_value},
     error::{BoxError, ConfigError},
-    secret,
 };
 
 /// An access token that is bound to a key (DPoP, RFC 9449 section 7): each sending of a request carries
@@ -35,7 +34,7 @@ impl DpopToken {
     pub fn new(token: Bearer, key: DpopKey) -> Result<Self, ConfigError> {
         let value = Zeroizing::new(["DPoP ", token.expose()].concat().into_bytes());
         Ok(Self {
-            value: secret::header_value("token", value)?,
+            value: header_value("token", value)?,
             token,
             key,
         })
@@ -75,7 +74,7 @@ impl Credential for DpopToken {
         self.token.is_same(&other.token) && self.key.is_same(&other.key)
     }
 
-    fn answer(&self, response: &ResponseHead<'_>) -> bool {
+    fn on_response(&self, response: &ResponseHead<'_>) -> bool {
         let usage = Use::Api(self.token.expose());
         let nonces = self.key.nonces();
         let has_nonce = nonces.learn(usage, response.uri(), response.headers());
@@ -86,10 +85,10 @@ impl Credential for DpopToken {
                 .any(|challenge| challenge.param("error") == Some("use_dpop_nonce"))
     }
 
-    fn detach(&self) -> Self {
+    fn unshared(&self) -> Self {
         Self {
-            token: self.token.detach(),
-            value: secret::detached(&self.value),
+            token: self.token.unshared(),
+            value: unshared_value(&self.value),
             key: self.key.clone(),
         }
     }

@@ -107,7 +107,7 @@ async fn a_file_without_a_token_is_a_transient_failure_that_names_the_file() {
     for (text, why) in [
         (b"".to_vec(), "is empty"),
         (b" \n".to_vec(), "is empty"),
-        (b"hunter2 hunter2".to_vec(), "has spaces"),
+        (b"hunter2 hunter2".to_vec(), "contains spaces"),
         (vec![0xff], "UTF-8"),
         (vec![b'a'; 64 * 1024 + 1], "larger than 64 KiB"),
     ] {

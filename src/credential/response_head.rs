@@ -1,4 +1,4 @@
-//! A request that was sent, and the response to it, as a credential sees them.
+//! The head of a response, together with what is kept of its request.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use super::AnyRequestHead;
 
-/// The head of a response, and what is known of the request that it answers: what
-/// [`Credential::answer`](super::Credential::answer) looks at.
+/// A view of a response's head and of the request it belongs to, for
+/// [`Credential::on_response`](super::Credential::on_response).
 pub struct ResponseHead<'a> {
     uri: &'a Uri,
     request_headers: &'a HeaderMap,
@@ -15,7 +15,7 @@ pub struct ResponseHead<'a> {
     headers: &'a HeaderMap,
 }
 
-/// What is kept of a request until its response is there, for credentials that answer.
+/// What is kept of a request until its response arrives, for credentials that handle challenges.
 pub(crate) struct SentHead {
     uri: Uri,
     headers: HeaderMap,
@@ -50,25 +50,25 @@ impl<'a> ResponseHead<'a> {
         }
     }
 
-    /// Where the request went.
+    /// Returns the URI that the request was sent to.
     #[must_use]
     pub fn uri(&self) -> &Uri {
         self.uri
     }
 
-    /// The request's headers as they were sent, with what the credential has put there.
+    /// Returns the request's headers as they were sent, including the attached credential.
     #[must_use]
     pub fn request_headers(&self) -> &HeaderMap {
         self.request_headers
     }
 
-    /// The response's status.
+    /// Returns the response's status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The response's headers.
+    /// Returns the response's headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap<HeaderValue> {
         self.headers
