@@ -1,44 +1,48 @@
-//! Why a store failed.
+//! The error of a store.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-use crate::error::{BoxError, ProviderError};
+use crate::error::{BoxError, Chain, ProviderError};
 
-/// Why a store failed: which one, while doing what, and what it said. Cloning is cheap.
+/// The failure of a store: which store, during which operation, and why.
 ///
-/// A provider whose refresh failed because of it gives it as its
-/// [`ProviderError`](crate::ProviderError)'s [`get_ref`](crate::ProviderError::get_ref).
+/// The message names the store and the operation, and [`source`](StdError::source) returns the error
+/// of the store itself. Print both with `{:#}`. Cloning is cheap.
+///
+/// If a refresh fails because of the store, [`ProviderError::get_ref`] returns this error.
 #[derive(Clone)]
 pub struct StoreError {
     source: Arc<dyn StdError + Send + Sync>,
-    /// Which store, and what it was doing.
-    place: Option<(Arc<str>, &'static str)>,
+    /// The store's name, and the operation that failed.
+    operation: Option<(Arc<str>, &'static str)>,
 }
 
 impl StoreError {
-    /// An error of a store. Its message is shown to users and written to logs: it must hold no
-    /// token. The store's [name](super::TokenStore::name) is added by those who call the store.
+    /// Creates the error of a failed operation.
+    ///
+    /// The message is shown to users and written to logs, so it must not contain a token. It need
+    /// not contain the store's [name](super::TokenStore::name), which the crate adds.
     pub fn new(source: impl Into<BoxError>) -> Self {
         Self {
             source: source.into().into(),
-            place: None,
+            operation: None,
         }
     }
 
-    /// The error that the store gave.
+    /// Returns the error that this one was made from.
     #[must_use]
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.source
     }
 
-    pub(crate) fn of(mut self, store: &str, doing: &'static str) -> Self {
-        self.place = Some((store.into(), doing));
+    pub(crate) fn of(mut self, store: &str, operation: &'static str) -> Self {
+        self.operation = Some((store.into(), operation));
         self
     }
 }
 
 impl From<StoreError> for ProviderError {
-    /// A failing store is a transient failure.
+    /// A store's failure is transient.
     fn from(error: StoreError) -> Self {
         Self::transient(error)
     }
@@ -46,31 +50,26 @@ impl From<StoreError> for ProviderError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Some((store, doing)) => {
-                write!(
-                    f,
-                    "the token store ({store}) failed {doing}: {}",
-                    self.source
-                )
+        if f.alternate() {
+            return Chain(self).fmt(f);
+        }
+        match &self.operation {
+            Some((store, operation)) => {
+                write!(f, "the token store ({store}) failed {operation}")
             }
-            None => write!(f, "the token store failed: {}", self.source),
+            None => f.write_str("the token store failed"),
         }
     }
 }
 
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreError")
-            .field("place", &self.place)
-            .field("source", &self.source)
-            .finish()
+        f.debug_tuple("StoreError").field(&Chain(self)).finish()
     }
 }
 
 impl StdError for StoreError {
-    // The message of the wrapped error is part of this one's, so the chain goes on below it.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.source()
+        Some(&*self.source)
     }
 }

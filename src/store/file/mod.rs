@@ -1,7 +1,7 @@
 //! A store in a file, for many processes on one machine.
 
-mod book;
-mod holder;
+mod document;
+mod lock_file;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +17,8 @@ use std::{
 };
 
 use self::{
-    book::{Book, Entry},
-    holder::{holds, lock_file, refuse_link},
+    document::{Document, Entry},
+    lock_file::{holds, lock_file, refuse_link},
 };
 use super::{
     Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenStore,
@@ -130,7 +130,7 @@ impl Shared {
     ) -> io::Result<T> {
         let turn = lock_file(&self.beside("lock"))?;
         turn.lock()?;
-        let mut book = Book::read(&self.path)?;
+        let mut book = Document::read(&self.path)?;
         let before = book.entry(key).cloned().unwrap_or_default();
         let mut entry = before.clone();
         let mut last_fence = book.last_fence();

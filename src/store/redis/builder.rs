@@ -1,14 +1,16 @@
-//! What can be set before connecting.
+//! Settings of a store in Redis.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Durability, RedisStore, Shared, lasting, link::Link, scripts::Scripts, url};
+use super::{
+    Durability, RedisStore, Shared, connection::Connection, lua_millis, scripts::Scripts, url,
+};
 use crate::store::{StoreError, StoreKey, TokenStore};
 
-/// Shorter ones would end entries between two refreshes.
-const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+/// A shorter time to live would expire entries between two refreshes.
+const MIN_TIME_TO_LIVE: Duration = Duration::from_secs(60);
 
-/// A [`RedisStore`] before it connects: [`RedisStore::builder`].
+/// Configures and connects a [`RedisStore`]. Created by [`RedisStore::builder`].
 #[must_use]
 pub struct RedisStoreBuilder {
     url: String,
@@ -25,64 +27,67 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// What the names of the entries in Redis begin with; [`StoreKey`]s follow it. Programs with
-    /// different prefixes share nothing.
+    /// Sets the prefix of the entries' names in Redis. The [`StoreKey`] follows it.
     ///
-    /// Default: `tower-auth:`.
+    /// Programs with different prefixes share nothing. Default: `tower-auth:`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Has Redis remove an entry so long after it was last written, but not while its lock is held.
-    /// At least one minute.
+    /// Makes Redis remove an entry this long after its last write, at least one minute. An entry
+    /// whose lock is held is not removed.
     ///
-    /// With the entry its refresh token is lost: whoever comes later must log in again. So make it
-    /// longer than the refresh tokens live unused. It is for entries that nobody comes back to,
-    /// such as those of users who are gone. Also lost are the numbers: the revisions start again,
-    /// and a process that was away for longer, and still has tokens, writes them over newer ones.
+    /// Removal is meant for entries that are no longer used, such as those of users who have left.
+    /// The refresh token is lost with the entry, and the user must log in again. Therefore choose a
+    /// longer time than the refresh tokens stay valid without use. The numbers are lost too:
+    /// revisions start from zero, and a process that was away for longer than this time overwrites
+    /// newer tokens with the ones it still has.
     ///
-    /// Default: entries stay for ever.
+    /// Default: entries are never removed.
     pub fn time_to_live(mut self, time: Duration) -> Self {
         self.time_to_live = Some(time);
         self
     }
 
-    /// Connects.
+    /// Connects to the server.
     ///
     /// # Errors
-    /// The URL is none of Redis, the time to live is shorter than a minute, the server cannot be
-    /// reached, or does not let the user read entries by scripts. The error shows no password.
+    /// The URL is not a valid Redis URL, the time to live is shorter than a minute, the server
+    /// cannot be reached, or it does not allow the user to read entries with scripts. The error
+    /// contains no password.
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
-        if self.time_to_live.is_some_and(|time| time < SHORTEST_LIFE) {
-            let text = "time_to_live is shorter than a minute: entries would end in use";
+        if self
+            .time_to_live
+            .is_some_and(|time| time < MIN_TIME_TO_LIVE)
+        {
+            let text = "time_to_live is shorter than a minute: entries would expire while in use";
             return Err(StoreError::new(text));
         }
         let (client, name) = url::open(&self.url)?;
-        let link = Link::new(client);
-        let of_connect =
-            |error: StoreError| StoreError::new(format!("cannot use {name}: {}", error.get_ref()));
-        let durability = Durability::of(&link).await.map_err(of_connect)?;
+        let connection = Connection::new(client);
+        let failed = |error: StoreError| error.of(&name, "to open");
+        let durability = Durability::of(&connection).await.map_err(failed)?;
         let store = RedisStore {
             shared: Arc::new(Shared {
-                link,
+                connection,
                 name: name.clone(),
                 scripts: Scripts::new(),
                 prefix: self.prefix,
-                time_to_live: self.time_to_live.map_or(0, lasting),
+                time_to_live: self.time_to_live.map_or(0, lua_millis),
                 durability,
             }),
         };
-        // What the user is not allowed shows now.
+        // Missing permissions show at this first read.
         match store.load(&StoreKey::new("")).await {
             Ok(_) => Ok(store),
-            Err(error) => Err(of_connect(error)),
+            Err(error) => Err(failed(error)),
         }
     }
 }
 
 impl fmt::Debug for RedisStoreBuilder {
-    // The URL can hold a password.
+    // The URL can contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStoreBuilder")
             .field("prefix", &self.prefix)

@@ -1,10 +1,10 @@
 //! A store in Redis, for processes on many machines.
 
-mod answer;
 mod builder;
+mod connection;
 mod durability;
-mod link;
-mod said;
+mod error_text;
+mod response;
 mod scripts;
 #[cfg(test)]
 mod tests;
@@ -15,23 +15,25 @@ use std::{fmt, sync::Arc, time::Duration};
 use redis::{Script, ScriptInvocation};
 use zeroize::Zeroizing;
 
-use self::{answer::Answer, link::Link, scripts::Scripts};
 pub use self::{builder::RedisStoreBuilder, durability::Durability};
+use self::{connection::Connection, response::Response, scripts::Scripts};
 use super::{
     Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenStore,
     WriteOutcome,
     json::{self, millis},
 };
 
-/// What the scripts take for a number has 18 digits.
-const MOST_REVISIONS: u64 = 1_000_000_000_000_000_000;
+/// Scripts accept revisions of up to 18 digits.
+const REVISION_LIMIT: u64 = 1_000_000_000_000_000_000;
 
 /// A store in a Redis server (or Valkey), for the processes of many machines.
 ///
-/// Each entry is one hash, each operation one script: one atomic step. Locks run out by the
-/// server's clock. A connection that broke is made anew by the next operation, which has 2 s to
-/// connect and 2 s for each answer. Clones share one connection. It takes Redis 5 or newer, one
-/// server or what stands for one at one address; neither Cluster nor Sentinel.
+/// Each entry is a hash, and each operation is a script, which Redis runs atomically. Locks expire by
+/// the server's clock. Clones share one connection. If it breaks, the next operation connects again;
+/// connecting and each response may take 2 s.
+///
+/// Requires Redis 5 or newer: a single server, or a proxy that looks like one. Cluster and Sentinel
+/// are not supported.
 ///
 /// ```no_run
 /// use tower_auth::store::{Durability, RedisStore};
@@ -44,73 +46,74 @@ const MOST_REVISIONS: u64 = 1_000_000_000_000_000_000;
 /// # Ok(()) }
 /// ```
 ///
-/// Give it to a provider with its `.store(store, key)`.
+/// Pass it to a provider's builder with `store(store, key)`.
 ///
-/// # Which settings the server needs
-/// `appendonly yes` and `appendfsync always`: else a server that is killed forgets writes that it
-/// has acknowledged, and with them refresh tokens; see [`Durability`]. `maxmemory-policy` must not
-/// be one of the `allkeys-` policies, nor a `volatile-` one together with a time to live: Redis
-/// would remove entries when it wants their memory.
+/// # Server settings
+/// Set `appendonly yes` and `appendfsync always`. Without them, a server that is killed loses writes
+/// that it has acknowledged, and refresh tokens with them; see [`Durability`]. Do not use an
+/// `allkeys-` policy as `maxmemory-policy`, nor a `volatile-` policy together with a time to live:
+/// Redis would remove entries when it needs memory.
 ///
-/// A user of its own (`ACL`) needs `~tower-auth:* +@hash +@keyspace +@scripting +@connection
-/// +time`, and `+config|get` to know the durability. The tokens are not encrypted: whoever may read
-/// the entries, or the server's slow log, has them.
+/// A dedicated user (`ACL`) needs `~tower-auth:* +@hash +@keyspace +@scripting +@connection +time`,
+/// and `+config|get` to determine the durability. The tokens are not encrypted: everyone who can read
+/// the entries or the server's slow log can read the tokens.
 ///
 /// # TLS
-/// With `rediss://`, if the crate `redis` is built with TLS. Depend on it too, next to this crate,
-/// and on a crypto provider for it:
+/// URLs with `rediss://` require the crate `redis` to be built with TLS. Add it to your dependencies
+/// next to this crate, with a crypto provider for it:
 ///
 /// ```toml
 /// redis = { version = "1.8", default-features = false, features = ["tokio-rustls-comp"] }
 /// rustls = { version = "0.23", default-features = false, features = ["ring"] }
 /// ```
 ///
-/// It trusts the certificates that the system trusts. If other crates bring a second provider,
-/// choose one at the start of the program
+/// The connection trusts the certificates that the system trusts. If other crates enable a second
+/// crypto provider, select one when the program starts
 /// (`rustls::crypto::ring::default_provider().install_default()`).
 ///
-/// # What is there that is no entry
-/// Anything else at the place of an entry is an error that names it, and is left as it is.
+/// # Foreign values
+/// If the name of an entry holds anything other than an entry, the operation fails with an error that
+/// names it, and leaves it untouched.
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    link: Link,
+    connection: Connection,
     name: String,
     scripts: Scripts,
     prefix: String,
-    /// In milliseconds; 0 is for ever.
+    /// In milliseconds; 0 keeps entries forever.
     time_to_live: u64,
     durability: Durability,
 }
 
 impl RedisStore {
-    /// Connects to the server of a URL: `redis://user:password@host:port/database`, or a Unix
-    /// socket, `redis+unix:///path`.
+    /// Connects to the server at a URL: `redis://user:password@host:port/database`, or
+    /// `redis+unix:///path` for a Unix socket.
     ///
     /// # Errors
-    /// Those of [`RedisStoreBuilder::connect`].
+    /// See [`RedisStoreBuilder::connect`].
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::builder(url).connect().await
     }
 
-    /// Starts with a URL; there is more to set.
+    /// Returns a builder for a store with further settings.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder::new(url)
     }
 
-    /// Whether the server keeps what it acknowledged. Say so at the start of a program, if it
-    /// does not.
+    /// Returns whether the server keeps the writes that it has acknowledged. A program should report
+    /// it at startup if it does not.
     #[must_use]
     pub fn durability(&self) -> Durability {
         self.shared.durability
     }
 
-    /// A script for the entry of a key. All that write have the time to live as the first argument.
+    /// Prepares a script for an entry. The first argument of each script is the time to live.
     fn script<'a>(&self, script: &'a Script, key: &StoreKey) -> ScriptInvocation<'a> {
-        let mut script = script.key(self.shared.place(key));
+        let mut script = script.key(self.shared.entry_name(key));
         script.arg(self.shared.time_to_live);
         script
     }
@@ -119,32 +122,32 @@ impl RedisStore {
         &self,
         key: &StoreKey,
         script: &ScriptInvocation<'_>,
-        may_be_done_twice: bool,
-        read: impl FnOnce(&Answer) -> Option<T>,
+        is_idempotent: bool,
+        read: impl FnOnce(&Response) -> Option<T>,
     ) -> Result<T, StoreError> {
-        let answer = self.shared.link.run(script, may_be_done_twice).await?;
-        let answer = Answer::new(answer);
-        let why = match &answer {
-            None => "it holds what is no text",
-            Some(answer) => match answer.foreign() {
+        let values = self.shared.connection.run(script, is_idempotent).await?;
+        let response = Response::new(values);
+        let why = match &response {
+            None => "it contains values that are not text",
+            Some(response) => match response.invalid() {
                 Some(why) => why,
-                None => match read(answer) {
+                None => match read(response) {
                     Some(result) => return Ok(result),
-                    None => "it cannot be read",
+                    None => "it cannot be parsed",
                 },
             },
         };
         Err(StoreError::new(format!(
-            "`{}` is no entry of this program: {why}; it is left as it is. If nothing else needs \
-             it, remove it (DEL) and log in again",
-            self.shared.place(key)
+            "`{}` is not an entry of this program: {why}. It was left untouched. If nothing else \
+             needs it, remove it (DEL) and log in again",
+            self.shared.entry_name(key)
         )))
     }
 }
 
 impl Shared {
-    /// The name of an entry in Redis.
-    fn place(&self, key: &StoreKey) -> String {
+    /// Returns the name of an entry in Redis.
+    fn entry_name(&self, key: &StoreKey) -> String {
         format!("{}{key}", self.prefix)
     }
 }
@@ -156,7 +159,7 @@ impl TokenStore for RedisStore {
 
     async fn load(&self, key: &StoreKey) -> Result<Stored, StoreError> {
         let script = self.script(&self.shared.scripts.load, key);
-        self.run(key, &script, true, Answer::stored).await
+        self.run(key, &script, true, Response::stored).await
     }
 
     async fn save(
@@ -164,19 +167,21 @@ impl TokenStore for RedisStore {
         key: &StoreKey,
         save: SaveRequest<'_>,
     ) -> Result<WriteOutcome, StoreError> {
-        if save.revision.0 >= MOST_REVISIONS {
-            return Err(StoreError::new("the revision is greater than it can count"));
+        if save.revision.0 >= REVISION_LIMIT {
+            return Err(StoreError::new(
+                "the revision has more than the 18 digits that the store supports",
+            ));
         }
         let tokens = Zeroizing::new(json::tokens(save.tokens).to_string());
         let mut script = self.script(&self.shared.scripts.save, key);
         script.arg(save.fence.0).arg(save.replaces.0);
         script.arg(save.revision.0).arg(tokens.as_str());
-        self.run(key, &script, false, Answer::written).await
+        self.run(key, &script, false, Response::write_outcome).await
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<Revision, StoreError> {
         let script = self.script(&self.shared.scripts.delete, key);
-        self.run(key, &script, true, Answer::revision).await
+        self.run(key, &script, true, Response::revision).await
     }
 
     async fn try_lock(
@@ -186,8 +191,8 @@ impl TokenStore for RedisStore {
         ttl: Duration,
     ) -> Result<LockAttempt, StoreError> {
         let mut script = self.script(&self.shared.scripts.try_lock, key);
-        script.arg(holder).arg(lasting(ttl));
-        self.run(key, &script, false, Answer::lock).await
+        script.arg(holder).arg(lua_millis(ttl));
+        self.run(key, &script, false, Response::lock_attempt).await
     }
 
     async fn renew(
@@ -197,15 +202,15 @@ impl TokenStore for RedisStore {
         ttl: Duration,
     ) -> Result<WriteOutcome, StoreError> {
         let mut script = self.script(&self.shared.scripts.renew, key);
-        script.arg(fence.0).arg(lasting(ttl));
-        self.run(key, &script, true, Answer::written).await
+        script.arg(fence.0).arg(lua_millis(ttl));
+        self.run(key, &script, true, Response::write_outcome).await
     }
 
     async fn unlock(&self, key: &StoreKey, fence: Fence) -> Result<(), StoreError> {
         let mut script = self.script(&self.shared.scripts.unlock, key);
         script.arg(fence.0);
-        let unlocked = self.run(key, &script, true, Answer::written).await;
-        unlocked.map(|_| ())
+        let outcome = self.run(key, &script, true, Response::write_outcome).await;
+        outcome.map(|_| ())
     }
 
     async fn set_intent(
@@ -222,7 +227,7 @@ impl TokenStore for RedisStore {
         } else {
             script.arg("").arg("");
         }
-        self.run(key, &script, true, Answer::written).await
+        self.run(key, &script, true, Response::write_outcome).await
     }
 }
 
@@ -236,8 +241,9 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// Milliseconds, rounded up (nothing ends before its time), and no more than Lua can count with.
-fn lasting(time: Duration) -> u64 {
-    const MOST: u64 = 100_000_000_000_000;
-    millis(time.saturating_add(Duration::from_nanos(999_999))).min(MOST)
+/// Converts to milliseconds for a script: rounded up, so that nothing expires early, and limited to
+/// what Lua can calculate with.
+fn lua_millis(time: Duration) -> u64 {
+    const MAX_MILLIS: u64 = 100_000_000_000_000;
+    millis(time.saturating_add(Duration::from_nanos(999_999))).min(MAX_MILLIS)
 }

@@ -1,4 +1,4 @@
-//! One script for each operation: Redis runs a script as one step, with nothing in between.
+//! One script for each operation. Redis runs a script atomically.
 
 use redis::Script;
 

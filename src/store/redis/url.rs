@@ -1,14 +1,14 @@
-//! Where the server is.
+//! The URL of the server.
 
 use redis::{Client, ConnectionAddr, IntoConnectionInfo};
 
 use crate::store::StoreError;
 
-/// A client for the URL, and how errors call the server: no more than host and port, so that
-/// nothing of a password can be in it.
+/// Returns a client for the URL, and the server's name in errors. The name is only host and port, so
+/// that it cannot contain any part of a password.
 pub(super) fn open(url: &str) -> Result<(Client, String), StoreError> {
-    // The errors of the parser quote the URL.
-    let refused = |why: &str| StoreError::new(format!("the URL of Redis cannot be used: {why}"));
+    // The parser's errors quote the URL.
+    let invalid = |why: &str| StoreError::new(format!("the URL is not a valid Redis URL: {why}"));
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let is_tls = matches!(scheme, "rediss" | "valkeys");
     let is_tcp = is_tls || matches!(scheme, "redis" | "valkey");
@@ -16,19 +16,18 @@ pub(super) fn open(url: &str) -> Result<(Client, String), StoreError> {
         && let Some(end) = rest.find(['/', '?', '#'])
         && rest[end..].contains('@')
     {
-        // Else the beginning of the password would be taken for the host.
-        return Err(refused(
-            "`/`, `?` and `#` in a password must be percent-encoded",
-        ));
+        // The parser would take the beginning of the password for the host.
+        return Err(invalid("percent-encode `/`, `?` and `#` in the password"));
     }
-    let form = || match is_tls {
-        true => refused(
-            "either it is not of the form rediss://user:password@host:port/database, or the crate \
-             `redis` is built without TLS: depend on it too, with its feature `tokio-rustls-comp`",
+    let malformed = || match is_tls {
+        true => invalid(
+            "either it does not have the form rediss://user:password@host:port/database, or the \
+             crate `redis` is built without TLS: add it to your dependencies with its feature \
+             `tokio-rustls-comp`",
         ),
-        false => refused("it is not of the form redis://user:password@host:port/database"),
+        false => invalid("it must have the form redis://user:password@host:port/database"),
     };
-    let info = url.into_connection_info().map_err(|_| form())?;
+    let info = url.into_connection_info().map_err(|_| malformed())?;
     let name = match info.addr() {
         ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
             match host.contains(':') {
@@ -38,7 +37,7 @@ pub(super) fn open(url: &str) -> Result<(Client, String), StoreError> {
         }
         other => format!("redis at {other}"),
     };
-    Ok((Client::open(info).map_err(|_| form())?, name))
+    Ok((Client::open(info).map_err(|_| malformed())?, name))
 }
 
 #[cfg(test)]
@@ -46,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_called_by_host_and_port() {
+    fn a_store_is_named_by_host_and_port() {
         for (url, name) in [
             ("redis://127.0.0.1", "redis at 127.0.0.1:6379"),
             (
@@ -64,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn without_tls_the_error_says_what_to_depend_on() {
+    fn without_tls_the_error_names_the_missing_feature() {
         if let Err(error) = open("rediss://me:hunter2@host") {
             let text = error.to_string();
             assert!(
@@ -76,7 +75,7 @@ mod tests {
 
     /// Rule 10.
     #[test]
-    fn a_url_that_is_none_is_refused_and_not_shown() {
+    fn an_invalid_url_is_rejected_without_quoting_it() {
         for url in [
             "",
             "hunter2",
@@ -91,7 +90,7 @@ mod tests {
             let error = open(url).map(|(_, name)| name).unwrap_err();
             let text = format!("{error:#} {error:?}");
             assert!(!text.contains("hunter2"), "{text}");
-            assert!(text.contains("the URL of Redis cannot be used"), "{text}");
+            assert!(text.contains("the URL is not a valid Redis URL"), "{text}");
         }
     }
 }

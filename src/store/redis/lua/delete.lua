@@ -1,9 +1,9 @@
--- The first write is one that Redis refuses when it has no memory left: then nothing is done.
-local expires = unpack(ARGV)
+-- The first command is one that Redis refuses when it is out of memory, so that nothing is half done.
+local ttl = unpack(ARGV)
 if exists then
     redis.call('HINCRBY', key, 'revision', 1)
-    write(expires, {}, { 'tokens', 'intent' })
+    write(ttl, {}, { 'tokens', 'intent' })
 else
-    write(expires, { 'revision', '1' })
+    write(ttl, { 'revision', '1' })
 end
-return { 'done', redis.call('HGET', key, 'revision') }
+return { 'ok', redis.call('HGET', key, 'revision') }

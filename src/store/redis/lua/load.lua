@@ -1,1 +1,1 @@
-return { 'done', entry.revision, entry.tokens or false, entry.intent or false }
+return { 'ok', entry.revision, entry.tokens or false, entry.intent or false }

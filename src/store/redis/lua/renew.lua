@@ -1,4 +1,4 @@
-local expires, fence, lasts = unpack(ARGV)
-if entry.fence ~= fence then return { 'refused' } end
-write(expires, { 'locked_until', digits(now() + lasts) })
-return { 'done' }
+local ttl, fence, lease = unpack(ARGV)
+if entry.fence ~= fence then return { 'conflict' } end
+write(ttl, { 'locked_until', digits(now() + lease) })
+return { 'ok' }

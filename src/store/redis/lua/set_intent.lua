@@ -1,11 +1,11 @@
--- Without an intent, `revision` is empty.
-local expires, fence, revision, intent = unpack(ARGV)
-if entry.fence ~= fence then return { 'refused' } end
+-- An empty `revision` clears the intent.
+local ttl, fence, revision, intent = unpack(ARGV)
+if entry.fence ~= fence then return { 'conflict' } end
 if revision == '' then
-    write(expires, {}, { 'intent' })
+    write(ttl, {}, { 'intent' })
 elseif entry.revision == revision then
-    write(expires, { 'intent', intent })
+    write(ttl, { 'intent', intent })
 else
-    return { 'refused' }
+    return { 'conflict' }
 end
-return { 'done' }
+return { 'ok' }

@@ -1,4 +1,4 @@
-local expires, fence = unpack(ARGV)
-if entry.fence ~= fence or not exists then return { 'refused' } end
-write(expires, { 'locked_until', '0' }, { 'locked_by' })
-return { 'done' }
+local ttl, fence = unpack(ARGV)
+if entry.fence ~= fence or not exists then return { 'conflict' } end
+write(ttl, { 'locked_until', '0' }, { 'locked_by' })
+return { 'ok' }

@@ -1,4 +1,4 @@
-//! What the scripts answer: a word, and what belongs to it.
+//! The response of a script: a status word, followed by the values that belong to it.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::store::{
     json::{parse_intent, parse_tokens},
 };
 
-/// Fields that are not there are `None`.
-pub(super) struct Answer(Vec<Option<Zeroizing<String>>>);
+/// A script's response. Absent fields are `None`.
+pub(super) struct Response(Vec<Option<Zeroizing<String>>>);
 
-impl Answer {
-    /// `None` if something in it is no text.
+impl Response {
+    /// Returns `None` if a value is not text.
     pub(super) fn new(values: Vec<Value>) -> Option<Self> {
         let text = |value| match value {
             Value::BulkString(bytes) => Some(Some(Zeroizing::new(String::from_utf8(bytes).ok()?))),
@@ -29,13 +29,12 @@ impl Answer {
             .map(Self)
     }
 
-    /// Why what is at the key is no entry.
-    pub(super) fn foreign(&self) -> Option<&str> {
-        (self.text(0)? == "foreign").then(|| self.text(1).unwrap_or_default())
+    /// Returns why the value at the key is not an entry, if it is not one.
+    pub(super) fn invalid(&self) -> Option<&str> {
+        (self.text(0)? == "invalid").then(|| self.text(1).unwrap_or_default())
     }
 
     pub(super) fn stored(&self) -> Option<Stored> {
-        self.done()?;
         Some(Stored {
             revision: self.revision()?,
             tokens: self.object(2, parse_tokens)?,
@@ -43,37 +42,35 @@ impl Answer {
         })
     }
 
-    pub(super) fn written(&self) -> Option<WriteOutcome> {
+    pub(super) fn write_outcome(&self) -> Option<WriteOutcome> {
         match self.text(0)? {
-            "done" => Some(WriteOutcome::Applied),
-            "refused" => Some(WriteOutcome::Conflict),
+            "ok" => Some(WriteOutcome::Applied),
+            "conflict" => Some(WriteOutcome::Conflict),
             _ => None,
         }
     }
 
-    pub(super) fn lock(&self) -> Option<LockAttempt> {
+    pub(super) fn lock_attempt(&self) -> Option<LockAttempt> {
         let number = self.text(1)?.parse().ok()?;
         match self.text(0)? {
-            "done" => Some(LockAttempt::Acquired(Fence(number))),
+            "ok" => Some(LockAttempt::Acquired(Fence(number))),
             "held" => Some(LockAttempt::HeldFor(Duration::from_millis(number))),
             _ => None,
         }
     }
 
     pub(super) fn revision(&self) -> Option<Revision> {
-        self.done()?;
-        Some(Revision(self.text(1)?.parse().ok()?))
-    }
-
-    fn done(&self) -> Option<()> {
-        (self.text(0)? == "done").then_some(())
+        match self.text(0)? {
+            "ok" => Some(Revision(self.text(1)?.parse().ok()?)),
+            _ => None,
+        }
     }
 
     fn text(&self, index: usize) -> Option<&str> {
         self.0.get(index)?.as_ref().map(|text| text.as_str())
     }
 
-    /// `None` if there is something that cannot be read, `Some(None)` if there is nothing.
+    /// Returns `None` if the value cannot be parsed, and `Some(None)` if it is absent.
     fn object<T>(
         &self,
         index: usize,

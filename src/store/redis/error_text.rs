@@ -1,20 +1,20 @@
-//! Errors in words, without secrets.
+//! The texts of errors, without secrets.
 
 use redis::{ErrorKind, RedisError};
 
-pub(super) fn no_connection(error: &RedisError) -> String {
+pub(super) fn connect_error_text(error: &RedisError) -> String {
     match error.kind() {
-        ErrorKind::AuthenticationFailed => "no connection: it refuses the user name or the \
-            password of the URL, or wants one; correct the URL"
+        ErrorKind::AuthenticationFailed => "cannot connect: the server rejects the user name or \
+            the password of the URL, or requires one: correct the URL"
             .to_owned(),
-        _ => format!("no connection: {}", said(error)),
+        _ => format!("cannot connect: {}", error_text(error)),
     }
 }
 
-/// What Redis said, or what became of the connection.
-pub(super) fn said(error: &RedisError) -> String {
+/// Describes a server's error or a connection's failure.
+pub(super) fn error_text(error: &RedisError) -> String {
     if error.is_timeout() {
-        return "no answer within 2 s".to_owned();
+        return "no response within 2 s".to_owned();
     }
     match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension => {
@@ -26,12 +26,12 @@ pub(super) fn said(error: &RedisError) -> String {
         }
         ErrorKind::Io => error.to_string(),
         ErrorKind::Client => error.to_string().trim_end_matches(" - Client").to_owned(),
-        // Their texts can hold what was sent.
+        // The texts of other kinds can contain what was sent.
         _ => error.category().to_owned(),
     }
 }
 
-/// Redis answers an unknown command with the beginning of its arguments.
+/// Removes the arguments that Redis quotes when it does not know a command.
 fn without_arguments(detail: &str) -> &str {
     let end = detail.find(", with args").unwrap_or(detail.len());
     detail[..end].trim_end()
@@ -41,11 +41,11 @@ fn without_arguments(detail: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// A proxy may know no scripts.
+    /// A proxy may not support scripts.
     #[test]
-    fn arguments_that_come_back_in_an_error_are_left_out() {
-        let said = "unknown command 'EVALSHA', with args beginning with: 'hunter2' ";
-        assert_eq!(without_arguments(said), "unknown command 'EVALSHA'");
+    fn quoted_arguments_are_removed() {
+        let text = "unknown command 'EVALSHA', with args beginning with: 'hunter2' ";
+        assert_eq!(without_arguments(text), "unknown command 'EVALSHA'");
         assert_eq!(
             without_arguments("max number of clients"),
             "max number of clients"

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     folder_of,
-    holder::{owner_only, refuse_link},
+    lock_file::{owner_only, refuse_link},
 };
 use crate::store::{
     Fence, Intent, Revision, Stored, TokenSet,
@@ -21,7 +21,7 @@ use crate::store::{
 const VERSION: u64 = 1;
 
 /// The entries of all keys, in the order of the keys, so that equal contents are equal files.
-pub(super) struct Book {
+pub(super) struct Document {
     last_fence: Fence,
     entries: Vec<(String, Entry)>,
 }
@@ -46,7 +46,7 @@ impl Entry {
     }
 }
 
-impl Book {
+impl Document {
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         refuse_link(path)?;
         let bytes = match fs::read(path) {
