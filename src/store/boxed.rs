@@ -1,4 +1,4 @@
-//! Stores whose type is hidden, and that do not take for ever.
+//! Type-erased stores, with a time limit for each operation.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -10,39 +10,43 @@ use super::{
     WriteOutcome,
 };
 
-/// How long an operation may take.
-const MOST: Duration = Duration::from_secs(5);
+/// The time limit for one operation.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A store of any type, which calls itself by name in its errors, and has a time limit.
+/// A store of any type. Its errors name the store and the operation.
 pub(crate) type SharedStore = Arc<dyn ErasedStore>;
 
-type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// [`TokenStore`] in a form that trait objects can have.
+/// The dyn-compatible form of [`TokenStore`].
 pub(crate) trait ErasedStore: Send + Sync {
     fn name(&self) -> &str;
-    fn load<'a>(&'a self, key: &'a StoreKey) -> Answer<'a, Stored>;
-    fn save<'a>(&'a self, key: &'a StoreKey, save: SaveRequest<'a>) -> Answer<'a, WriteOutcome>;
-    fn delete<'a>(&'a self, key: &'a StoreKey) -> Answer<'a, Revision>;
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Stored>;
+    fn save<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        save: SaveRequest<'a>,
+    ) -> StoreFuture<'a, WriteOutcome>;
+    fn delete<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Revision>;
     fn try_lock<'a>(
         &'a self,
         key: &'a StoreKey,
         holder: &'a str,
         ttl: Duration,
-    ) -> Answer<'a, LockAttempt>;
+    ) -> StoreFuture<'a, LockAttempt>;
     fn renew<'a>(
         &'a self,
         key: &'a StoreKey,
         fence: Fence,
         ttl: Duration,
-    ) -> Answer<'a, WriteOutcome>;
-    fn unlock<'a>(&'a self, key: &'a StoreKey, fence: Fence) -> Answer<'a, ()>;
+    ) -> StoreFuture<'a, WriteOutcome>;
+    fn unlock<'a>(&'a self, key: &'a StoreKey, fence: Fence) -> StoreFuture<'a, ()>;
     fn set_intent<'a>(
         &'a self,
         key: &'a StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> Answer<'a, WriteOutcome>;
+    ) -> StoreFuture<'a, WriteOutcome>;
 }
 
 pub(crate) fn share(store: impl TokenStore) -> SharedStore {
@@ -52,16 +56,16 @@ pub(crate) fn share(store: impl TokenStore) -> SharedStore {
 struct Erased<S>(S);
 
 impl<S: TokenStore> Erased<S> {
-    fn bound<'a, T>(
+    fn within_timeout<'a, T>(
         &'a self,
-        doing: &'static str,
+        operation: &'static str,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'a,
-    ) -> Answer<'a, T> {
+    ) -> StoreFuture<'a, T> {
         Box::pin(async move {
-            timeout(MOST, work)
+            timeout(STORE_TIMEOUT, work)
                 .await
-                .unwrap_or_else(|_| Err(StoreError::new("no answer within 5 s")))
-                .map_err(|error| error.of(self.0.name(), doing))
+                .unwrap_or_else(|_| Err(StoreError::new("no response within 5 s")))
+                .map_err(|error| error.of(self.0.name(), operation))
         })
     }
 }
@@ -71,16 +75,20 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         self.0.name()
     }
 
-    fn load<'a>(&'a self, key: &'a StoreKey) -> Answer<'a, Stored> {
-        self.bound("to load the tokens", self.0.load(key))
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Stored> {
+        self.within_timeout("to load the tokens", self.0.load(key))
     }
 
-    fn save<'a>(&'a self, key: &'a StoreKey, save: SaveRequest<'a>) -> Answer<'a, WriteOutcome> {
-        self.bound("to save the tokens", self.0.save(key, save))
+    fn save<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        save: SaveRequest<'a>,
+    ) -> StoreFuture<'a, WriteOutcome> {
+        self.within_timeout("to save the tokens", self.0.save(key, save))
     }
 
-    fn delete<'a>(&'a self, key: &'a StoreKey) -> Answer<'a, Revision> {
-        self.bound("to delete the tokens", self.0.delete(key))
+    fn delete<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Revision> {
+        self.within_timeout("to delete the tokens", self.0.delete(key))
     }
 
     fn try_lock<'a>(
@@ -88,8 +96,8 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         key: &'a StoreKey,
         holder: &'a str,
         ttl: Duration,
-    ) -> Answer<'a, LockAttempt> {
-        self.bound("to give the lock", self.0.try_lock(key, holder, ttl))
+    ) -> StoreFuture<'a, LockAttempt> {
+        self.within_timeout("to take the lock", self.0.try_lock(key, holder, ttl))
     }
 
     fn renew<'a>(
@@ -97,12 +105,12 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         key: &'a StoreKey,
         fence: Fence,
         ttl: Duration,
-    ) -> Answer<'a, WriteOutcome> {
-        self.bound("to renew the lock", self.0.renew(key, fence, ttl))
+    ) -> StoreFuture<'a, WriteOutcome> {
+        self.within_timeout("to renew the lock", self.0.renew(key, fence, ttl))
     }
 
-    fn unlock<'a>(&'a self, key: &'a StoreKey, fence: Fence) -> Answer<'a, ()> {
-        self.bound("to release the lock", self.0.unlock(key, fence))
+    fn unlock<'a>(&'a self, key: &'a StoreKey, fence: Fence) -> StoreFuture<'a, ()> {
+        self.within_timeout("to release the lock", self.0.unlock(key, fence))
     }
 
     fn set_intent<'a>(
@@ -110,8 +118,11 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         key: &'a StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> Answer<'a, WriteOutcome> {
+    ) -> StoreFuture<'a, WriteOutcome> {
         let work = self.0.set_intent(key, fence, intent);
-        self.bound("to record that the refresh token is being spent", work)
+        self.within_timeout(
+            "to record that the refresh token is about to be spent",
+            work,
+        )
     }
 }

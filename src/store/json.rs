@@ -1,4 +1,4 @@
-//! Tokens and intents as JSON, the same in all stores that write it.
+//! The JSON form of tokens and intents, shared by the stores that write JSON.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -51,7 +51,7 @@ pub(super) fn parse_intent(object: &Map<String, Value>) -> Option<Intent> {
     })
 }
 
-/// `None` if it cannot be read, `Some(None)` if there is none.
+/// Returns `None` if the value is not a token, and `Some(None)` if it is null.
 fn token<'a>(object: &'a Map<String, Value>, name: &str) -> Option<Option<&'a str>> {
     match object.get(name)? {
         Value::Null => Some(None),

@@ -1,13 +1,14 @@
-//! Under which name tokens are stored.
+//! The name under which tokens are stored.
 
 use std::{fmt, sync::Arc};
 
 use crate::encoding::percent_encode;
 
-/// Under which name tokens are stored: whoever uses the same key shares the tokens.
+/// The name under which tokens are stored. Providers with the same key share their tokens.
 ///
-/// Tokens may be shared only by those who would get the same ones, so make the key from all that
-/// they depend on: the server that issues them, the client, the user, the scopes and the resource.
+/// Only providers that would get the same tokens may share a key. Therefore build the key from
+/// everything the tokens depend on: the server that issues them, the client, the user, the scopes and
+/// the resource.
 ///
 /// ```
 /// use tower_auth::store::StoreKey;
@@ -23,54 +24,54 @@ use crate::encoding::percent_encode;
 /// );
 /// ```
 ///
-/// It is no secret, and shows in errors. Cloning is cheap.
+/// A key is not a secret, and is shown in errors. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreKey(Arc<str>);
 
 impl StoreKey {
-    /// A key of your own making.
+    /// Creates a key from any text.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
-    /// Starts with the server that issues the tokens, such as its token endpoint's URL.
+    /// Creates a key from the server that issues the tokens, such as the URL of its token endpoint.
     #[must_use]
     pub fn issuer(issuer: &str) -> Self {
         Self(format!("issuer={}", percent_encode(issuer)).into())
     }
 
-    /// The client's id.
+    /// Adds the client's ID.
     #[must_use]
     pub fn client(self, id: &str) -> Self {
-        self.and("client", [id])
+        self.with("client", [id])
     }
 
-    /// The user that the tokens are for.
+    /// Adds the user to whom the tokens belong.
     #[must_use]
     pub fn subject(self, subject: &str) -> Self {
-        self.and("subject", [subject])
+        self.with("subject", [subject])
     }
 
-    /// The scopes that are asked for, in any order.
+    /// Adds the requested scopes, in any order.
     #[must_use]
     pub fn scopes(self, scopes: impl IntoIterator<Item: AsRef<str>>) -> Self {
-        self.and("scope", scopes)
+        self.with("scope", scopes)
     }
 
-    /// The resources that the tokens are for (RFC 8707), in any order.
+    /// Adds the resources for which the tokens are issued (RFC 8707), in any order.
     #[must_use]
     pub fn resources(self, resources: impl IntoIterator<Item: AsRef<str>>) -> Self {
-        self.and("resource", resources)
+        self.with("resource", resources)
     }
 
-    /// The key as a text of printable ASCII without spaces, if it was not made by
-    /// [`new`](Self::new).
+    /// Returns the key as text: printable ASCII without spaces, unless [`new`](Self::new) created the
+    /// key.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    fn and(self, name: &str, values: impl IntoIterator<Item: AsRef<str>>) -> Self {
+    fn with(self, name: &str, values: impl IntoIterator<Item: AsRef<str>>) -> Self {
         let values = values.into_iter();
         let mut values: Vec<_> = values
             .map(|value| format!("&{name}={}", percent_encode(value.as_ref())))
@@ -99,9 +100,9 @@ mod tests {
 
     use super::*;
 
-    /// P36: the key covers issuer, client, subject, scopes and resource.
+    /// P36: a key covers the issuer, client, subject, scopes and resource.
     #[test]
-    fn whatever_tokens_depend_on_makes_another_key() {
+    fn a_difference_in_any_part_yields_a_different_key() {
         let all = |issuer, client, subject, scopes: &[&str], resource| {
             StoreKey::issuer(issuer)
                 .client(client)
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_scopes_makes_no_other_key() {
+    fn the_order_of_scopes_does_not_matter() {
         let key = |scopes: &[&str]| StoreKey::issuer("i").scopes(scopes);
         assert_eq!(key(&["a", "b"]), key(&["b", "a", "b"]));
     }

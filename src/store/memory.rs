@@ -1,10 +1,10 @@
-//! A store in memory.
+//! An in-memory store.
 
 use std::{
     collections::HashMap,
     fmt,
     future::{Future, ready},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -14,9 +14,12 @@ use super::{
     Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenStore,
     WriteOutcome,
 };
+use crate::sync::lock;
 
-/// A store in memory, for the providers of one process that share tokens, and for tests. Clones
-/// share what is in it. It never fails, and what is in it ends with the process.
+/// An in-memory store, for providers of one process that share tokens, and for tests.
+///
+/// Clones share the entries. A memory store never fails, and its entries are lost when the process
+/// ends.
 ///
 /// ```
 /// use tower_auth::store::{MemoryStore, StoreKey, TokenStore};
@@ -42,21 +45,19 @@ struct Entry {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     fn with<T>(&self, key: &StoreKey, step: impl FnOnce(&mut Entry) -> T) -> T {
-        // No step panics half way.
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        step(entries.entry(key.clone()).or_default())
+        step(lock(&self.entries).entry(key.clone()).or_default())
     }
 }
 
 impl Entry {
-    /// A write under a lock.
+    /// Writes if the fence is not stale and the write is allowed.
     fn write(&mut self, fence: Fence, allowed: bool, step: impl FnOnce(&mut Self)) -> WriteOutcome {
         if self.fence != fence || !allowed {
             return WriteOutcome::Conflict;
@@ -172,7 +173,7 @@ mod tests {
 
     /// P42, P12.
     #[tokio::test(start_paused = true)]
-    async fn it_is_a_store() {
+    async fn it_conforms_to_the_store_contract() {
         conformance::run(MemoryStore::new).await;
     }
 }

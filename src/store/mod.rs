@@ -1,41 +1,42 @@
-//! Token stores: where tokens outlive the process, and where processes agree on who refreshes them.
+//! Token stores: where tokens outlive the process, and how processes coordinate refreshes.
 //!
-//! A rotating refresh token can be spent once. If two processes hold the same one, the second to
-//! spend it is taken for a thief, and the server revokes everything. So they share a
-//! [`TokenStore`], and refresh under its lock: one asks the server, the others read what it saved.
-//! Access tokens are worth sharing too where a server revokes the previous one.
+//! A rotating refresh token can be spent once. If two processes hold the same one, the server treats
+//! the second use as theft and revokes everything. Therefore such processes share a [`TokenStore`]
+//! and refresh under its lock: one of them asks the server, and the others read what it saved.
+//! Sharing access tokens helps too, with a server that revokes the previous one.
 //!
 //! | for | store |
 //! |---|---|
-//! | the processes of many machines | `RedisStore` (feature `redis`) |
-//! | the processes of one machine | [`FileStore`] |
-//! | the providers of one process, tests | [`MemoryStore`] |
-//! | all else | a [`TokenStore`] of your own; the example `postgres_store` is one |
+//! | processes on many machines | `RedisStore` (feature `redis`) |
+//! | processes on one machine | [`FileStore`] |
+//! | providers within one process, tests | [`MemoryStore`] |
+//! | everything else | your own [`TokenStore`]; the example `postgres_store` is one |
 //!
-//! A provider without a store needs none of this.
+//! A provider works without a store, too.
 //!
-//! # What a refresh does with a store
-//! 1. [`load`](TokenStore::load). Tokens of a newer revision than the process knows are adopted;
-//!    the server is not asked.
-//! 2. [`try_lock`](TokenStore::try_lock). While another process holds the lock: wait a little, at
-//!    random, and start again. With the lock: load again, adopt again.
-//! 3. [`set_intent`](TokenStore::set_intent): *this revision's refresh token is about to be spent*.
-//! 4. Ask the server, if the lock lasts at least 5 s longer than the refresh may take.
+//! # How a refresh uses the store
+//! 1. [`load`](TokenStore::load). If the store has tokens of a newer revision than the process
+//!    knows, the process adopts them and does not ask the server.
+//! 2. [`try_lock`](TokenStore::try_lock). While another process holds the lock, wait for a short,
+//!    random time and start again. With the lock, load and adopt again.
+//! 3. [`set_intent`](TokenStore::set_intent): record that the refresh token of this revision is about
+//!    to be spent.
+//! 4. Ask the server, provided that the lock lasts at least 5 s longer than the refresh may take.
 //! 5. [`save`](TokenStore::save), and only then use the tokens; [`unlock`](TokenStore::unlock).
 //!
-//! A process that dies between 3 and 5 leaves its intent behind. Whoever finds it tries the old
-//! refresh token once. If the server refuses it, the outcome was lost, and only a new log-in
-//! helps: that is an error of its own,
+//! A process that dies between steps 3 and 5 leaves its intent behind. The process that finds it
+//! tries the old refresh token once. If the server refuses it, the outcome was lost and only a new
+//! login helps. That is a distinct error,
 //! [`LoginRequired::is_outcome_lost`](crate::oauth2::LoginRequired::is_outcome_lost).
 //!
 //! # When the store fails
-//! | when | what happens |
+//! | during | effect |
 //! |---|---|
-//! | at the start, or before the server is asked | the refresh fails with the [`StoreError`], a transient failure: a token that is still valid serves on, the server is not asked, nothing is overwritten, and the next attempt follows after the backoff |
-//! | at the save, after the server has answered | the process goes on with the new tokens, keeps the lock, and tries the save again, every 1 to 30 s and before its next refresh; meanwhile the provider's `save_error()` gives the error |
-//! | at log-out | the tokens are forgotten in the process and revoked all the same; `Handle::log_out` gives the error; the store is emptied before the next refresh |
+//! | startup, or a refresh before the server is asked | The refresh fails with the [`StoreError`], as a transient failure. A token that is still valid remains in use, nothing is overwritten, and the next attempt follows after the backoff. |
+//! | the save, after the server has responded | The process continues with the new tokens, keeps the lock, and retries the save every 1 to 30 s and before its next refresh. Meanwhile the provider's `save_error()` returns the error. |
+//! | logout | The process forgets and revokes the tokens anyway, and `Handle::log_out` returns the error. The entry is deleted before the next refresh. |
 //!
-//! Every operation has 5 s; a store that takes longer has failed.
+//! Every operation may take 5 s. After that, it counts as failed.
 
 mod boxed;
 #[cfg(test)]
@@ -64,34 +65,35 @@ pub use self::{
     types::{Fence, Intent, LockAttempt, Revision, SaveRequest, Stored, WriteOutcome},
 };
 
-/// Where tokens outlive the process, and where processes agree on who refreshes them.
+/// A store for tokens, and the lock under which processes refresh them.
 ///
-/// The [module's text](self) says when the methods are called, and what follows when they fail.
+/// The [module documentation](self) explains when each method is called and what happens when it
+/// fails.
 ///
-/// # Writing one
-/// A store keeps one entry for each [`StoreKey`]:
+/// # Implementing a store
+/// A store keeps one entry per [`StoreKey`]:
 ///
-/// | of the entry | at first | |
+/// | field | initially | |
 /// |---|---|---|
-/// | revision | 0 | grows with each save and each delete, for ever |
-/// | tokens | none | a [`TokenSet`], in which any part may be missing; keep it from other users' eyes |
+/// | revision | 0 | increases with each save and each delete, forever |
+/// | tokens | none | a [`TokenSet`], in which every part is optional; keep other users from reading it |
 /// | intent | none | an [`Intent`] |
-/// | fence | 0 | the number of the last lock; grows with each lock, for ever |
-/// | locked until | not | by the store's clock, never by that of a client |
+/// | fence | 0 | the number of the last lock; increases with each lock, forever |
+/// | locked until | not locked | by the store's clock, never by a client's |
 ///
 /// Each method is one atomic step on one entry: a transaction, a script, a statement. An entry that
-/// was never written is the same as one with the values of the second column. An entry is never
-/// removed as a whole: its numbers must not start again, or a process that was away would take an
-/// old entry for a new one.
+/// was never written is equivalent to one with the initial values. Never remove an entry as a whole:
+/// if its numbers started again, a process that was away would take an old entry for a newer one.
 ///
-/// All that must be decided is whether a write is *refused* ([`WriteOutcome::Conflict`]), which is no
-/// failure of the store. A **stale** fence is one that is not the number of the last lock: somebody
-/// has locked since. What a stale fence comes with is always refused. A lock that has merely run
-/// out is not stale yet: as long as nobody else took it, its holder can save what it has.
+/// The only decision a store makes is whether a write is a *conflict*
+/// ([`WriteOutcome::Conflict`]), which is not an error. A fence is **stale** if it is not the number
+/// of the last lock, because another process has locked since. Every write with a stale fence is a
+/// conflict. A lock that has merely expired is not stale: until another process takes it, its holder
+/// can save.
 ///
-/// With Postgres it is one table, whose rows are made before they are used, and a statement for
-/// each method. A write that changes no row was refused. The column `tokens` holds what the methods
-/// of a [`TokenSet`] give. The example `postgres_store` is the whole program.
+/// In Postgres, this takes one table, whose rows are inserted before their first use, and one
+/// statement per method. A write that changes no row is a conflict. The column `tokens` contains what
+/// the methods of a [`TokenSet`] return. The example `postgres_store` is the complete program.
 ///
 /// ```sql
 /// create table tokens (
@@ -102,7 +104,7 @@ pub use self::{
 ///     fence bigint not null default 0,
 ///     locked_until timestamptz not null default 'epoch');
 ///
-/// -- before each of the others
+/// -- before every other statement
 /// insert into tokens (key) values ($1) on conflict do nothing;
 /// -- load
 /// select revision, tokens, intent_revision, intent_holder from tokens where key = $1;
@@ -112,13 +114,13 @@ pub use self::{
 /// -- delete
 /// update tokens set revision = revision + 1, tokens = null, intent_revision = null,
 ///     intent_holder = null where key = $1 returning revision;
-/// -- try_lock: lasts, in seconds
+/// -- try_lock: the lease, in seconds
 /// update tokens set fence = fence + 1,
 ///     locked_until = clock_timestamp() + make_interval(secs => $2)
 ///     where key = $1 and locked_until <= clock_timestamp() returning fence;
-/// -- if that gives no row, for how long it is held; less than nothing if it has just ended
+/// -- if that returns no row: how long the lock is held; negative if it has just expired
 /// select extract(epoch from locked_until - clock_timestamp())::float8 from tokens where key = $1;
-/// -- renew: fence, lasts
+/// -- renew: fence, lease
 /// update tokens set locked_until = clock_timestamp() + make_interval(secs => $3)
 ///     where key = $1 and fence = $2;
 /// -- unlock: fence
@@ -128,26 +130,25 @@ pub use self::{
 ///     where key = $1 and fence = $2 and ($3::bigint is null or revision = $3);
 /// ```
 ///
-/// Errors hold what the database said, and no token. Cancelling a call (dropping its future) must
-/// not leave half a step behind.
+/// Errors contain the database's message and no token. Cancelling a call (dropping its future) must
+/// not leave a step half done.
 pub trait TokenStore: Send + Sync + 'static {
-    /// What errors call this store, such as `redis at 10.0.0.1:6379`. No secrets.
+    /// Returns the store's name in errors, such as `redis at 10.0.0.1:6379`, without secrets.
     fn name(&self) -> &str;
 
-    /// Reads an entry.
+    /// Reads an entry. An entry that does not exist is not an error.
     ///
     /// # Errors
-    /// The store could not be reached, or what it holds could not be understood. An entry that is
-    /// not there is no error.
+    /// The store could not be reached, or its data could not be parsed.
     fn load(&self, key: &StoreKey) -> impl Future<Output = Result<Stored, StoreError>> + Send;
 
     /// Replaces the tokens and the revision, and clears the intent.
     ///
-    /// Refused if the fence is stale, or if the entry's revision is not [`SaveRequest::replaces`]
-    /// (somebody saved or deleted since it was loaded).
+    /// The save is a conflict if the fence is stale, or if the entry's revision is not
+    /// [`SaveRequest::replaces`] (another process has saved or deleted since the entry was loaded).
     ///
     /// # Errors
-    /// The store failed. Whether the tokens were saved may be unknown then: the same save comes
+    /// The store failed. If it is unknown whether the tokens were saved, the same save is called
     /// again.
     fn save(
         &self,
@@ -155,21 +156,22 @@ pub trait TokenStore: Send + Sync + 'static {
         save: SaveRequest<'_>,
     ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send;
 
-    /// Log-out: removes the tokens and the intent, and increases the revision, so that a save by
-    /// whoever loaded before is refused. Needs no lock, and leaves it alone. Gives the new
-    /// revision.
+    /// Logs out: removes the tokens and the intent, increases the revision, and returns it.
+    ///
+    /// Because of the new revision, a save by a process that loaded the entry before is a conflict.
+    /// This method neither needs nor changes the lock.
     ///
     /// # Errors
     /// The store failed.
     fn delete(&self, key: &StoreKey) -> impl Future<Output = Result<Revision, StoreError>> + Send;
 
-    /// Takes the lock for so long, unless it is held: then says for how long it is at most.
+    /// Takes the lock for the duration `ttl`, or returns how long another process may hold it.
     ///
-    /// A lock that was taken has a number that is greater than all before it, at least 1. The
-    /// holder's name is for people who look into the store; it need not be kept.
+    /// The number of a new lock is at least 1, and greater than every number before it. The name of
+    /// the holder is for people who read the store. A store need not keep it.
     ///
     /// # Errors
-    /// The store failed. It may have given the lock all the same; that one runs out.
+    /// The store failed. If it took the lock nevertheless, the lock expires.
     fn try_lock(
         &self,
         key: &StoreKey,
@@ -177,9 +179,10 @@ pub trait TokenStore: Send + Sync + 'static {
         ttl: Duration,
     ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send;
 
-    /// Has the lock last so long from now on. Refused if the fence is stale.
+    /// Extends the lock, so that it expires `ttl` from now. It is a conflict if the fence is stale.
     ///
-    /// A lock that was released or has run out, and that nobody took, is taken again by this.
+    /// A lock that was released or has expired, and that no other process has taken since, is taken
+    /// again.
     ///
     /// # Errors
     /// The store failed.
@@ -190,7 +193,8 @@ pub trait TokenStore: Send + Sync + 'static {
         ttl: Duration,
     ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send;
 
-    /// Releases the lock. Does nothing if the fence is stale: the lock is somebody else's.
+    /// Releases the lock. Does nothing if the fence is stale, because another process then owns the
+    /// lock.
     ///
     /// # Errors
     /// The store failed.
@@ -202,7 +206,8 @@ pub trait TokenStore: Send + Sync + 'static {
 
     /// Writes or clears the intent.
     ///
-    /// Refused if the fence is stale, or if the intent names a revision that is not the entry's.
+    /// It is a conflict if the fence is stale, or if the intent names a revision other than the
+    /// entry's.
     ///
     /// # Errors
     /// The store failed.

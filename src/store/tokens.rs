@@ -1,4 +1,4 @@
-//! What is kept in a store.
+//! The tokens that a store keeps.
 
 use std::{
     fmt,
@@ -7,10 +7,10 @@ use std::{
 
 use crate::secret::Secret;
 
-/// An access token and what belongs to it, as a store keeps it.
+/// An access token and its related values, as a store keeps them.
 ///
-/// Its `Debug` shows no token, and its memory is wiped when dropped. A store writes what the
-/// methods give, and makes it again with the builder methods:
+/// `Debug` shows no token, and the memory of the tokens is wiped on drop. A store writes what the
+/// getters return, and re-creates the set with the builder methods:
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -33,7 +33,7 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
-    /// An access token that nothing else is known of.
+    /// Creates a set of an access token alone.
     pub fn new(access_token: impl Into<String>) -> Self {
         Self {
             access_token: Some(Secret::new(access_token)),
@@ -41,13 +41,15 @@ impl TokenSet {
         }
     }
 
-    /// A refresh token from which to get the rest.
+    /// Creates a set of a refresh token alone.
     pub fn from_refresh_token(refresh_token: impl Into<String>) -> Self {
         Self::empty().with_refresh_token(refresh_token)
     }
 
-    /// No token at all: what is left of a refresh token that brought nothing, when the server has
-    /// refused it. A store keeps that too, so that nobody sends it again.
+    /// Creates a set without tokens.
+    ///
+    /// This is what remains of a set of a refresh token alone once the server has refused that
+    /// token. A store keeps the empty set too, so that no process sends the refresh token again.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -59,74 +61,76 @@ impl TokenSet {
         }
     }
 
-    /// Adds the refresh token.
+    /// Sets the refresh token.
     #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: impl Into<String>) -> Self {
         self.refresh_token = Some(Secret::new(refresh_token));
         self
     }
 
-    /// Says when the access token expires, by the system's clock.
+    /// Sets when the access token expires, by the system's clock.
     #[must_use]
     pub fn with_expires_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);
         self
     }
 
-    /// Says how long the access token lasted when it was issued.
+    /// Sets the lifetime that the access token had when it was issued.
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// Says what was granted.
+    /// Sets the granted scopes, separated by spaces.
     #[must_use]
     pub fn with_scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
-    /// Takes the refresh token away, when the server has refused it.
+    /// Removes the refresh token, once the server has refused it.
     #[must_use]
     pub fn without_refresh_token(mut self) -> Self {
         self.refresh_token = None;
         self
     }
 
-    /// The access token, if there is one yet. It is a secret: don't log it.
+    /// Returns the access token, if the set has one. It is a secret: do not log it.
     #[must_use]
     pub fn expose_access_token(&self) -> Option<&str> {
         self.access_token.as_ref().map(Secret::expose)
     }
 
-    /// The refresh token, if there is one. It is a secret: don't log it.
+    /// Returns the refresh token, if the set has one. It is a secret: do not log it.
     #[must_use]
     pub fn expose_refresh_token(&self) -> Option<&str> {
         self.refresh_token.as_ref().map(Secret::expose)
     }
 
-    /// When the access token expires, by the clock of the machine that fetched it; `None` if the
-    /// server did not say.
+    /// Returns when the access token expires, by the clock of the machine that obtained it. `None` if
+    /// the server did not send a lifetime.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 
-    /// How long the access token lasted when it was issued. It bounds what a machine whose clock
-    /// differs makes of [`expires_at`](Self::expires_at).
+    /// Returns the lifetime that the access token had when it was issued.
+    ///
+    /// It limits the lifetime that a machine with a different clock computes from
+    /// [`expires_at`](Self::expires_at).
     #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 
-    /// What was granted, separated by spaces; `None` if that is not known.
+    /// Returns the granted scopes, separated by spaces. `None` if they are unknown.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.scope.as_deref()
     }
 
-    /// The lifetime that is left, by this machine's clock; `None` if there is no known end.
+    /// Returns the remaining lifetime, by this machine's clock. `None` if the expiry is unknown.
     pub(crate) fn left(&self, now: SystemTime) -> Option<Duration> {
         let left = self.expires_at?.duration_since(now).unwrap_or_default();
         Some(self.lifetime.map_or(left, |lifetime| left.min(lifetime)))

@@ -1,4 +1,4 @@
-//! The store of the example `postgres_store`, in a real Postgres.
+//! The store of the example `postgres_store`, with a real Postgres server.
 
 #[path = "../../src/store/conformance.rs"]
 mod conformance;
@@ -7,7 +7,7 @@ mod postgres;
 #[path = "../../examples/postgres_store/store.rs"]
 mod store;
 
-// What the conformance suite finds above itself.
+// The conformance suite imports these from its parent module.
 use tower_auth::store::{
     Fence, Intent, LockAttempt, Revision, SaveRequest, StoreKey, Stored, TokenSet, TokenStore,
     WriteOutcome,
@@ -16,9 +16,9 @@ use tower_auth::store::{
 use postgres::Postgres;
 use store::{PostgresStore, STATEMENTS};
 
-/// P42, P12. Each part has a connection of its own, as another process does.
+/// P42, P12. Each test has a separate connection, as another process does.
 #[tokio::test]
-async fn it_is_a_store() {
+async fn it_conforms_to_the_store_contract() {
     let Some(postgres) = Postgres::start().await.unwrap() else {
         return;
     };
@@ -27,9 +27,9 @@ async fn it_is_a_store() {
     conformance::run(new).await;
 }
 
-/// What the documentation tells users to write is what was tested.
+/// The SQL that users copy is the SQL that is tested.
 #[test]
-fn its_statements_are_those_of_the_documentation() {
+fn the_documented_statements_are_the_tested_ones() {
     let docs = include_str!("../../src/store/mod.rs");
     let sql = docs.split("```sql").nth(1).unwrap();
     let sql = sql.split("```").next().unwrap();

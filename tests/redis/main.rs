@@ -1,9 +1,9 @@
-//! Providers that share their tokens in a real Redis server, which is killed meanwhile.
+//! Providers that share tokens in a real Redis server, which is killed and restarted.
 
-#[allow(dead_code, reason = "each test file uses some of it")]
+#[allow(dead_code, reason = "each test file uses a part of it")]
 #[path = "../support/redis.rs"]
 mod redis_server;
-#[allow(dead_code, reason = "each test file uses some of it")]
+#[allow(dead_code, reason = "each test file uses a part of it")]
 #[path = "../tokens/server.rs"]
 mod server;
 
@@ -22,8 +22,8 @@ fn key() -> StoreKey {
     StoreKey::issuer(TOKEN_URL).client("app").subject("alice")
 }
 
-/// A provider as another process has it: with a connection of its own, and from the first refresh
-/// token on.
+/// A provider as in a separate process: with its own connection, and starting with the first refresh
+/// token.
 async fn provider(server: &Server, redis: &RedisServer) -> Builder<RefreshTokenGrant> {
     let store = RedisStore::connect(&redis.url()).await.unwrap();
     RefreshTokenGrant::builder(TOKEN_URL)
@@ -33,7 +33,7 @@ async fn provider(server: &Server, redis: &RedisServer) -> Builder<RefreshTokenG
         .store(store, key())
 }
 
-/// P41: one refresh, whoever asks.
+/// P41.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn providers_share_one_refresh() {
     let Some(redis) = RedisServer::synced() else {
@@ -51,10 +51,10 @@ async fn providers_share_one_refresh() {
     assert_eq!(server.trace(), ["refresh r0 200"]);
 }
 
-/// P44: the process keeps its valid token; then callers get an error that names the store; and
-/// when the server is back, so are the tokens, without another log-in.
+/// P44: once the token has expired, callers get an error that names the store. When the server is
+/// back, the tokens are too, without a new login.
 #[tokio::test]
-async fn while_the_server_is_gone_a_valid_token_serves_on() {
+async fn a_valid_token_remains_in_use_while_redis_is_down() {
     let Some(mut redis) = RedisServer::synced() else {
         return;
     };
@@ -65,14 +65,14 @@ async fn while_the_server_is_gone_a_valid_token_serves_on() {
     let start = Instant::now();
     call(&api).await.unwrap();
     redis.kill();
-    // Early refresh is tried after 3.5 s at the latest.
+    // An early refresh is attempted after at most 3.5 s.
     while start.elapsed() < Duration::from_secs(4) {
         assert_eq!(call_all(&api, 10).await, 0);
         sleep(Duration::from_millis(100)).await;
     }
     let status = handle.status().to_string();
     let failure = format!(
-        "the token store (redis at 127.0.0.1:{}) failed to load the tokens: no connection: ",
+        "the token store (redis at 127.0.0.1:{}) failed to load the tokens: cannot connect: ",
         redis.port()
     );
     assert!(status.contains(&failure), "{status}");
@@ -82,7 +82,11 @@ async fn while_the_server_is_gone_a_valid_token_serves_on() {
     assert!(format!("{error:#}").contains(&failure), "{error:#}");
     let reason = error.provider_error().unwrap().get_ref();
     assert!(reason.downcast_ref::<StoreError>().is_some());
-    assert_eq!(server.take_trace(), ["refresh r0 200"], "nothing is spent");
+    assert_eq!(
+        server.take_trace(),
+        ["refresh r0 200"],
+        "no refresh token is spent"
+    );
 
     redis.restart();
     let mut failed = 10;
@@ -97,10 +101,9 @@ async fn while_the_server_is_gone_a_valid_token_serves_on() {
     assert_eq!(server.take_trace(), ["refresh r1 200"]);
 }
 
-/// P60: a server that does not sync loses the newest token; a process that knows it writes it back
-/// before anybody spends an older one.
+/// P60: a process that still has the newest token writes it back before an older one is spent.
 #[tokio::test]
-async fn tokens_that_the_server_has_lost_are_written_back() {
+async fn tokens_that_redis_has_lost_are_written_back() {
     let Some(mut redis) = RedisServer::forgetful() else {
         return;
     };

@@ -1,4 +1,4 @@
-//! A log that is kept in memory, one for each test.
+//! A log in memory, one per test.
 
 use std::{
     io,
@@ -17,19 +17,19 @@ use tracing_subscriber::{
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
-/// What a process with logs has to do before it says anything, in tests too that keep none.
+/// Must be called before the first event, also by tests that keep no log.
 ///
-/// Whether anybody wants to hear of an event is found out once for all threads, by the first that comes by. A test
-/// without a log would answer "nobody" for a test that has just begun one. With a subscriber for the rest that leaves
-/// it open, every thread asks its own each time.
+/// `tracing` caches for the whole process whether any subscriber is interested in an event. A test without a log would
+/// cache "never" for a test that has just started one. This global subscriber answers "sometimes" instead, so that each
+/// thread asks its own subscriber every time.
 pub(crate) fn leave_open() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| registry().with(dynamic_filter_fn(|_, _| false)).init());
 }
 
 impl Log {
-    /// Keeps all that this thread tells at this level and above, a line each, until the guard is dropped. Spans are
-    /// told when they end.
+    /// Records this thread's events at this level and above, one line each, until the guard is dropped. Spans are
+    /// recorded when they close.
     pub(crate) fn listen(level: Level) -> (Self, DefaultGuard) {
         leave_open();
         let log = Self::default();
@@ -43,7 +43,7 @@ impl Log {
         (log, subscriber.set_default())
     }
 
-    /// What was written to it so far.
+    /// Returns the lines recorded so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }

@@ -1,4 +1,4 @@
-//! A real Redis server on loopback, for tests: started, killed, started again, and gone at the end.
+//! A real Redis server on loopback, which tests can kill and restart.
 
 use std::{
     env, fs,
@@ -13,46 +13,48 @@ use std::{
 
 const REQUIRED: &str = "TOWER_AUTH_REQUIRE_SERVERS";
 
-/// A server of its own, in a folder of its own. It is killed and its folder removed when dropped.
+/// A server with its own directory. Dropping it kills the server and removes the directory.
 pub(crate) struct RedisServer {
     program: PathBuf,
-    folder: PathBuf,
+    dir: PathBuf,
     port: u16,
     arguments: Vec<String>,
     child: Option<Child>,
 }
 
 impl RedisServer {
-    /// A server that keeps each write that it acknowledged.
+    /// Starts a server that keeps each write that it has acknowledged.
     ///
-    /// Without `redis-server` on this machine it says what was not run, and gives `None`; with
-    /// `TOWER_AUTH_REQUIRE_SERVERS=1` it panics.
+    /// If `redis-server` is not installed, prints which test is skipped and returns `None`.
+    ///
+    /// # Panics
+    /// `redis-server` is not installed and `TOWER_AUTH_REQUIRE_SERVERS=1` is set.
     pub(crate) fn synced() -> Option<Self> {
         Self::start(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
-    /// A server that forgets all when it is killed. Else as [`synced`](Self::synced).
+    /// Starts a server that loses everything when it is killed. Otherwise like [`synced`](Self::synced).
     pub(crate) fn forgetful() -> Option<Self> {
         Self::start(&["--appendonly", "no"])
     }
 
-    /// A server with settings. Else as [`synced`](Self::synced).
+    /// Starts a server with these settings. Otherwise like [`synced`](Self::synced).
     pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
         let Some(program) = find("redis-server") else {
             let thread = std::thread::current();
             let test = thread.name().unwrap_or("a test").to_owned();
             let text = format!(
-                "NOT RUN: {test} needs redis-server; install it with `apt-get install redis-server`"
+                "SKIPPED: {test} needs redis-server; install it with `apt-get install redis-server`"
             );
             assert!(env::var_os(REQUIRED).is_none_or(|it| it != "1"), "{text}");
             eprintln!("{text}");
             return None;
         };
-        // The port was free a moment ago; somebody else may be faster.
+        // Another process may take the port before the server does.
         for _ in 0..5 {
             let mut server = Self {
                 program: program.clone(),
-                folder: new_folder(),
+                dir: new_dir(),
                 port: free_port(),
                 arguments: arguments.iter().map(|&it| it.to_owned()).collect(),
                 child: None,
@@ -61,7 +63,7 @@ impl RedisServer {
                 return Some(server);
             }
         }
-        panic!("redis-server does not start");
+        panic!("redis-server did not start");
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -72,7 +74,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills the server (SIGKILL).
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -80,13 +82,13 @@ impl RedisServer {
         }
     }
 
-    /// Starts it again, on the same port, with what its folder holds.
+    /// Starts the server again, with the same port and directory.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        assert!(self.try_start(), "redis-server does not start again");
+        assert!(self.try_start(), "redis-server did not start again");
     }
 
-    /// One command in words without spaces; gives the beginning of the server's answer.
+    /// Runs one command and returns the beginning of the server's response.
     pub(crate) fn command(&self, words: &[&str]) -> io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -95,9 +97,9 @@ impl RedisServer {
             request += &format!("${}\r\n{word}\r\n", word.len());
         }
         stream.write_all(request.as_bytes())?;
-        let mut answer = [0; 4096];
-        let length = stream.read(&mut answer)?;
-        Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+        let mut response = [0; 4096];
+        let length = stream.read(&mut response)?;
+        Ok(String::from_utf8_lossy(&response[..length]).into_owned())
     }
 
     #[allow(
@@ -109,40 +111,40 @@ impl RedisServer {
             .args(["--bind", "127.0.0.1", "--save", ""])
             .args(["--port", &self.port.to_string()])
             .arg("--dir")
-            .arg(&self.folder)
+            .arg(&self.dir)
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
         let mut child = child.expect("redis-server can be started");
-        let mut answers = false;
+        let mut is_ready = false;
         for _ in 0..1000 {
-            let answer = self.command(&["PING"]).unwrap_or_default();
-            answers = answer.starts_with("+PONG") || answer.starts_with("-NOAUTH");
-            if answers || !matches!(child.try_wait(), Ok(None)) {
+            let response = self.command(&["PING"]).unwrap_or_default();
+            is_ready = response.starts_with("+PONG") || response.starts_with("-NOAUTH");
+            if is_ready || !matches!(child.try_wait(), Ok(None)) {
                 break;
             }
             sleep(Duration::from_millis(20));
         }
-        // Another server on this port may have answered: then this one has ended.
-        answers &= matches!(child.try_wait(), Ok(None));
+        // If this server has exited, another server on the port has responded.
+        is_ready &= matches!(child.try_wait(), Ok(None));
         self.child = Some(child);
-        answers
+        is_ready
     }
 }
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
 fn find(program: &str) -> Option<PathBuf> {
     let paths = env::var_os("PATH")?;
-    let mut folders = env::split_paths(&paths);
-    folders.find_map(|folder| Some(folder.join(program)).filter(|path| path.is_file()))
+    let mut dirs = env::split_paths(&paths);
+    dirs.find_map(|dir| Some(dir.join(program)).filter(|path| path.is_file()))
 }
 
 fn free_port() -> u16 {
@@ -150,12 +152,12 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn new_folder() -> PathBuf {
+fn new_dir() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("tower-auth-redis-{}-{number}", std::process::id());
     let path = Path::new(&env::temp_dir()).join(name);
-    // What a process with the same number left behind.
+    // An earlier process with the same ID may have left it.
     let _ = fs::remove_dir_all(&path);
     fs::create_dir(&path).unwrap();
     path

@@ -25,7 +25,7 @@ async fn at_the_start_it_is_an_error_and_passes() {
         assert_eq!(store_error(&error).get_ref().to_string(), "disk full");
         let doing = match operation {
             Load => "to load the tokens",
-            Lock => "to give the lock",
+            Lock => "to take the lock",
             _ => "to record that the refresh token is being spent",
         };
         assert_eq!(
@@ -82,7 +82,7 @@ async fn a_store_that_hangs_fails() {
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: temporary provider error: the token store (faulty) failed to load the tokens: no answer within 5 s"
+        "failed to get a credential: temporary provider error: the token store (faulty) failed to load the tokens: no response within 5 s"
     );
 }
 
@@ -154,7 +154,7 @@ async fn a_save_that_hangs_has_failed_and_nobody_waits_for_it_any_longer() {
     assert_eq!(start.elapsed(), Duration::from_secs(5));
     assert_eq!(
         format!("{:#}", provider.save_error().unwrap()),
-        "the token store (faulty) failed to save the tokens: no answer within 5 s"
+        "the token store (faulty) failed to save the tokens: no response within 5 s"
     );
     store.hang([]);
     pass(10).await;

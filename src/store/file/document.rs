@@ -1,4 +1,4 @@
-//! What is in the file.
+//! The contents of the file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    folder_of,
+    directory_of,
     lock_file::{owner_only, refuse_link},
 };
 use crate::store::{
@@ -20,7 +20,7 @@ use crate::store::{
 
 const VERSION: u64 = 1;
 
-/// The entries of all keys, in the order of the keys, so that equal contents are equal files.
+/// All entries, sorted by key, so that equal contents yield equal files.
 pub(super) struct Document {
     last_fence: Fence,
     entries: Vec<(String, Entry)>,
@@ -32,7 +32,7 @@ pub(super) struct Entry {
     pub(super) tokens: Option<TokenSet>,
     pub(super) intent: Option<Intent>,
     pub(super) fence: Fence,
-    /// In milliseconds since 1970.
+    /// Milliseconds since 1970.
     pub(super) locked_until: u64,
 }
 
@@ -61,24 +61,24 @@ impl Document {
         };
         Self::parse(&bytes).map_err(|what| {
             io::Error::other(format!(
-                "{} is not a token file of this program: {what}; it is left as it is",
+                "{} is not a token file of this program: {what}. It was left untouched",
                 path.display()
             ))
         })
     }
 
-    /// Writes a new file, and puts it in the place of the old one when it is complete.
+    /// Writes a new file, and replaces the old one with it once it is complete.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let temporary = Temporary::beside(path);
+        let temporary = Temporary::next_to(path);
         let mut file =
             owner_only(OpenOptions::new().write(true).create_new(true)).open(&temporary.0)?;
         let text = Zeroizing::new(serde_json::to_vec_pretty(&self.to_json())?);
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&temporary.0, path)?;
-        // The new name must outlive a crash of the machine too, where the system can promise that.
-        if let Ok(folder) = File::open(folder_of(path)) {
-            let _ = folder.sync_all();
+        // The rename must survive a crash of the machine, where the system can guarantee that.
+        if let Ok(directory) = File::open(directory_of(path)) {
+            let _ = directory.sync_all();
         }
         Ok(())
     }
@@ -104,26 +104,26 @@ impl Document {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
-        let Ok(Value::Object(book)) = serde_json::from_slice(bytes) else {
+        let Ok(Value::Object(document)) = serde_json::from_slice(bytes) else {
             // The parser's own message can quote the file.
-            return Err("it is no JSON object");
+            return Err("it is not a JSON object");
         };
-        match book.get("version").and_then(Value::as_u64) {
+        match document.get("version").and_then(Value::as_u64) {
             Some(VERSION) => {}
-            Some(_) => return Err("another version of this program has written it"),
+            Some(_) => return Err("it was written by another version of this program"),
             None => return Err("it has no version"),
         }
-        let Some(Value::Object(all)) = book.get("entries") else {
+        let Some(Value::Object(all)) = document.get("entries") else {
             return Err("it has no entries");
         };
         let mut entries = all
             .iter()
             .map(|(key, entry)| Some((key.clone(), parse_entry(entry)?)))
             .collect::<Option<Vec<_>>>()
-            .ok_or("an entry cannot be read")?;
+            .ok_or("an entry cannot be parsed")?;
         entries.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(Self {
-            last_fence: Fence(number(&book, "fence").ok_or("it has no fence")?),
+            last_fence: Fence(number(&document, "fence").ok_or("it has no fence")?),
             entries,
         })
     }
@@ -137,13 +137,13 @@ impl Document {
     }
 }
 
-/// A file that is removed unless it was renamed.
+/// A file that is removed on drop, unless it was renamed.
 struct Temporary(PathBuf);
 
 impl Temporary {
-    /// One name for all writers, who take turns: what is there was left by one that was killed, and
-    /// has tokens in it.
-    fn beside(path: &Path) -> Self {
+    /// Uses one name for all writers, which exclude each other. A file that exists already was left
+    /// by a killed writer. It contains tokens, so it is removed.
+    fn next_to(path: &Path) -> Self {
         let mut name = path.as_os_str().to_owned();
         name.push(".new");
         let _ = fs::remove_file(&name);
@@ -183,7 +183,7 @@ fn parse_entry(value: &Value) -> Option<Entry> {
     })
 }
 
-/// `None` if there is something that cannot be read, `Some(None)` if there is nothing.
+/// Returns `None` if the value cannot be parsed, and `Some(None)` if it is absent.
 fn optional<T>(
     object: &Map<String, Value>,
     name: &str,

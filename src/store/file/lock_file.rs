@@ -1,4 +1,4 @@
-//! The files whose locks the system frees.
+//! Files whose locks the operating system releases when a process ends.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -6,13 +6,13 @@ use std::{
     path::Path,
 };
 
-/// Opens a file that is there to be locked.
+/// Opens or creates a file that exists only to be locked.
 pub(super) fn lock_file(path: &Path) -> io::Result<File> {
     refuse_link(path)?;
     owner_only(OpenOptions::new().write(true).create(true).truncate(false)).open(path)
 }
 
-/// Whether somebody who lives holds the lock of this file.
+/// Returns whether a process holds the lock of this file.
 pub(super) fn holds(path: &Path) -> io::Result<bool> {
     refuse_link(path)?;
     match OpenOptions::new().write(true).open(path) {
@@ -26,7 +26,7 @@ pub(super) fn holds(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A link could lead to a file that must not be touched.
+/// Rejects a symbolic link, which could lead to a file that must not be touched.
 pub(super) fn refuse_link(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => Err(io::Error::other(format!(
@@ -37,7 +37,7 @@ pub(super) fn refuse_link(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whoever opens a file so makes it readable by its owner only.
+/// Makes new files readable by their owner only.
 #[cfg(unix)]
 pub(super) fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;

@@ -1,4 +1,4 @@
-//! A store in a file, for many processes on one machine.
+//! A store in a file, for processes on one machine.
 
 mod document;
 mod lock_file;
@@ -12,7 +12,7 @@ use std::{
     future::Future,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -24,18 +24,20 @@ use super::{
     Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenStore,
     WriteOutcome, json::millis,
 };
+use crate::sync::lock;
 
-/// A store in a file, for the processes of one user on one machine: several instances of a
-/// command-line tool, the workers of a service.
+/// A store in a file, for the processes of one user on one machine, such as several instances of a
+/// command-line tool or the workers of a service.
 ///
-/// The file holds all keys, as JSON with a version number. It is written whole or not at all (a
-/// new file takes its place), readable by its owner only (mode 0600 where there are modes), and no
-/// symbolic link is followed. Processes take turns by the system's file locks, on files beside it
-/// whose names begin with the same name and `.lock`: the system frees them when a process ends,
-/// however it ends, so that the lock of a process that was killed is free at once.
+/// The file contains all entries, as JSON with a version number. Each write atomically replaces the
+/// file by a new one. Only its owner can read it (mode 0600 on Unix), and symbolic links are not
+/// followed. Processes exclude each other with file locks of the operating system, on separate files
+/// next to the store's file, named after it with the suffix `.lock` and more. The operating system
+/// releases these locks when a process ends in any way, so the lock of a killed process is free at
+/// once.
 ///
-/// Don't put it on a network file system, whose locks and renames promise less. The tokens are
-/// not encrypted.
+/// Do not put the file on a network file system, whose locks and renames guarantee less. The tokens
+/// are not encrypted.
 ///
 /// ```
 /// use tower_auth::store::{FileStore, StoreKey, TokenStore};
@@ -58,20 +60,19 @@ pub struct FileStore {
 struct Shared {
     path: PathBuf,
     name: String,
-    /// The locks that are held through this store, by their fences.
+    /// The locked files of the locks that this store holds.
     held: Mutex<HashMap<Fence, File>>,
 }
 
 impl FileStore {
-    /// A store in this file, which is made at the first write. Its folder must exist.
+    /// Creates a store in this file. The first write creates the file. Its directory must exist.
     ///
     /// # Errors
-    /// The path names no file, its folder is not there, or it is a symbolic link.
+    /// The path does not end in a file name, its directory does not exist, or it is a symbolic link.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        let folder = folder_of(&path);
-        if path.file_name().is_none() || !folder.is_dir() {
-            let text = format!("{} is no file in a folder that exists", path.display());
+        if path.file_name().is_none() || !directory_of(&path).is_dir() {
+            let text = format!("{} is not a file in an existing directory", path.display());
             return Err(StoreError::new(text));
         }
         refuse_link(&path).map_err(StoreError::new)?;
@@ -82,14 +83,14 @@ impl FileStore {
         })
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
 
-    /// One atomic step on the entry of a key, on a thread where waiting is allowed. It runs to its
-    /// end also if nobody waits for it any more.
+    /// Runs one atomic step on an entry, on a thread that may block. The step runs to its end even if
+    /// the caller is cancelled.
     fn step<T: Send + 'static>(
         &self,
         key: &StoreKey,
@@ -105,7 +106,7 @@ impl FileStore {
         }
     }
 
-    /// A step that is refused under a stale fence.
+    /// Runs a step that is a conflict if the fence is stale.
     fn write(
         &self,
         key: &StoreKey,
@@ -128,56 +129,54 @@ impl Shared {
         key: &str,
         step: impl FnOnce(&Self, &mut Entry, &mut Fence) -> io::Result<T>,
     ) -> io::Result<T> {
-        let turn = lock_file(&self.beside("lock"))?;
-        turn.lock()?;
-        let mut book = Document::read(&self.path)?;
-        let before = book.entry(key).cloned().unwrap_or_default();
+        let exclusive = lock_file(&self.sibling("lock"))?;
+        exclusive.lock()?;
+        let mut document = Document::read(&self.path)?;
+        let before = document.entry(key).cloned().unwrap_or_default();
         let mut entry = before.clone();
-        let mut last_fence = book.last_fence();
+        let mut last_fence = document.last_fence();
         let result = step(self, &mut entry, &mut last_fence)?;
         if entry != before {
-            book.set(key, entry, last_fence);
-            book.write(&self.path)?;
+            document.set(key, entry, last_fence);
+            document.write(&self.path)?;
         }
         Ok(result)
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
+    /// Returns the path of the file with this suffix.
+    fn sibling(&self, suffix: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(".");
-        name.push(ending);
+        name.push(suffix);
         name.into()
     }
 
-    /// The file whose lock says that the holder of this fence lives.
-    fn holder(&self, fence: Fence) -> PathBuf {
-        self.beside(&format!("lock.{fence}"))
-    }
-
-    fn held(&self) -> MutexGuard<'_, HashMap<Fence, File>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the file that the holder of this fence keeps locked while its process is alive.
+    fn holder_file(&self, fence: Fence) -> PathBuf {
+        self.sibling(&format!("lock.{fence}"))
     }
 
     fn hold(&self, fence: Fence) -> io::Result<()> {
-        if !self.held().contains_key(&fence) {
-            let file = lock_file(&self.holder(fence))?;
+        if !lock(&self.held).contains_key(&fence) {
+            let file = lock_file(&self.holder_file(fence))?;
             file.try_lock()?;
-            self.held().insert(fence, file);
+            lock(&self.held).insert(fence, file);
         }
         Ok(())
     }
 
-    fn let_go(&self, fence: Fence) {
-        self.held().remove(&fence);
-        // The file is empty, and one that stays behind does no harm.
-        let _ = std::fs::remove_file(self.holder(fence));
+    fn release(&self, fence: Fence) {
+        lock(&self.held).remove(&fence);
+        // A file that cannot be removed is empty and harmless.
+        let _ = std::fs::remove_file(self.holder_file(fence));
     }
 
-    /// How long a lock is held yet.
-    fn held_for(&self, entry: &Entry) -> io::Result<Option<Duration>> {
+    /// Returns the remaining lease of a lock, if it is held.
+    fn remaining_lease(&self, entry: &Entry) -> io::Result<Option<Duration>> {
         let left = entry.locked_until.saturating_sub(now());
         if left == 0
-            || !(self.held().contains_key(&entry.fence) || holds(&self.holder(entry.fence))?)
+            || !(lock(&self.held).contains_key(&entry.fence)
+                || holds(&self.holder_file(entry.fence))?)
         {
             return Ok(None);
         }
@@ -228,10 +227,10 @@ impl TokenStore for FileStore {
         ttl: Duration,
     ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send {
         self.step(key, move |shared, entry, last_fence| {
-            if let Some(left) = shared.held_for(entry)? {
+            if let Some(left) = shared.remaining_lease(entry)? {
                 return Ok(LockAttempt::HeldFor(left));
             }
-            shared.let_go(entry.fence);
+            shared.release(entry.fence);
             last_fence.0 += 1;
             shared.hold(*last_fence)?;
             entry.fence = *last_fence;
@@ -259,7 +258,7 @@ impl TokenStore for FileStore {
         fence: Fence,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
         let unlocked = self.write(key, fence, move |shared, entry| {
-            shared.let_go(fence);
+            shared.release(fence);
             entry.locked_until = 0;
             Ok(WriteOutcome::Applied)
         });
@@ -293,7 +292,7 @@ impl fmt::Debug for FileStore {
     }
 }
 
-/// Milliseconds by the clock that all processes of the machine share.
+/// Milliseconds since 1970, by the clock that all processes of the machine share.
 fn now() -> u64 {
     millis(
         SystemTime::now()
@@ -302,9 +301,9 @@ fn now() -> u64 {
     )
 }
 
-fn folder_of(path: &Path) -> &Path {
+fn directory_of(path: &Path) -> &Path {
     match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
+        Some(directory) if directory != Path::new("") => directory,
         _ => Path::new("."),
     }
 }

@@ -3,10 +3,10 @@ use std::fs;
 use super::*;
 use crate::store::{TokenSet, conformance};
 
-/// A folder that is removed with all that is in it.
-struct Folder(PathBuf);
+/// A directory that is removed on drop, with its contents.
+struct TempDir(PathBuf);
 
-impl Folder {
+impl TempDir {
     fn new() -> Self {
         let name = format!(
             "tower-auth-{}-{:016x}",
@@ -36,7 +36,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -67,18 +67,18 @@ async fn save(store: &FileStore, fence: Fence, replaces: u64) -> Result<WriteOut
     store.save(&key(), save).await
 }
 
-/// P42, P12. Each part opens the file anew, as another process does.
+/// P42, P12. Each test opens the file again, as another process does.
 #[tokio::test]
-async fn it_is_a_store() {
-    let folder = Folder::new();
-    conformance::run(|| folder.store()).await;
+async fn it_conforms_to_the_store_contract() {
+    let dir = TempDir::new();
+    conformance::run(|| dir.store()).await;
 }
 
-/// P42: the system frees the lock of a process that is gone, and it need not run out first.
+/// P42: the operating system releases the lock of a process that has ended.
 #[tokio::test]
-async fn the_lock_of_a_holder_that_is_gone_is_free_at_once() {
-    let folder = Folder::new();
-    let (dead, next) = (folder.store(), folder.store());
+async fn the_lock_of_a_dead_holder_is_free_at_once() {
+    let dir = TempDir::new();
+    let (dead, next) = (dir.store(), dir.store());
     let old = lock(&dead).await;
     assert!(matches!(
         next.try_lock(&key(), "me", LONG).await.unwrap(),
@@ -88,7 +88,7 @@ async fn the_lock_of_a_holder_that_is_gone_is_free_at_once() {
     let new = lock(&next).await;
     assert!(new > old);
     assert_eq!(
-        save(&folder.store(), old, 0).await.unwrap(),
+        save(&dir.store(), old, 0).await.unwrap(),
         WriteOutcome::Conflict
     );
     assert_eq!(save(&next, new, 0).await.unwrap(), WriteOutcome::Applied);
@@ -97,17 +97,17 @@ async fn the_lock_of_a_holder_that_is_gone_is_free_at_once() {
 /// P45.
 #[cfg(unix)]
 #[tokio::test]
-async fn the_file_is_for_its_owner_only_and_nothing_stays_beside_it() {
+async fn only_the_owner_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
 
-    let folder = Folder::new();
-    let store = folder.store();
+    let dir = TempDir::new();
+    let store = dir.store();
     let fence = lock(&store).await;
     assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
     store.unlock(&key(), fence).await.unwrap();
-    assert_eq!(folder.names(), ["tokens.json", "tokens.json.lock"]);
-    for name in folder.names() {
-        let mode = fs::metadata(folder.0.join(&name))
+    assert_eq!(dir.names(), ["tokens.json", "tokens.json.lock"]);
+    for name in dir.names() {
+        let mode = fs::metadata(dir.0.join(&name))
             .unwrap()
             .permissions()
             .mode();
@@ -119,12 +119,12 @@ async fn the_file_is_for_its_owner_only_and_nothing_stays_beside_it() {
 #[cfg(unix)]
 #[tokio::test]
 async fn no_symbolic_link_is_followed() {
-    let folder = Folder::new();
-    let elsewhere = folder.0.join("elsewhere");
+    let dir = TempDir::new();
+    let elsewhere = dir.0.join("elsewhere");
     fs::write(&elsewhere, "precious").unwrap();
-    let store = folder.store();
+    let store = dir.store();
     for name in ["tokens.json", "tokens.json.lock", "tokens.json.lock.1"] {
-        let link = folder.0.join(name);
+        let link = dir.0.join(name);
         let _ = fs::remove_file(&link);
         std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
         let error = store.try_lock(&key(), "me", LONG).await.unwrap_err();
@@ -134,34 +134,33 @@ async fn no_symbolic_link_is_followed() {
         );
         fs::remove_file(&link).unwrap();
     }
-    std::os::unix::fs::symlink(&elsewhere, folder.file()).unwrap();
-    assert!(FileStore::new(folder.file()).is_err());
+    std::os::unix::fs::symlink(&elsewhere, dir.file()).unwrap();
+    assert!(FileStore::new(dir.file()).is_err());
     assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "precious");
 }
 
-/// P44, P45: what cannot be read is left as it is, and the error names the file and shows nothing
-/// of it.
+/// P44, P45: the error names the file but does not quote it.
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_an_error_and_is_not_overwritten() {
-    let folder = Folder::new();
-    let store = folder.store();
+async fn an_unparsable_file_is_an_error_and_is_not_overwritten() {
+    let dir = TempDir::new();
+    let store = dir.store();
     for (text, reason) in [
-        ("", "it is no JSON object"),
+        ("", "it is not a JSON object"),
         (
             "{\"version\":1,\"fence\":0,\"entries\":{\"key\":{\"tokens\":\"hunter2",
-            "no JSON object",
+            "not a JSON object",
         ),
-        ("[]", "it is no JSON object"),
+        ("[]", "it is not a JSON object"),
         ("{}", "it has no version"),
         ("{\"version\":2}", "another version"),
         ("{\"version\":1}", "it has no entries"),
         ("{\"version\":1,\"entries\":{}}", "it has no fence"),
         (
             "{\"version\":1,\"fence\":0,\"entries\":{\"key\":{\"tokens\":\"hunter2\"}}}",
-            "an entry cannot be read",
+            "an entry cannot be parsed",
         ),
     ] {
-        fs::write(folder.file(), text).unwrap();
+        fs::write(dir.file(), text).unwrap();
         for error in [
             store.load(&key()).await.unwrap_err(),
             store.delete(&key()).await.unwrap_err(),
@@ -174,48 +173,48 @@ async fn a_file_that_cannot_be_read_is_an_error_and_is_not_overwritten() {
             );
             assert!(!error.contains("hunter2"), "{error:#}");
         }
-        assert_eq!(fs::read_to_string(folder.file()).unwrap(), text);
+        assert_eq!(fs::read_to_string(dir.file()).unwrap(), text);
     }
 }
 
-/// P45: tokens must not lie about in files that nobody knows of.
+/// P45: no forgotten file may contain tokens.
 #[tokio::test]
-async fn what_a_killed_writer_has_left_is_gone_with_the_next_write() {
-    let folder = Folder::new();
-    let store = folder.store();
-    fs::write(folder.0.join("tokens.json.new"), "{\"half").unwrap();
+async fn the_next_write_removes_the_file_of_a_killed_writer() {
+    let dir = TempDir::new();
+    let store = dir.store();
+    fs::write(dir.0.join("tokens.json.new"), "{\"half").unwrap();
     let fence = lock(&store).await;
     assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
     store.unlock(&key(), fence).await.unwrap();
-    assert_eq!(folder.names(), ["tokens.json", "tokens.json.lock"]);
+    assert_eq!(dir.names(), ["tokens.json", "tokens.json.lock"]);
 }
 
-/// P44: a folder that is gone stands for a full or broken disk.
+/// P44: a missing directory stands in for a full or broken disk.
 #[tokio::test]
-async fn a_write_that_fails_is_an_error_and_the_next_one_works() {
-    let folder = Folder::new();
-    let store = folder.store();
+async fn a_failed_write_is_an_error_and_the_next_one_works() {
+    let dir = TempDir::new();
+    let store = dir.store();
     let fence = lock(&store).await;
-    let moved = folder.0.with_extension("moved");
-    fs::rename(&folder.0, &moved).unwrap();
+    let moved = dir.0.with_extension("moved");
+    fs::rename(&dir.0, &moved).unwrap();
     assert!(save(&store, fence, 0).await.is_err());
-    fs::rename(&moved, &folder.0).unwrap();
+    fs::rename(&moved, &dir.0).unwrap();
     assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
 }
 
 #[test]
-fn a_path_that_can_be_no_file_is_refused() {
+fn a_path_that_cannot_be_a_file_is_rejected() {
     assert!(FileStore::new("/").is_err());
-    assert!(FileStore::new("/no/such/folder/tokens.json").is_err());
+    assert!(FileStore::new("/no/such/dir/tokens.json").is_err());
 }
 
-/// Many at once: none sees half a file, and no change is lost.
+/// No reader sees half a file, either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn concurrent_changes_are_all_there_in_the_end() {
-    let folder = Folder::new();
+async fn no_concurrent_change_is_lost() {
+    let dir = TempDir::new();
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..8 {
-        let store = folder.store();
+        let store = dir.store();
         tasks.spawn(async move {
             let shared = StoreKey::new("shared");
             let own = StoreKey::new(format!("own {number}"));
@@ -229,7 +228,7 @@ async fn concurrent_changes_are_all_there_in_the_end() {
     tasks.join_all().await;
     let shared = StoreKey::new("shared");
     assert_eq!(
-        folder.store().load(&shared).await.unwrap().revision,
+        dir.store().load(&shared).await.unwrap().revision,
         Revision(80)
     );
 }

@@ -336,7 +336,7 @@ async fn a_server_out_of_memory_changes_nothing() {
         store.unlock(&key(), fence).await.unwrap_err(),
         store.renew(&key(), fence, LONG).await.unwrap_err(),
     ] {
-        let text = format!("{error}");
+        let text = text(&error);
         assert!(text.contains("OOM") && !text.contains("hunter"), "{text}");
     }
     assert_eq!(store.load(&key()).await.unwrap().revision, Revision(1));
@@ -392,10 +392,7 @@ async fn a_server_without_scripts_is_an_error_at_connect() {
         .prefix("hunter2")
         .connect();
     let error = text(&store.await.unwrap_err());
-    assert!(
-        error.ends_with("ERR unknown command 'EVALSHA'"),
-        "{error}"
-    );
+    assert!(error.ends_with("ERR unknown command 'EVALSHA'"), "{error}");
 }
 
 /// The user that the docs describe.

@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn without_tls_the_error_names_the_missing_feature() {
         if let Err(error) = open("rediss://me:hunter2@host") {
-            let text = error.to_string();
+            let text = format!("{error:#}");
             assert!(
                 text.contains("tokio-rustls-comp") && !text.contains("hunter2"),
                 "{text}"
