@@ -45,7 +45,7 @@ async fn main() -> Result<(), BoxError> {
 
     let key = DpopKey::generate()?;
     println!("tokens are bound to the key {}", key.thumbprint());
-    let tokens = tokens.dpop(key).build_dpop()?;
+    let tokens = tokens.dpop(key).build()?;
     let layer = AuthLayer::new(tokens, Origins::only(origin(&api)?)?);
     let handle = layer.handle();
     let client = ServiceBuilder::new()

@@ -28,10 +28,13 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     });
     let base = format!("http://{}", base.await?);
 
-    let provider = PasswordLogin::builder(&base)
-        .credentials("alice", "correct horse")
-        .http(Client::builder(TokioExecutor::new()).build_http())
-        .build()?;
+    let provider = PasswordLogin::builder(
+        format!("{base}/auth/password"),
+        format!("{base}/auth/refresh"),
+    )
+    .credentials("alice", "correct horse")
+    .http(Client::builder(TokioExecutor::new()).build_http())
+    .build()?;
     // One credential for several service hosts of production, and never for staging:
     // Origins::only("https://*.services.simacan.com")?
     //     .except(["https://*-stg.services.simacan.com"])?

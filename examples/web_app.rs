@@ -24,7 +24,7 @@ use tower::{ServiceBuilder, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Origins, PerKeyAuth,
     credential::Bearer,
-    oauth2::{AuthorizationCode, PendingLogin, RefreshTokenGrant},
+    oauth2::{AuthorizationCode, PendingLogin, RefreshTokenGrant, TokenProvider},
 };
 
 /// Which browser it is: the value of its cookie.
@@ -36,7 +36,7 @@ struct Session(String);
 #[derive(Default)]
 struct Visitor {
     attempt: Option<String>,
-    provider: Option<RefreshTokenGrant>,
+    provider: Option<TokenProvider<RefreshTokenGrant>>,
 }
 
 type Visitors = Arc<Mutex<HashMap<Session, Visitor>>>;

@@ -15,7 +15,7 @@ use tower_auth::{
     Auth, AuthLayer, BoxError, Challenge, Credential, Error, Issued, Origins, Provider,
     ProviderError, RefreshContext,
     credential::{Bearer, RequestHeadMut, ResponseHead},
-    oauth2::RefreshTokenGrant,
+    oauth2::{RefreshTokenGrant, TokenProvider},
     provider::{Reason, RevokeContext},
     test_util::{TestProvider, TestServer, refresh_context, response_head, revoke_context},
 };
@@ -28,7 +28,7 @@ async fn call<P: Provider>(
     Ok(client.clone().oneshot(request).await?.status())
 }
 
-fn living_on(server: &TestServer) -> Auth<TestServer, RefreshTokenGrant> {
+fn living_on(server: &TestServer) -> Auth<TestServer, TokenProvider<RefreshTokenGrant>> {
     let provider = RefreshTokenGrant::builder(server.token_url())
         .client_id("me")
         .refresh_token(server.refresh_token())

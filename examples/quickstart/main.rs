@@ -20,12 +20,15 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tower::{ServiceBuilder, ServiceExt};
-use tower_auth::{Auth, AuthLayer, BoxError, Origins, oauth2::ClientCredentials};
+use tower_auth::{
+    Auth, AuthLayer, BoxError, Origins,
+    oauth2::{ClientCredentials, TokenProvider},
+};
 
 use servers::Servers;
 
 /// The client of this program: hyper-util's, with tokens.
-type ApiClient = Auth<Client<HttpConnector, Full<Bytes>>, ClientCredentials>;
+type ApiClient = Auth<Client<HttpConnector, Full<Bytes>>, TokenProvider<ClientCredentials>>;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, BoxError> {

@@ -9,12 +9,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Map, Value};
 use tower_service::Service;
 
-use super::{
-    builder::{Builder, StandardGrant},
-    endpoint::parse_endpoint,
-    http::HttpService,
-    server_text::ServerText,
-};
+use super::{endpoint::parse_endpoint, http::HttpService, sanitize::Sanitizer};
 use crate::error::{BoxError, ConfigError, ProviderError};
 
 /// What an authorization server says of itself (RFC 8414, OpenID Connect Discovery 1.0): its
@@ -97,7 +92,7 @@ impl ServerMetadata {
     ) -> Result<Self, DiscoveryError> {
         let said = fields.get("issuer").and_then(Value::as_str);
         if said != Some(issuer.as_str()) {
-            let shown = said.and_then(|said| ServerText::without(Vec::new()).clean(said, 200));
+            let shown = said.and_then(|said| Sanitizer::without(Vec::new()).clean(said, 200));
             return Err(DiscoveryError::lasting(format!(
                 "the metadata of {issuer} is that of the issuer `{}`: it is not used (give the \
                  issuer as the server spells it, slashes and all)",
@@ -132,9 +127,8 @@ impl ServerMetadata {
         Ok(metadata)
     }
 
-    /// A builder for a provider or a log-in at this server.
-    pub fn builder<P: StandardGrant>(&self) -> Builder<P> {
-        Builder::described_by(self, &self.http)
+    pub(super) fn http(&self) -> &Arc<HttpService> {
+        &self.http
     }
 
     /// The issuer, as it was asked for.
@@ -311,42 +305,3 @@ impl fmt::Debug for ServerMetadata {
             .finish_non_exhaustive()
     }
 }
-
-/// Gives each of them a `discover`.
-macro_rules! discoverable {
-    ($($provider:ty),+) => {$(
-        impl $provider {
-            /// Starts with what the server at an issuer's address says of itself: its endpoints
-            /// and its way of client authentication, with this HTTP service. See
-            /// [`ServerMetadata`].
-            ///
-            /// # Errors
-            /// Those of [`ServerMetadata::fetch`].
-            pub async fn discover<S, R>(
-                issuer: impl Into<String>,
-                http: S,
-            ) -> Result<Builder<Self>, DiscoveryError>
-            where
-                S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-                S::Future: Send + 'static,
-                S::Error: Into<BoxError>,
-                R: Body + Send + 'static,
-                R::Error: Into<BoxError>,
-            {
-                Ok(ServerMetadata::fetch(issuer, http).await?.builder())
-            }
-        }
-    )+};
-}
-
-#[cfg(feature = "implicit")]
-discoverable!(super::Implicit);
-discoverable!(
-    super::AuthorizationCode,
-    super::ClientCredentials,
-    super::DeviceCode,
-    super::JwtBearer,
-    super::PasswordGrant,
-    super::RefreshTokenGrant,
-    super::TokenExchange
-);

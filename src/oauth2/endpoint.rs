@@ -17,12 +17,12 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::{
-    answer::{TokenAnswer, object, refuse_error, unreadable},
     client_auth::ClientAuth,
     error::{Endpoint, Problem, TokenError},
     form::Form,
-    http::{AnswerBody, HttpService},
-    server_text::ServerText,
+    http::{HttpService, ResponseBody},
+    response::{TokenResponse, object, refuse_error, unreadable},
+    sanitize::Sanitizer,
 };
 #[cfg(feature = "dpop")]
 use super::{
@@ -36,7 +36,9 @@ use crate::{
 /// How long the body of an answer may take that must not be lost.
 const MOST_OF_BODY: Duration = Duration::from_secs(30);
 
-pub(super) struct TokenEndpoint {
+#[expect(unnameable_types, reason = "only sealed traits use it")]
+#[derive(Clone)]
+pub struct TokenEndpoint {
     kind: Endpoint,
     uri: Uri,
     auth: Arc<ClientAuth>,
@@ -62,6 +64,11 @@ impl TokenEndpoint {
         }
     }
 
+    /// Another endpoint of the same server and client. Its requests carry no proofs.
+    pub(super) fn sibling(&self, kind: Endpoint, uri: Uri) -> Self {
+        Self::new(kind, uri, Arc::clone(&self.auth), Arc::clone(&self.http))
+    }
+
     /// Its tokens are to be bound to this key.
     #[cfg(feature = "dpop")]
     pub(super) fn bound_to(self, key: Option<DpopKey>) -> Self {
@@ -69,7 +76,7 @@ impl TokenEndpoint {
     }
 
     /// Sends the form and reads the answer: for grants that lose nothing when they are cut off.
-    pub(super) async fn exchange(&self, form: &Form) -> Result<TokenAnswer, TokenError> {
+    pub(super) async fn exchange(&self, form: &Form) -> Result<TokenResponse, TokenError> {
         let mut form = form.clone();
         let (head, body) = self.send(&mut form).await?;
         let body = self.read(&head, body).await?;
@@ -82,7 +89,7 @@ impl TokenEndpoint {
         &self,
         form: &Form,
         context: &RefreshContext<C>,
-    ) -> Result<TokenAnswer, TokenError> {
+    ) -> Result<TokenResponse, TokenError> {
         let mut form = form.clone();
         let (head, body) = self.send(&mut form).await?;
         if !head.status.is_success() {
@@ -102,7 +109,7 @@ impl TokenEndpoint {
         let mut form = form.clone();
         let (head, body) = self.send(&mut form).await?;
         let body = self.read(&head, body).await?;
-        let shown = ServerText::without(self.secrets(&form));
+        let shown = Sanitizer::without(self.secrets(&form));
         let read = || {
             let fields = object(head.status, &head.headers, &body, &shown)?;
             refuse_error(&fields, !head.status.is_success(), &shown)?;
@@ -136,7 +143,7 @@ impl TokenEndpoint {
     /// Sends the form, to which it adds what says who the client is, and waits for the head of the
     /// answer. A server that wants its nonce in the proof gets the same once more (RFC 9449 8), which
     /// spends nothing.
-    async fn send(&self, form: &mut Form) -> Result<(Parts, AnswerBody), TokenError> {
+    async fn send(&self, form: &mut Form) -> Result<(Parts, ResponseBody), TokenError> {
         #[cfg(feature = "dpop")]
         if let Some(key) = &self.dpop {
             let learn = |head: &Parts| {
@@ -161,7 +168,7 @@ impl TokenEndpoint {
         self.send_once(form).await
     }
 
-    async fn send_once(&self, form: &mut Form) -> Result<(Parts, AnswerBody), TokenError> {
+    async fn send_once(&self, form: &mut Form) -> Result<(Parts, ResponseBody), TokenError> {
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(
             CONTENT_TYPE,
@@ -194,7 +201,7 @@ impl TokenEndpoint {
     }
 
     /// Reads the body of an answer.
-    async fn read(&self, head: &Parts, body: AnswerBody) -> Result<Bytes, TokenError> {
+    async fn read(&self, head: &Parts, body: ResponseBody) -> Result<Bytes, TokenError> {
         let problem = if head.status.is_redirection() {
             Problem::Redirect
         } else {
@@ -210,9 +217,9 @@ impl TokenEndpoint {
         Err(self.error(problem, head))
     }
 
-    fn parse(&self, head: &Parts, body: &[u8], form: &Form) -> Result<TokenAnswer, TokenError> {
-        let shown = ServerText::without(self.secrets(form));
-        TokenAnswer::parse(head.status, &head.headers, body, shown, self.token_type())
+    fn parse(&self, head: &Parts, body: &[u8], form: &Form) -> Result<TokenResponse, TokenError> {
+        let shown = Sanitizer::without(self.secrets(form));
+        TokenResponse::parse(head.status, &head.headers, body, shown, self.token_type())
             .map_err(|problem| self.error(problem, head))
     }
 

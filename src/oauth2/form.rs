@@ -1,5 +1,7 @@
 //! The body of a token request.
 
+use std::fmt;
+
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
@@ -43,5 +45,11 @@ impl Form {
 
     pub(super) fn into_body(self) -> Bytes {
         Bytes::from_owner(self.text)
+    }
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Form").finish_non_exhaustive()
     }
 }

@@ -1,10 +1,6 @@
 //! The HTTP service that token requests go through, with its type hidden.
 
-use std::{
-    fmt,
-    future::poll_fn,
-    sync::{Mutex, PoisonError},
-};
+use std::{fmt, future::poll_fn, sync::Mutex};
 
 use bytes::{Buf, Bytes};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -13,13 +9,13 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use tower_service::Service;
 
-use crate::error::BoxError;
+use crate::{error::BoxError, sync::lock};
 
 /// How much of an answer is read; beyond it the body fails with a `LengthLimitError`.
 const MOST: usize = 1024 * 1024;
 
-pub(super) type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
-type Sending = BoxFuture<'static, Result<Response<AnswerBody>, BoxError>>;
+pub(super) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
+type Sending = BoxFuture<'static, Result<Response<ResponseBody>, BoxError>>;
 type SendFn = dyn Fn(Request<Full<Bytes>>) -> Sending + Send;
 
 /// Sends each request through a clone of its own of the service.
@@ -54,9 +50,7 @@ impl HttpService {
     }
 
     pub(super) fn send(&self, request: Request<Full<Bytes>>) -> Sending {
-        // A panic of the service's `clone` leaves nothing half done.
-        let send = self.send.lock().unwrap_or_else(PoisonError::into_inner);
-        send(request)
+        lock(&self.send)(request)
     }
 }
 
@@ -68,13 +62,13 @@ impl fmt::Debug for HttpService {
 
 /// A body that was read already.
 #[cfg(feature = "dpop")]
-pub(super) fn whole(body: Bytes) -> AnswerBody {
+pub(super) fn whole(body: Bytes) -> ResponseBody {
     Full::new(body)
         .map_err(|never| match never {})
         .boxed_unsync()
 }
 
-fn erase<R>(body: R) -> AnswerBody
+fn erase<R>(body: R) -> ResponseBody
 where
     R: Body + Send + 'static,
     R::Error: Into<BoxError>,

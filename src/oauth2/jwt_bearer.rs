@@ -1,25 +1,28 @@
 //! The JWT bearer grant (RFC 7523 2.1): a token for an assertion.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::future::Future;
 
 use super::{
-    builder::{Builder, StandardGrant, required},
-    session::Session,
-    subject::{Source, SubjectGrant},
+    assertion_source::{AssertionFlow, AssertionSource},
+    builder::Builder,
+    client::{ClientSettings, required},
+    endpoint::TokenEndpoint,
+    grant::{AccessToken, StandardGrant, TokenEndpointGrant, sealed},
+    login_required::LoginRequired,
+    response::TokenResponse,
 };
 use crate::{
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{Issued, Provider, RefreshContext, RevokeContext},
-    store::StoreError,
+    provider::RefreshContext,
 };
 
-/// A provider that gets bearer tokens for assertions (RFC 7523 2.1): signed JWTs that say whom the
-/// token is for, by somebody whom the server trusts. So service accounts log in at Google, and
-/// connected apps at Salesforce.
+/// The JWT bearer grant (RFC 7523 2.1), which exchanges an assertion for a token: a JWT that names
+/// the token's user, signed by an issuer that the server trusts. Google's service accounts and
+/// Salesforce's connected apps use it.
 ///
-/// The assertion comes from a closure, which is asked anew for each token request. A `SigningKey`
-/// (feature `jwt`) signs one:
+/// A closure supplies a new assertion for each token request. A `SigningKey` (feature `jwt`) can
+/// sign one:
 ///
 #[cfg_attr(feature = "jwt", doc = "```")]
 #[cfg_attr(not(feature = "jwt"), doc = "```ignore")]
@@ -31,10 +34,10 @@ use crate::{
 /// use serde_json::json;
 /// use tower_auth::{
 ///     ProviderError,
-///     oauth2::{JwtBearer, SigningAlgorithm, SigningKey},
+///     oauth2::{JwtBearer, SigningAlgorithm, SigningKey, TokenProvider},
 /// };
 ///
-/// # fn provider(pem: &str) -> Result<JwtBearer, tower_auth::ConfigError> {
+/// # fn provider(pem: &str) -> Result<TokenProvider<JwtBearer>, tower_auth::ConfigError> {
 /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
 /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
 /// # });
@@ -61,83 +64,67 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Its errors are those of the closure, or made from [`TokenError`](super::TokenError). With a
-/// [store](Builder::store) many processes share one token. Cloning is cheap, and shares everything.
-#[derive(Clone)]
-pub struct JwtBearer {
-    session: Arc<Session<SubjectGrant>>,
-}
+/// Errors are those of the closure, or a [`TokenError`](super::TokenError). With a
+/// [store](Builder::store), many processes share one token.
+#[derive(Debug)]
+pub struct JwtBearer(AssertionFlow);
 
 impl JwtBearer {
-    /// Starts with the token endpoint's URL. It must be https, or lead to this machine. The
-    /// [assertion](Builder::assertion) and the HTTP service are required; a client without a
-    /// secret sends its id only, one without an id neither.
+    /// Starts with the URL of the token endpoint, which must be https or on this machine. The
+    /// [assertion](Builder::assertion) and the HTTP service are required. A client without a secret
+    /// sends only its ID; a client without an ID sends neither.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
-        Builder::new(token_url)
-    }
-
-    /// Why the newest token is not in the store yet; `None` if it is. The save is tried again.
-    #[must_use]
-    pub fn save_error(&self) -> Option<StoreError> {
-        self.session.save_error()
+        Builder::new(token_url, None)
     }
 }
 
-impl StandardGrant for JwtBearer {}
-
-impl Builder<JwtBearer> {
-    /// Where the assertions come from: asked before each token request, so that each has its own.
-    /// Required. The class of its error decides what callers see, as with
+impl<C: AccessToken> Builder<JwtBearer, C> {
+    /// Sets the closure that supplies an assertion before each token request. Required. The class
+    /// of its error decides what callers see, as for
     /// [`Provider::issue`](crate::Provider::issue).
     pub fn assertion<F, Fut>(mut self, assertion: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<String, ProviderError>> + Send + 'static,
     {
-        self.subject.assertion = Some(Source::new(assertion));
+        self.grant = Some(AssertionSource::new(assertion));
         self
     }
-
-    /// Makes the provider. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// Something required is missing, or a value can't be used. The error names the setting, and
-    /// shows no secret.
-    pub fn build(mut self) -> Result<JwtBearer, ConfigError> {
-        let assertion = required("assertion", self.subject.assertion.take())?;
-        let settings = self.finish(&["assertion"])?;
-        let scope = settings.scope();
-        let form = settings.form(
-            "urn:ietf:params:oauth:grant-type:jwt-bearer",
-            scope.as_deref(),
-        );
-        let proofs = vec![("assertion", assertion)];
-        let grant = SubjectGrant::new(settings.endpoint, form, scope, proofs, false);
-        Ok(JwtBearer {
-            session: Session::new(grant, settings.parts),
-        })
-    }
 }
 
-impl Provider for JwtBearer {
-    type Credential = Bearer;
+impl StandardGrant for JwtBearer {}
+impl TokenEndpointGrant for JwtBearer {}
 
-    async fn issue(
+impl sealed::Configurable for JwtBearer {
+    type Settings = Option<AssertionSource>;
+}
+
+impl sealed::Grant for JwtBearer {
+    fn build(
+        client: ClientSettings,
+        assertion: Option<AssertionSource>,
+    ) -> Result<(Self, Option<TokenEndpoint>), ConfigError> {
+        let assertion = required("assertion", assertion)?;
+        let client = client.build(&["assertion"])?;
+        let scope = client.scope();
+        let flow = AssertionFlow {
+            form: client.form(
+                "urn:ietf:params:oauth:grant-type:jwt-bearer",
+                scope.as_deref(),
+            ),
+            endpoint: client.endpoint,
+            scope,
+            assertions: vec![("assertion", assertion)],
+            requires_issued_type: false,
+        };
+        Ok((Self(flow), client.revocation))
+    }
+
+    async fn log_in(
         &self,
-        context: RefreshContext<Bearer>,
-    ) -> Result<Issued<Bearer>, ProviderError> {
-        self.session.issue(context).await
-    }
-
-    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.log_out(context).await
-    }
-}
-
-impl fmt::Debug for JwtBearer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtBearer")
-            .field("endpoint", self.session.grant().endpoint())
-            .finish_non_exhaustive()
+        _: Option<LoginRequired>,
+        _: &RefreshContext<Bearer>,
+    ) -> Result<TokenResponse, ProviderError> {
+        self.0.log_in().await
     }
 }

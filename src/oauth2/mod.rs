@@ -55,8 +55,10 @@
 //! server answered.
 
 mod access_token;
-mod answer;
+mod assertion_source;
+mod authorization;
 mod builder;
+mod client;
 mod client_auth;
 mod client_credentials;
 mod device;
@@ -66,6 +68,7 @@ mod dpop;
 mod endpoint;
 mod error;
 mod form;
+mod grant;
 mod http;
 #[cfg(feature = "jwt")]
 mod jwt;
@@ -77,18 +80,20 @@ mod loopback;
 mod password;
 mod password_grant;
 mod password_login;
+mod refresh_request;
 mod refresh_token;
+mod response;
+mod sanitize;
 mod scopes;
-mod server_text;
 mod session;
-mod subject;
 mod token_exchange;
+mod token_provider;
 
 #[cfg(test)]
 mod tests;
 
 #[cfg(feature = "dpop")]
-pub use self::dpop::{Dpop, DpopKey, DpopToken};
+pub use self::dpop::{DpopKey, DpopToken};
 #[cfg(feature = "jwt")]
 pub use self::jwt::{SigningAlgorithm, SigningKey};
 #[cfg(feature = "implicit")]
@@ -97,11 +102,12 @@ pub use self::login::Implicit;
 pub use self::loopback::Loopback;
 pub use self::{
     access_token::StoredAccessToken,
-    builder::{BrowserGrant, Builder, StandardGrant},
+    builder::Builder,
     client_credentials::ClientCredentials,
     device::{DeviceAuthorization, DeviceCode},
     discovery::{DiscoveryError, ServerMetadata},
     error::TokenError,
+    grant::{AccessToken, BrowserGrant, Grant, StandardGrant, TokenEndpointGrant},
     jwt_bearer::JwtBearer,
     login::{AuthorizationCode, LoginError, LoginFlow, PendingLogin},
     login_required::LoginRequired,
@@ -109,4 +115,5 @@ pub use self::{
     password_login::PasswordLogin,
     refresh_token::RefreshTokenGrant,
     token_exchange::TokenExchange,
+    token_provider::TokenProvider,
 };

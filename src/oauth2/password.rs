@@ -1,24 +1,70 @@
-//! A user's name and password, and whether they may still be sent.
+//! Logins with a user's name and password, which are not sent again once they were refused.
 
-use std::{
-    fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+use std::{fmt, sync::Mutex};
+
+use http::StatusCode;
+
+use super::{
+    endpoint::TokenEndpoint, error::TokenError, form::Form, login_required::LoginRequired,
+    refresh_request::RefreshRequest, response::TokenResponse,
+};
+use crate::{
+    credential::Bearer, error::ProviderError, provider::RefreshContext, secret::Secret, sync::lock,
 };
 
-use super::{error::TokenError, form::Form, login_required::LoginRequired};
-use crate::{error::ProviderError, secret::Secret};
+/// What the two grants with passwords do.
+#[derive(Debug)]
+pub(super) struct PasswordFlow {
+    pub(super) login: TokenEndpoint,
+    /// All parameters except for the user's name and password.
+    pub(super) form: Form,
+    /// The requested scope.
+    pub(super) scope: Option<String>,
+    /// Whether an error of the login endpoint can be about the user's name and password.
+    pub(super) is_refused: fn(&TokenError) -> bool,
+    pub(super) refresh: RefreshRequest,
+    pub(super) password: Password,
+}
 
-/// A user's name and password. A rejected one is not sent again: servers lock accounts.
-pub(super) struct Password(Mutex<State>);
+impl PasswordFlow {
+    pub(super) async fn log_in(
+        &self,
+        context: &RefreshContext<Bearer>,
+    ) -> Result<TokenResponse, ProviderError> {
+        let mut form = self.form.clone();
+        let sent = self.password.put_into(&mut form)?;
+        match self.login.exchange_once(&form, context).await {
+            Ok(mut response) => {
+                self.password.accept(sent);
+                response.scope = response.scope.or_else(|| self.scope.clone());
+                Ok(response)
+            }
+            Err(error) if (self.is_refused)(&error) => Err(self.password.refuse(sent, error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The statuses with which servers refuse a user's name or password.
+pub(super) fn is_client_refusal(error: &TokenError) -> bool {
+    matches!(
+        error.status(),
+        Some(StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    )
+}
+
+/// A user's name and password. Once refused they are not sent again, because servers lock accounts.
+#[expect(unnameable_types, reason = "only a builder has it")]
+pub struct Password(Mutex<State>);
 
 struct State {
     user: String,
     password: Secret,
-    /// Changes with the credentials, so that the answer for earlier ones says nothing about these.
+    /// Changes with the credentials, so that a response to earlier ones does not affect these.
     number: u64,
-    /// They replaced others: tokens that were had with those are not used any more.
+    /// They replaced others, whose tokens must not be used any more.
     must_log_in: bool,
-    rejected: Option<LoginRequired>,
+    refused: Option<LoginRequired>,
 }
 
 /// The number of the credentials that were sent.
@@ -32,27 +78,27 @@ impl Password {
             password: Secret::new(password),
             number: 0,
             must_log_in: false,
-            rejected: None,
+            refused: None,
         }))
     }
 
     pub(super) fn replace(&self, user: impl Into<String>, password: impl Into<String>) {
-        let mut state = self.state();
+        let mut state = lock(&self.0);
         state.user = user.into();
         state.password = Secret::new(password);
         state.number += 1;
         state.must_log_in = true;
-        state.rejected = None;
+        state.refused = None;
     }
 
     pub(super) fn must_log_in(&self) -> bool {
-        self.state().must_log_in
+        lock(&self.0).must_log_in
     }
 
-    /// Adds them to a form, unless they were rejected.
-    pub(super) fn put_into(&self, form: &mut Form) -> Result<Sent, ProviderError> {
-        let state = self.state();
-        if let Some(error) = &state.rejected {
+    /// Adds the credentials to a form, unless they were refused before.
+    fn put_into(&self, form: &mut Form) -> Result<Sent, ProviderError> {
+        let state = lock(&self.0);
+        if let Some(error) = &state.refused {
             return Err(ProviderError::login_required(error.clone()));
         }
         form.push("username", &state.user);
@@ -60,26 +106,21 @@ impl Password {
         Ok(Sent(state.number))
     }
 
-    pub(super) fn accepted(&self, sent: Sent) {
-        let mut state = self.state();
+    fn accept(&self, sent: Sent) {
+        let mut state = lock(&self.0);
         if state.number == sent.0 {
             state.must_log_in = false;
         }
     }
 
-    pub(super) fn rejected(&self, sent: Sent, error: TokenError) -> ProviderError {
+    fn refuse(&self, sent: Sent, error: TokenError) -> ProviderError {
         let error = LoginRequired::password_refused(error);
-        let mut state = self.state();
+        let mut state = lock(&self.0);
         if state.number == sent.0 {
             state.must_log_in = false;
-            state.rejected = Some(error.clone());
+            state.refused = Some(error.clone());
         }
         ProviderError::login_required(error)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics half way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

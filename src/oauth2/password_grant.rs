@@ -1,152 +1,113 @@
-//! The resource owner password credentials grant (RFC 6749 4.3), which nobody should use any more.
-
-use std::{fmt, sync::Arc};
-
-use http::StatusCode;
+//! The resource owner password credentials grant (RFC 6749 4.3), which is obsolete.
 
 use super::{
-    answer::TokenAnswer,
-    builder::{Builder, StandardGrant, required},
+    builder::Builder,
+    client::{ClientSettings, required},
     endpoint::TokenEndpoint,
     error::TokenError,
-    form::Form,
+    grant::{AccessToken, StandardGrant, TokenEndpointGrant, sealed},
     login_required::LoginRequired,
-    password::Password,
-    refresh_token::{is_invalid_grant, with_refresh_token},
-    session::{Grant, Session},
+    password::{Password, PasswordFlow, is_client_refusal},
+    refresh_request::{RefreshRequest, is_invalid_grant},
+    response::TokenResponse,
+    token_provider::TokenProvider,
 };
 use crate::{
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{Issued, Provider, RefreshContext, RevokeContext},
-    store::{StoreError, TokenSet},
+    provider::RefreshContext,
 };
 
-/// A provider for the password grant (RFC 6749 4.3), with refresh tokens where the server gives
-/// them. **Discouraged**: it must not be used any more, says RFC 9700 2.4. It shows the user's
-/// password to the program, and there is no second factor. Use it only where a server offers
-/// nothing else.
+/// The password grant (RFC 6749 4.3), with refresh tokens if the server issues them.
 ///
-/// The password is sent when there is no refresh token, when the server refuses the one there is
-/// (`invalid_grant`), and when [`set_credentials`](Self::set_credentials) gave a new one; once, in
-/// the same call. If it is refused, it is not sent again: the error is made from [`LoginRequired`],
-/// and stays until [`set_credentials`](Self::set_credentials) gives others.
+/// **Discouraged**: RFC 9700 2.4 forbids it. It exposes the user's password to the program, and
+/// does not allow a second factor. Use it only if the server offers nothing else.
 ///
-/// Cloning is cheap, and shares everything.
-#[derive(Clone)]
-pub struct PasswordGrant {
-    session: Arc<Session<OwnerGrant>>,
-}
-
-struct OwnerGrant {
-    endpoint: TokenEndpoint,
-    log_in: Form,
-    refresh: Form,
-    scope: Option<String>,
-    password: Password,
-}
+/// The password is sent if there is no refresh token, if the server refuses the refresh token
+/// (`invalid_grant`), and after [`set_credentials`](TokenProvider::set_credentials). It is sent
+/// once, in the same refresh. A refused password is not sent again: the error is a
+/// [`LoginRequired`], until [`set_credentials`](TokenProvider::set_credentials) supplies another.
+#[derive(Debug)]
+pub struct PasswordGrant(PasswordFlow);
 
 impl PasswordGrant {
-    /// Starts with the token endpoint's URL. It must be https, or lead to this machine. The
-    /// credentials and the HTTP service are required; a client without a secret sends its id only,
-    /// one without an id neither.
+    /// Starts with the URL of the token endpoint, which must be https or on this machine. The
+    /// credentials and the HTTP service are required. A client without a secret sends only its ID;
+    /// a client without an ID sends neither.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
-        Builder::new(token_url)
+        Builder::new(token_url, None)
     }
+}
 
-    /// Gives other credentials. The next refresh is a log-in with them. If the layer waits for a
-    /// new log-in, call [`Handle::resume`](crate::Handle::resume) then.
+impl<C: AccessToken> TokenProvider<PasswordGrant, C> {
+    /// Replaces the credentials. The next refresh logs in with the new ones. If the layer waits for
+    /// a new login, then call [`Handle::resume`](crate::Handle::resume).
     ///
-    /// With a store the user must stay the same, because the store's key names it.
+    /// With a store the user must remain the same, because the store's key identifies the user.
     pub fn set_credentials(&self, user: impl Into<String>, password: impl Into<String>) {
-        self.session.grant().password.replace(user, password);
+        self.session().grant().0.password.replace(user, password);
     }
+}
 
-    /// Why the newest tokens are not in the store yet; `None` if they are. The save is tried again.
-    #[must_use]
-    pub fn save_error(&self) -> Option<StoreError> {
-        self.session.save_error()
+impl<C: AccessToken> Builder<PasswordGrant, C> {
+    /// Sets the user's name and password. Required.
+    pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.grant = Some(Password::new(user, password));
+        self
     }
 }
 
 impl StandardGrant for PasswordGrant {}
+impl TokenEndpointGrant for PasswordGrant {}
 
-impl Builder<PasswordGrant> {
-    /// The user's name and password. Required.
-    pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.password = Some(Password::new(user, password));
-        self
-    }
-
-    /// Makes the provider. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// Something required is missing, or a value can't be used. The error names the setting, and
-    /// shows no secret.
-    pub fn build(self) -> Result<PasswordGrant, ConfigError> {
-        self.refuse_dpop()?;
-        self.make()
-    }
-
-    /// Whether its tokens are bound to a key or not.
-    pub(super) fn make(mut self) -> Result<PasswordGrant, ConfigError> {
-        let password = required("credentials", self.password.take())?;
-        let settings = self.finish(&["username", "password", "refresh_token"])?;
-        let scope = settings.scope();
-        let grant = OwnerGrant {
-            log_in: settings.form("password", scope.as_deref()),
-            refresh: settings.form("refresh_token", None),
-            endpoint: settings.endpoint,
-            scope,
-            password,
-        };
-        Ok(PasswordGrant {
-            session: Session::new(grant, settings.parts),
-        })
-    }
+impl sealed::Configurable for PasswordGrant {
+    type Settings = Option<Password>;
 }
 
-impl Grant for OwnerGrant {
-    fn must_log_in(&self) -> bool {
-        self.password.must_log_in()
+impl sealed::Grant for PasswordGrant {
+    fn build(
+        client: ClientSettings,
+        password: Option<Password>,
+    ) -> Result<(Self, Option<TokenEndpoint>), ConfigError> {
+        let password = required("credentials", password)?;
+        let client = client.build(&["username", "password", "refresh_token"])?;
+        let scope = client.scope();
+        let flow = PasswordFlow {
+            login: client.endpoint.clone(),
+            form: client.form("password", scope.as_deref()),
+            scope,
+            is_refused,
+            refresh: RefreshRequest {
+                form: client.form("refresh_token", None),
+                endpoint: client.endpoint,
+                scopes: Vec::new(),
+                proves_dead: is_invalid_grant,
+            },
+            password,
+        };
+        Ok((Self(flow), client.revocation))
     }
 
-    async fn refresh(
-        &self,
-        tokens: &TokenSet,
-        context: &RefreshContext<Bearer>,
-    ) -> Result<TokenAnswer, TokenError> {
-        let form = with_refresh_token(&self.refresh, tokens);
-        self.endpoint.exchange_once(&form, context).await
-    }
-
-    fn proves_dead(&self, error: &TokenError) -> bool {
-        is_invalid_grant(error)
+    fn refresh(&self) -> Option<&RefreshRequest> {
+        Some(&self.0.refresh)
     }
 
     async fn log_in(
         &self,
         _: Option<LoginRequired>,
         context: &RefreshContext<Bearer>,
-    ) -> Result<TokenAnswer, ProviderError> {
-        let mut form = self.log_in.clone();
-        let sent = self.password.put_into(&mut form)?;
-        match self.endpoint.exchange_once(&form, context).await {
-            Ok(mut answer) => {
-                self.password.accepted(sent);
-                answer.scope = answer.scope.or_else(|| self.scope.clone());
-                Ok(answer)
-            }
-            Err(error) if is_refused(&error) => Err(self.password.rejected(sent, error)),
-            Err(error) => Err(error.into()),
-        }
+    ) -> Result<TokenResponse, ProviderError> {
+        self.0.log_in(context).await
+    }
+
+    fn must_log_in(&self) -> bool {
+        self.0.password.must_log_in()
     }
 }
 
-/// Whether the answer can be about the credentials. Servers say so in many ways; it is not about
-/// them if it names something else.
+/// Servers refuse credentials with many error codes. These are about something else.
 fn is_refused(error: &TokenError) -> bool {
-    let names_something_else = matches!(
+    let is_unrelated = matches!(
         error.code(),
         Some(
             "invalid_client"
@@ -156,36 +117,5 @@ fn is_refused(error: &TokenError) -> bool {
                 | "invalid_target"
         )
     );
-    !names_something_else
-        && matches!(
-            error.status(),
-            Some(StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-        )
-}
-
-impl Provider for PasswordGrant {
-    type Credential = Bearer;
-
-    async fn issue(
-        &self,
-        context: RefreshContext<Bearer>,
-    ) -> Result<Issued<Bearer>, ProviderError> {
-        self.session.issue(context).await
-    }
-
-    fn is_restorable(&self) -> bool {
-        self.session.is_stored()
-    }
-
-    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.log_out(context).await
-    }
-}
-
-impl fmt::Debug for PasswordGrant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PasswordGrant")
-            .field("endpoint", &self.session.grant().endpoint)
-            .finish_non_exhaustive()
-    }
+    !is_unrelated && is_client_refusal(error)
 }

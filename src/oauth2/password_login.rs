@@ -1,42 +1,44 @@
-//! A log-in with user name and password at endpoints of its own.
-
-use std::{fmt, sync::Arc};
+//! Logins with a user's name and password at endpoints that are not those of OAuth.
 
 use http::StatusCode;
 
 use super::{
-    answer::TokenAnswer,
-    builder::{Builder, required},
-    endpoint::TokenEndpoint,
+    builder::Builder,
+    client::{ClientSettings, required},
+    client_auth::ClientAuth,
+    endpoint::{TokenEndpoint, parse_endpoint},
     error::{Endpoint, TokenError},
     form::Form,
+    grant::sealed,
     login_required::LoginRequired,
-    password::Password,
-    refresh_token::with_refresh_token,
-    session::{Grant, Session},
+    password::{Password, PasswordFlow, is_client_refusal},
+    refresh_request::RefreshRequest,
+    response::TokenResponse,
+    token_provider::TokenProvider,
 };
 use crate::{
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{Issued, Provider, RefreshContext, RevokeContext},
-    store::{StoreError, TokenSet},
+    provider::RefreshContext,
+    store::TokenSet,
 };
 
-/// A provider for servers with log-in endpoints of their own, which no OAuth client fits:
+/// A login with a user's name and password, at servers with two endpoints that are not those of
+/// OAuth:
 ///
-/// | | request | form |
+/// | | request | form parameters |
 /// |---|---|---|
-/// | log-in | `POST {base}/auth/password` | `username`, `password`, and nothing else |
-/// | refresh | `POST {base}/auth/refresh` | `refresh_token`, and nothing else |
+/// | login | `POST {login_url}` | only `username` and `password` |
+/// | refresh | `POST {refresh_url}` | only `refresh_token` |
 ///
-/// Both answer as a token endpoint does (RFC 6749 5.1), and a new refresh token replaces the old.
+/// Both respond like a token endpoint (RFC 6749 5.1), and a new refresh token replaces the old one.
 ///
-/// The password is sent when there is no refresh token, when the refresh endpoint answers 401 to
-/// the one there is, and when [`set_credentials`](Self::set_credentials) gave a new one; once, in
-/// the same call. No other failure of the refresh endpoint has it sent. If the log-in endpoint
-/// refuses it (400, 401, 403), it is not sent again, so that no account gets locked: the error is
-/// made from [`LoginRequired`], and stays until [`set_credentials`](Self::set_credentials) gives
-/// others.
+/// The password is sent if there is no refresh token, if the refresh endpoint answers 401, and
+/// after [`set_credentials`](TokenProvider::set_credentials). It is sent once, in the same refresh.
+/// After any other failure of the refresh endpoint the password is not sent. If the login endpoint
+/// refuses it (400, 401, 403), it is not sent again, so that the server does not lock the account:
+/// the error is a [`LoginRequired`], until
+/// [`set_credentials`](TokenProvider::set_credentials) supplies another.
 ///
 /// ```
 /// # use tower::service_fn;
@@ -48,157 +50,119 @@ use crate::{
 /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
 /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
 /// # });
-/// let provider = PasswordLogin::builder("https://auth.services.example.com")
-///     .credentials("alice", "correct horse battery staple")
-///     .http(client)
-///     .build()?;
+/// let provider = PasswordLogin::builder(
+///     "https://auth.services.example.com/login",
+///     "https://auth.services.example.com/refresh",
+/// )
+/// .credentials("alice", "correct horse battery staple")
+/// .http(client)
+/// .build()?;
 /// let production = Origins::only("https://*.services.example.com")?
 ///     .except(["https://*-stg.services.example.com"])?;
 /// let layer = AuthLayer::new(provider.clone(), production);
 ///
-/// // Later, when somebody has changed the password:
+/// // Later, after the password was changed:
 /// provider.set_credentials("alice", "staple battery horse correct");
 /// layer.handle().resume();
 /// # Ok(()) }
 /// ```
-///
-/// Cloning is cheap, and shares everything.
-#[derive(Clone)]
-pub struct PasswordLogin {
-    session: Arc<Session<LoginGrant>>,
-}
+#[derive(Debug)]
+pub struct PasswordLogin(PasswordFlow);
 
-struct LoginGrant {
-    log_in: TokenEndpoint,
-    refresh: TokenEndpoint,
-    password: Password,
+/// What only this login has as settings.
+#[expect(unnameable_types, reason = "only a builder has it")]
+#[derive(Debug, Default)]
+pub struct PasswordLoginSettings {
+    login_url: String,
+    password: Option<Password>,
 }
 
 impl PasswordLogin {
-    /// Starts with what the URLs of both endpoints start with. It must be https, or lead to this
-    /// machine. The credentials and the HTTP service are required.
-    pub fn builder(base_url: impl Into<String>) -> Builder<Self> {
-        Builder::new(base_url)
+    /// Starts with the URLs of the two endpoints, which must be https or on this machine. The
+    /// credentials and the HTTP service are required.
+    pub fn builder(login_url: impl Into<String>, refresh_url: impl Into<String>) -> Builder<Self> {
+        let settings = PasswordLoginSettings {
+            login_url: login_url.into(),
+            password: None,
+        };
+        Builder::new(refresh_url, settings)
     }
+}
 
-    /// Gives other credentials. The next refresh is a log-in with them. If the layer waits for a
-    /// new log-in, call [`Handle::resume`](crate::Handle::resume) then.
+impl TokenProvider<PasswordLogin> {
+    /// Replaces the credentials. The next refresh logs in with the new ones. If the layer waits for
+    /// a new login, then call [`Handle::resume`](crate::Handle::resume).
     ///
-    /// With a store the user must stay the same, because the store's key names it.
+    /// With a store the user must remain the same, because the store's key identifies the user.
     pub fn set_credentials(&self, user: impl Into<String>, password: impl Into<String>) {
-        self.session.grant().password.replace(user, password);
-    }
-
-    /// Why the newest tokens are not in the store yet; `None` if they are. The save is tried again.
-    #[must_use]
-    pub fn save_error(&self) -> Option<StoreError> {
-        self.session.save_error()
+        self.session().grant().0.password.replace(user, password);
     }
 }
 
 impl Builder<PasswordLogin> {
-    /// The user's name and password. Required.
+    /// Sets the user's name and password. Required.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.password = Some(Password::new(user, password));
+        self.grant.password = Some(Password::new(user, password));
         self
     }
 
-    /// The tokens of an earlier log-in to start with, if the store has no refresh token. Default:
+    /// Sets the tokens of an earlier login, to use if the store has no refresh token. Default:
     /// none.
     pub fn initial_tokens(mut self, tokens: TokenSet) -> Self {
-        self.seed = Some(tokens);
+        self.session.initial = Some(tokens);
         self
-    }
-
-    /// Makes the provider. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// Something required is missing, or a value can't be used. The error names the setting, and
-    /// shows no secret.
-    pub fn build(mut self) -> Result<PasswordLogin, ConfigError> {
-        let password = required("credentials", self.password.take())?;
-        let ([log_in, refresh], parts) = self.finish_below([
-            (Endpoint::Password, "/auth/password"),
-            (Endpoint::Refresh, "/auth/refresh"),
-        ])?;
-        let grant = LoginGrant {
-            log_in,
-            refresh,
-            password,
-        };
-        Ok(PasswordLogin {
-            session: Session::new(grant, parts),
-        })
     }
 }
 
-impl Grant for LoginGrant {
-    fn must_log_in(&self) -> bool {
-        self.password.must_log_in()
+impl sealed::Configurable for PasswordLogin {
+    type Settings = PasswordLoginSettings;
+}
+
+impl sealed::Grant for PasswordLogin {
+    fn build(
+        client: ClientSettings,
+        settings: PasswordLoginSettings,
+    ) -> Result<(Self, Option<TokenEndpoint>), ConfigError> {
+        let login = parse_endpoint("login_url", &settings.login_url, false)?;
+        let refresh = parse_endpoint("refresh_url", &client.token_url, false)?;
+        let password = required("credentials", settings.password)?;
+        let http = required("http", client.http)?;
+        let auth = ClientAuth::None.into();
+        let refresh = TokenEndpoint::new(Endpoint::Refresh, refresh, auth, http);
+        let flow = PasswordFlow {
+            login: refresh.sibling(Endpoint::Password, login),
+            form: Form::default(),
+            scope: None,
+            is_refused: is_client_refusal,
+            refresh: RefreshRequest {
+                endpoint: refresh,
+                form: Form::default(),
+                scopes: Vec::new(),
+                proves_dead: is_unauthorized,
+            },
+            password,
+        };
+        Ok((Self(flow), None))
     }
 
-    async fn refresh(
-        &self,
-        tokens: &TokenSet,
-        context: &RefreshContext<Bearer>,
-    ) -> Result<TokenAnswer, TokenError> {
-        let form = with_refresh_token(&Form::default(), tokens);
-        self.refresh.exchange_once(&form, context).await
-    }
-
-    fn proves_dead(&self, error: &TokenError) -> bool {
-        error.status() == Some(StatusCode::UNAUTHORIZED)
+    fn refresh(&self) -> Option<&RefreshRequest> {
+        Some(&self.0.refresh)
     }
 
     async fn log_in(
         &self,
         _: Option<LoginRequired>,
         context: &RefreshContext<Bearer>,
-    ) -> Result<TokenAnswer, ProviderError> {
-        let mut form = Form::default();
-        let sent = self.password.put_into(&mut form)?;
-        match self.log_in.exchange_once(&form, context).await {
-            Ok(answer) => {
-                self.password.accepted(sent);
-                Ok(answer)
-            }
-            Err(error) if is_refused(&error) => Err(self.password.rejected(sent, error)),
-            Err(error) => Err(error.into()),
-        }
+    ) -> Result<TokenResponse, ProviderError> {
+        self.0.log_in(context).await
+    }
+
+    fn must_log_in(&self) -> bool {
+        self.0.password.must_log_in()
     }
 }
 
-/// Whether the log-in endpoint's answer is about the credentials.
-fn is_refused(error: &TokenError) -> bool {
-    matches!(
-        error.status(),
-        Some(StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-    )
-}
-
-impl Provider for PasswordLogin {
-    type Credential = Bearer;
-
-    async fn issue(
-        &self,
-        context: RefreshContext<Bearer>,
-    ) -> Result<Issued<Bearer>, ProviderError> {
-        self.session.issue(context).await
-    }
-
-    fn is_restorable(&self) -> bool {
-        self.session.is_stored()
-    }
-
-    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.log_out(context).await
-    }
-}
-
-impl fmt::Debug for PasswordLogin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PasswordLogin")
-            .field("log_in", &self.session.grant().log_in)
-            .finish_non_exhaustive()
-    }
+/// Rule 8: the refresh endpoint documents that a 401 means a dead refresh token.
+fn is_unauthorized(error: &TokenError) -> bool {
+    error.status() == Some(StatusCode::UNAUTHORIZED)
 }

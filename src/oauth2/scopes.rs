@@ -1,10 +1,11 @@
 //! The scopes of a client, which can grow.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use crate::challenge::StepUp;
+use crate::{challenge::StepUp, sync::lock};
 
 /// What a client asks for: always, and once an API has wanted it.
+#[derive(Debug)]
 pub(super) struct Scopes {
     always: Vec<String>,
     optional: Vec<String>,
@@ -33,7 +34,7 @@ impl Scopes {
 
     /// Those that were added so far, and those that are wanted now.
     pub(super) fn with(&self, wanted: Option<&StepUp>) -> Vec<String> {
-        let mut added = self.added().clone();
+        let mut added = lock(&self.added).clone();
         let wanted = wanted.into_iter().flat_map(StepUp::scopes);
         for scope in wanted.filter(|scope| self.optional.iter().any(|known| known == scope)) {
             if !added.iter().any(|known| known == scope) {
@@ -56,10 +57,6 @@ impl Scopes {
 
     /// From now on these are asked for.
     pub(super) fn keep(&self, added: Vec<String>) {
-        *self.added() = added;
-    }
-
-    fn added(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.added.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.added) = added;
     }
 }

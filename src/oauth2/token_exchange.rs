@@ -1,32 +1,35 @@
-//! Token exchange (RFC 8693): a token for another one.
+//! Token exchange (RFC 8693): a token for another token.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::future::Future;
 
 use super::{
-    builder::{Builder, StandardGrant, required},
-    session::Session,
-    subject::{SubjectGrant, TypedSource},
+    assertion_source::{AssertionFlow, AssertionSource},
+    builder::Builder,
+    client::{ClientSettings, required},
+    endpoint::TokenEndpoint,
+    grant::{AccessToken, StandardGrant, TokenEndpointGrant, sealed},
+    login_required::LoginRequired,
+    response::TokenResponse,
 };
 use crate::{
     credential::Bearer,
     error::{ConfigError, ProviderError},
-    provider::{Issued, Provider, RefreshContext, RevokeContext},
-    store::StoreError,
+    provider::RefreshContext,
 };
 
-/// A provider that exchanges tokens (RFC 8693): that of a user for one that another service
-/// accepts, that of a workload's platform for one of a cloud.
+/// Token exchange (RFC 8693): a user's token for a token that another service accepts, or a
+/// workload's platform token for a cloud's token.
 ///
-/// The [subject token](Builder::subject_token) comes from a closure, which is asked anew for each
-/// token request: of another layer's [`Handle`](crate::Handle), say, of a file, of a request.
+/// A closure supplies the [subject token](Builder::subject_token) for each token request. It can
+/// come from another layer's [`Handle`](crate::Handle), a file, or an incoming request.
 ///
 /// ```
 /// # use tower::service_fn;
 /// # use bytes::Bytes;
 /// # use http_body_util::Full;
-/// use tower_auth::{Handle, ProviderError, credential::Bearer, oauth2::TokenExchange};
+/// use tower_auth::{Handle, ProviderError, credential::Bearer, oauth2::{TokenExchange, TokenProvider}};
 ///
-/// # fn provider(logged_in: Handle<Bearer>) -> Result<TokenExchange, tower_auth::ConfigError> {
+/// # fn provider(logged_in: Handle<Bearer>) -> Result<TokenProvider<TokenExchange>, tower_auth::ConfigError> {
 /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
 /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
 /// # });
@@ -47,15 +50,29 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Its errors are those of the closures, or made from [`TokenError`](super::TokenError). What
-/// comes back must be a bearer token: an answer of another `token_type`, such as `N_A`, is refused.
-/// A refresh token in the answer is not used.
+/// Errors are those of the closures, or a [`TokenError`](super::TokenError). The response must
+/// contain a bearer token; any other `token_type`, such as `N_A`, is refused. A refresh token in
+/// the response is not used.
 ///
-/// With a [store](Builder::store) many processes share one token; its key must then name the
-/// subject. Cloning is cheap, and shares everything.
-#[derive(Clone)]
-pub struct TokenExchange {
-    session: Arc<Session<SubjectGrant>>,
+/// With a [store](Builder::store), many processes share one token. The store's key must then
+/// identify the subject.
+#[derive(Debug)]
+pub struct TokenExchange(AssertionFlow);
+
+/// What only this grant has as settings.
+#[expect(unnameable_types, reason = "only a builder has it")]
+#[derive(Debug, Default)]
+pub struct ExchangeSettings {
+    subject: Option<TypedToken>,
+    actor: Option<TypedToken>,
+    requested_type: Option<String>,
+    audiences: Vec<String>,
+}
+
+#[derive(Debug)]
+struct TypedToken {
+    token_type: String,
+    source: AssertionSource,
 }
 
 impl TokenExchange {
@@ -70,67 +87,73 @@ impl TokenExchange {
     /// The type of a SAML 2.0 assertion, in base64url.
     pub const SAML2: &str = "urn:ietf:params:oauth:token-type:saml2";
 
-    /// Starts with the token endpoint's URL. It must be https, or lead to this machine. The
-    /// [subject token](Builder::subject_token) and the HTTP service are required; a client without
-    /// a secret sends its id only, one without an id neither.
+    /// Starts with the URL of the token endpoint, which must be https or on this machine. The
+    /// [subject token](Builder::subject_token) and the HTTP service are required. A client without
+    /// a secret sends only its ID; a client without an ID sends neither.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
-        Builder::new(token_url)
-    }
-
-    /// Why the newest token is not in the store yet; `None` if it is. The save is tried again.
-    #[must_use]
-    pub fn save_error(&self) -> Option<StoreError> {
-        self.session.save_error()
+        Builder::new(token_url, ExchangeSettings::default())
     }
 }
 
-impl StandardGrant for TokenExchange {}
-
-impl Builder<TokenExchange> {
-    /// Whom the new token is for (`subject_token`), and what kind of token says so, such as
-    /// [`TokenExchange::ACCESS_TOKEN`]. Asked before each token request. Required. The class of its
-    /// error decides what callers see, as with [`Provider::issue`](crate::Provider::issue).
+impl<C: AccessToken> Builder<TokenExchange, C> {
+    /// Sets the token that identifies the new token's user (`subject_token`), and its type, such
+    /// as [`TokenExchange::ACCESS_TOKEN`]. The closure is called before each token request.
+    /// Required. The class of its error decides what callers see, as for
+    /// [`Provider::issue`](crate::Provider::issue).
     pub fn subject_token<F, Fut>(mut self, token_type: impl Into<String>, token: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<String, ProviderError>> + Send + 'static,
     {
-        self.subject.subject = Some(TypedSource::new(token_type, token));
+        self.grant.subject = Some(TypedToken {
+            token_type: token_type.into(),
+            source: AssertionSource::new(token),
+        });
         self
     }
 
-    /// Who acts for the subject (`actor_token`), in the same way. Default: the subject itself.
+    /// Sets the token of the party that acts for the subject (`actor_token`), in the same way.
+    /// Default: the subject acts for itself.
     pub fn actor_token<F, Fut>(mut self, token_type: impl Into<String>, token: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<String, ProviderError>> + Send + 'static,
     {
-        self.subject.actor = Some(TypedSource::new(token_type, token));
+        self.grant.actor = Some(TypedToken {
+            token_type: token_type.into(),
+            source: AssertionSource::new(token),
+        });
         self
     }
 
-    /// The logical name of a service that the new token is for, besides those of earlier calls.
-    /// One that is known by its URL is a [`resource`](Self::resource). Default: none.
+    /// Adds the logical name of a service that the new token is for. Use
+    /// [`resource`](Self::resource) for a service that is known by its URL. Default: none.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.subject.audiences.push(audience.into());
+        self.grant.audiences.push(audience.into());
         self
     }
 
-    /// What kind of token is wanted, such as [`TokenExchange::JWT`]. Default: the server decides.
+    /// Requests a type of token, such as [`TokenExchange::JWT`]. Default: the server decides.
     pub fn requested_token_type(mut self, token_type: impl Into<String>) -> Self {
-        self.subject.requested_type = Some(token_type.into());
+        self.grant.requested_type = Some(token_type.into());
         self
     }
+}
 
-    /// Makes the provider. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// Something required is missing, or a value can't be used. The error names the setting, and
-    /// shows no secret.
-    pub fn build(mut self) -> Result<TokenExchange, ConfigError> {
-        let own = std::mem::take(&mut self.subject);
-        let subject = required("subject_token", own.subject)?;
-        let settings = self.finish(&[
+impl StandardGrant for TokenExchange {}
+impl TokenEndpointGrant for TokenExchange {}
+
+impl sealed::Configurable for TokenExchange {
+    type Settings = ExchangeSettings;
+}
+
+impl sealed::Grant for TokenExchange {
+    fn build(
+        client: ClientSettings,
+        settings: ExchangeSettings,
+    ) -> Result<(Self, Option<TokenEndpoint>), ConfigError> {
+        let subject = required("subject_token", settings.subject)?;
+        let client = client.build(&[
             "subject_token",
             "subject_token_type",
             "actor_token",
@@ -138,49 +161,36 @@ impl Builder<TokenExchange> {
             "requested_token_type",
             "audience",
         ])?;
-        let scope = settings.scope();
-        let mut form = settings.form(
-            "urn:ietf:params:oauth:grant-type:token-exchange",
-            scope.as_deref(),
-        );
-        for audience in &own.audiences {
+        let scope = client.scope();
+        let grant_type = "urn:ietf:params:oauth:grant-type:token-exchange";
+        let mut form = client.form(grant_type, scope.as_deref());
+        for audience in &settings.audiences {
             form.push("audience", audience);
         }
-        if let Some(kind) = &own.requested_type {
-            form.push("requested_token_type", kind);
+        if let Some(token_type) = &settings.requested_type {
+            form.push("requested_token_type", token_type);
         }
-        form.push("subject_token_type", &subject.kind);
-        let mut proofs = vec![("subject_token", subject.source)];
-        if let Some(actor) = own.actor {
-            form.push("actor_token_type", &actor.kind);
-            proofs.push(("actor_token", actor.source));
+        form.push("subject_token_type", &subject.token_type);
+        let mut assertions = vec![("subject_token", subject.source)];
+        if let Some(actor) = settings.actor {
+            form.push("actor_token_type", &actor.token_type);
+            assertions.push(("actor_token", actor.source));
         }
-        let grant = SubjectGrant::new(settings.endpoint, form, scope, proofs, true);
-        Ok(TokenExchange {
-            session: Session::new(grant, settings.parts),
-        })
+        let flow = AssertionFlow {
+            endpoint: client.endpoint,
+            form,
+            scope,
+            assertions,
+            requires_issued_type: true,
+        };
+        Ok((Self(flow), client.revocation))
     }
-}
 
-impl Provider for TokenExchange {
-    type Credential = Bearer;
-
-    async fn issue(
+    async fn log_in(
         &self,
-        context: RefreshContext<Bearer>,
-    ) -> Result<Issued<Bearer>, ProviderError> {
-        self.session.issue(context).await
-    }
-
-    async fn revoke(&self, context: RevokeContext<Bearer>) -> Result<(), ProviderError> {
-        self.session.log_out(context).await
-    }
-}
-
-impl fmt::Debug for TokenExchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenExchange")
-            .field("endpoint", self.session.grant().endpoint())
-            .finish_non_exhaustive()
+        _: Option<LoginRequired>,
+        _: &RefreshContext<Bearer>,
+    ) -> Result<TokenResponse, ProviderError> {
+        self.0.log_in().await
     }
 }

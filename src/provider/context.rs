@@ -78,7 +78,7 @@ impl<C> RefreshContext<C> {
     }
 
     /// Converts the previous credential, for a provider that wraps another one.
-    #[cfg(feature = "dpop")]
+    #[cfg(feature = "oauth2")]
     pub(crate) fn map<D>(self, from: impl FnOnce(C) -> D) -> RefreshContext<D> {
         RefreshContext {
             reason: self.reason,
@@ -180,7 +180,7 @@ impl<C> RevokeContext<C> {
     }
 
     /// Converts the credentials, for a provider that wraps another one.
-    #[cfg(feature = "dpop")]
+    #[cfg(feature = "oauth2")]
     pub(crate) fn map<D>(self, from: impl FnMut(C) -> D) -> RevokeContext<D> {
         RevokeContext::new(self.credentials.into_iter().map(from).collect())
     }

@@ -59,7 +59,7 @@ impl<C> Issued<C> {
     }
 
     /// Another credential that is made from this one and lasts as long.
-    #[cfg(feature = "dpop")]
+    #[cfg(feature = "oauth2")]
     pub(crate) fn try_map<D, E>(
         self,
         make: impl FnOnce(C) -> Result<D, E>,

@@ -82,20 +82,6 @@ fn errors_are_read_from_the_fragment_and_the_state_is_checked() {
     );
 }
 
-#[test]
-fn there_is_no_secret() {
-    let builder = Implicit::builder(AUTHORIZE)
-        .client_id("x")
-        .client_secret("y");
-    assert!(
-        builder
-            .build()
-            .unwrap_err()
-            .to_string()
-            .starts_with("client_secret")
-    );
-}
-
 /// S1 spells the header's name this way in one place; and when the token is over, a person is needed.
 #[tokio::test(start_paused = true)]
 async fn the_token_serves_until_it_is_over() {

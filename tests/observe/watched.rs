@@ -18,7 +18,7 @@ use tower::{Service, ServiceExt};
 use tower_auth::{
     Auth, AuthLayer, BoxError, Issued, Origins, Provider, ProviderError, RefreshSettings,
     credential::Bearer,
-    oauth2::{ClientCredentials, RefreshTokenGrant},
+    oauth2::{ClientCredentials, RefreshTokenGrant, TokenProvider},
     provider_fn,
     store::StoreKey,
 };
@@ -97,14 +97,14 @@ fn endpoint(
 pub(crate) const TOKEN: &str =
     r#"{"access_token":"t","token_type":"bearer","expires_in":3600,"refresh_token":"r2"}"#;
 
-pub(crate) fn machine(status: u16, body: &'static str) -> ClientCredentials {
+pub(crate) fn machine(status: u16, body: &'static str) -> TokenProvider<ClientCredentials> {
     let provider = ClientCredentials::builder("https://login.example.com/token");
     let provider = provider.client_id("me").client_secret("hidden");
     provider.http(endpoint(status, body)).build().unwrap()
 }
 
 /// Lives on a refresh token, with a store that can fail.
-pub(crate) fn stored(store: Faulty) -> RefreshTokenGrant {
+pub(crate) fn stored(store: Faulty) -> TokenProvider<RefreshTokenGrant> {
     RefreshTokenGrant::builder("https://login.example.com/token")
         .client_id("me")
         .store(store, StoreKey::issuer("https://login.example.com"))

@@ -23,7 +23,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_auth::{
     AuthLayer, BoxError, Error, Issued, Origins, RefreshSettings,
     credential::Bearer,
-    oauth2::{Builder, ClientCredentials},
+    oauth2::{Builder, ClientCredentials, TokenProvider},
 };
 use tower_http::follow_redirect::FollowRedirectLayer;
 
@@ -43,11 +43,14 @@ fn provider(server: &Server) -> Builder<ClientCredentials> {
         .http(http())
 }
 
-fn layer(server: &Server) -> AuthLayer<ClientCredentials> {
+fn layer(server: &Server) -> AuthLayer<TokenProvider<ClientCredentials>> {
     layer_with(server, RefreshSettings::default())
 }
 
-fn layer_with(server: &Server, settings: RefreshSettings) -> AuthLayer<ClientCredentials> {
+fn layer_with(
+    server: &Server,
+    settings: RefreshSettings,
+) -> AuthLayer<TokenProvider<ClientCredentials>> {
     let origins = Origins::only(server.url()).unwrap();
     AuthLayer::with_settings(provider(server).build().unwrap(), origins, settings)
 }

@@ -18,7 +18,9 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tower_auth::{
-    AuthLayer, Issued, Origins, Provider, credential::Bearer, oauth2::ClientCredentials,
+    AuthLayer, Issued, Origins, Provider,
+    credential::Bearer,
+    oauth2::{ClientCredentials, TokenProvider},
     reqwest::token_client,
 };
 
@@ -157,7 +159,7 @@ impl World {
         self.valid.set(&[]);
     }
 
-    pub(crate) fn layer(&self) -> AuthLayer<ClientCredentials> {
+    pub(crate) fn layer(&self) -> AuthLayer<TokenProvider<ClientCredentials>> {
         let tokens = ClientCredentials::builder(self.tokens.url("/token"))
             .client_id("me")
             .client_secret("secret")

@@ -34,9 +34,12 @@ async fn no_failed_refresh_or_log_in_tells_what_was_sent() {
             .http(http.clone());
         shows_nothing(&refresh);
         check(refresh.build()).await;
-        let login = PasswordLogin::builder("https://auth.example.com")
-            .credentials("alice", MARK)
-            .http(http.clone());
+        let login = PasswordLogin::builder(
+            "https://auth.example.com/login",
+            "https://auth.example.com/refresh",
+        )
+        .credentials("alice", MARK)
+        .http(http.clone());
         shows_nothing(&login);
         check(login.build()).await;
         let grant = PasswordGrant::builder(TOKEN_URL)

@@ -8,7 +8,7 @@ use tower_auth::{
     store::{StoreError, StoreKey},
 };
 
-use crate::server::{AUTH, Server, TOKEN_URL};
+use crate::server::{LOGIN_URL, REFRESH_URL, Server, TOKEN_URL};
 
 /// A public client.
 pub(crate) fn refresh_token(server: &Server) -> Builder<RefreshTokenGrant> {
@@ -23,7 +23,7 @@ pub(crate) fn seeded(server: &Server) -> Builder<RefreshTokenGrant> {
 }
 
 pub(crate) fn password_login(server: &Server) -> Builder<PasswordLogin> {
-    PasswordLogin::builder(AUTH)
+    PasswordLogin::builder(LOGIN_URL, REFRESH_URL)
         .credentials("alice", "p4ss")
         .http(server.client())
 }

@@ -1,13 +1,13 @@
 //! R36: only who names `PasswordGrant` gets it.
 
-use tower_auth::oauth2::PasswordGrant;
+use tower_auth::oauth2::{PasswordGrant, TokenProvider};
 
 use crate::{
     clients::login,
     server::{Instead, Server, TOKEN_URL, auth_error, call, call_all, pass},
 };
 
-fn provider(server: &Server) -> PasswordGrant {
+fn provider(server: &Server) -> TokenProvider<PasswordGrant> {
     PasswordGrant::builder(TOKEN_URL)
         .client_id("app")
         .client_secret("hidden")

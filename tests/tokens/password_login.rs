@@ -8,7 +8,7 @@ use tower_auth::{
 
 use crate::{
     clients::{login, password_login},
-    server::{AUTH, Instead, Server, auth_error, call, call_all, pass},
+    server::{AUTH, Instead, LOGIN_URL, REFRESH_URL, Server, auth_error, call, call_all, pass},
 };
 
 const NOTHING: [&str; 0] = [];
@@ -161,7 +161,7 @@ async fn only_400_401_and_403_say_that_the_password_is_wrong() {
 #[tokio::test(start_paused = true)]
 async fn a_late_refusal_of_the_old_password_leaves_the_new_one_alone() {
     let server = Server::new();
-    let provider = PasswordLogin::builder(AUTH)
+    let provider = PasswordLogin::builder(LOGIN_URL, REFRESH_URL)
         .credentials("alice", "old")
         .http(server.client())
         .build()
@@ -230,33 +230,37 @@ async fn a_seed_spares_the_first_log_in() {
 
 /// P35: the password goes nowhere in the clear.
 #[test]
-fn the_base_url_is_https_or_loopback() {
+fn both_urls_are_https_or_loopback() {
     let server = Server::new();
-    let build = |base: &str| {
-        PasswordLogin::builder(base)
+    let build = |login_url: &str, refresh_url: &str| {
+        PasswordLogin::builder(login_url, refresh_url)
             .credentials("alice", "p4ss")
             .http(server.client())
             .build()
     };
-    for base in [
+    for url in [
         "https://auth.example.com",
         "https://auth.example.com/api/",
         "http://127.0.0.1:8080",
         "http://localhost",
     ] {
-        build(base).expect(base);
+        build(url, REFRESH_URL).expect(url);
+        build(LOGIN_URL, url).expect(url);
     }
-    for base in [
+    for url in [
         "http://auth.example.com",
         "auth.example.com",
-        "https://auth.example.com?x=1",
         "https://auth.example.com#x",
         "",
     ] {
-        assert_eq!(build(base).unwrap_err().field(), "base_url", "{base}");
+        let error = build(url, REFRESH_URL).unwrap_err();
+        assert_eq!(error.field(), "login_url", "{url}");
+        let error = build(LOGIN_URL, url).unwrap_err();
+        assert_eq!(error.field(), "refresh_url", "{url}");
     }
-    let error = PasswordLogin::builder(AUTH).http(server.client()).build();
+    let builder = PasswordLogin::builder(LOGIN_URL, REFRESH_URL);
+    let error = builder.http(server.client()).build();
     assert_eq!(error.unwrap_err().field(), "credentials");
-    let provider = build(AUTH).unwrap();
+    let provider = build(LOGIN_URL, REFRESH_URL).unwrap();
     assert!(!format!("{provider:?}").contains("p4ss"));
 }

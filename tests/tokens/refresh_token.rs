@@ -216,8 +216,8 @@ async fn a_refresh_asks_for_no_more_than_was_granted() {
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: provider error: the scope `x` was not granted at the log-in, and a refresh can't add it: \
-         leave it out of scopes(..), or log in with it"
+        "failed to get a credential: provider error: the scope `x` was not granted at login, and a \
+         refresh cannot add it: remove it from scopes(..), or log in with it"
     );
     assert_eq!(server.trace().len(), 0);
 }

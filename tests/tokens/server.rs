@@ -15,6 +15,8 @@ use tower_auth::{Auth, AuthLayer, BoxError, Handle, Origins, Provider, credentia
 
 pub(crate) const AUTH: &str = "https://auth.example.com";
 pub(crate) const TOKEN_URL: &str = "https://auth.example.com/token";
+pub(crate) const LOGIN_URL: &str = "https://auth.example.com/auth/password";
+pub(crate) const REFRESH_URL: &str = "https://auth.example.com/auth/refresh";
 pub(crate) const REVOKE_URL: &str = "https://auth.example.com/revoke";
 pub(crate) const API: &str = "https://api.example.com/";
 

@@ -171,9 +171,9 @@ async fn a_lock_that_outlasts_the_refresh_is_an_error_that_says_so() {
     let text = format!("{error:#}");
     assert!(
         text.starts_with(
-            "failed to get a credential: temporary provider error: the token store (in memory) failed to give the lock: another process \
-             holds it for 10."
-        ) && text.ends_with(" s more at most: it refreshes the tokens, or has died while it did"),
+            "failed to get a credential: temporary provider error: the token store (in memory) failed \
+             to give the lock: held by another process for up to 10."
+        ) && text.ends_with(" s (it is refreshing the tokens, or crashed while doing so)"),
         "{text}"
     );
     pass(11).await;

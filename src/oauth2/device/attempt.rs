@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::{
     oauth2::{
-        answer::lifetime,
         endpoint::{TokenEndpoint, parse_endpoint},
         error::{Endpoint, Problem, TokenError},
         form::Form,
+        response::lifetime,
     },
     secret::Secret,
 };

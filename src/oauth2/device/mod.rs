@@ -8,13 +8,17 @@ use std::{fmt, sync::Arc};
 pub use self::attempt::DeviceAuthorization;
 use self::polling::Polling;
 use super::{
-    builder::{Builder, Settings, StandardGrant},
-    endpoint::TokenEndpoint,
+    builder::Builder,
+    client::Client,
+    discovery::ServerMetadata,
+    endpoint::{TokenEndpoint, parse_endpoint},
+    error::Endpoint,
     form::Form,
+    grant::{AccessToken, StandardGrant, TokenEndpointGrant, sealed::Configurable},
     login::LoginError,
     refresh_token::RefreshTokenGrant,
 };
-use crate::{error::ConfigError, store::TokenSet};
+use crate::{credential::Bearer, error::ConfigError, store::TokenSet};
 
 /// A log-in with a device code (RFC 8628), for people at machines that have no browser, or none of
 /// theirs: the person opens an address anywhere else, and enters a short code there.
@@ -58,17 +62,16 @@ use crate::{error::ConfigError, store::TokenSet};
 /// ```
 ///
 /// Cloning is cheap, and shares everything.
-#[derive(Clone)]
-pub struct DeviceCode {
-    flow: Arc<Flow>,
+pub struct DeviceCode<C: AccessToken = Bearer> {
+    flow: Arc<Flow<C>>,
 }
 
-struct Flow {
+struct Flow<C: AccessToken> {
     device: TokenEndpoint,
     /// What the device endpoint is asked.
     request: Form,
-    settings: Settings,
-    session: Builder<RefreshTokenGrant>,
+    client: Client,
+    session: Builder<RefreshTokenGrant, C>,
     plain_http: bool,
 }
 
@@ -77,11 +80,11 @@ impl DeviceCode {
     /// must be https, or lead to this machine. The client's id and the HTTP service are required;
     /// a client without a secret sends its id only.
     pub fn builder(device_url: impl Into<String>, token_url: impl Into<String>) -> Builder<Self> {
-        let mut builder = Builder::new(token_url);
-        builder.device_url = Some(device_url.into());
-        builder
+        Builder::new(token_url, Some(device_url.into()))
     }
+}
 
+impl<C: AccessToken> DeviceCode<C> {
     /// Asks the server for a code.
     ///
     /// # Errors
@@ -102,39 +105,53 @@ impl DeviceCode {
     /// The person said no ([`is_denied`](LoginError::is_denied)), or did not come in time
     /// ([`is_timeout`](LoginError::is_timeout)), or the server refuses the client.
     pub async fn finish(&self, attempt: DeviceAuthorization) -> Result<TokenSet, LoginError> {
-        Polling::new(&self.flow.settings, attempt).run().await
+        Polling::new(&self.flow.client, attempt).run().await
     }
 
     /// The provider that lives on the tokens of a log-in: a builder with the same token endpoint,
     /// client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a [`store`](Builder::store).
-    pub fn session(&self) -> Builder<RefreshTokenGrant> {
-        self.flow.session.session()
+    pub fn session(&self) -> Builder<RefreshTokenGrant, C> {
+        self.flow.session.for_session()
     }
 }
 
 impl StandardGrant for DeviceCode {}
+impl TokenEndpointGrant for DeviceCode {}
 
-impl Builder<DeviceCode> {
+impl Configurable for DeviceCode {
+    /// The URL of the device authorization endpoint.
+    type Settings = Option<String>;
+
+    fn described_by(metadata: &ServerMetadata) -> Option<String> {
+        metadata.device_authorization_endpoint().map(str::to_owned)
+    }
+}
+
+impl<C: AccessToken> Builder<DeviceCode, C> {
     /// Makes the flow. Nothing is sent yet.
     ///
     /// # Errors
     /// Something required is missing, or a value can't be used. The error names the setting, and
     /// shows no secret.
-    pub fn build(self) -> Result<DeviceCode, ConfigError> {
-        self.require_client_id()?;
-        let (session, plain_http) = (self.session(), self.allows_plain_http());
-        let mut settings = self.finish(&["device_code", "refresh_token"])?;
-        let Some(device) = settings.device.take() else {
+    pub fn build(self) -> Result<DeviceCode<C>, ConfigError> {
+        self.client.require_id()?;
+        let (session, plain_http) = (self.for_session(), self.client.plain_http);
+        let device_url = self.client.aliases().device.or(self.grant);
+        let client = self.client.build(&["device_code", "refresh_token"])?;
+        self.binding?;
+        let Some(device_url) = device_url else {
             let problem = "is missing: the server names none; give it to builder(..)";
             return Err(ConfigError::new("device_url", problem));
         };
+        let uri = parse_endpoint("device_url", &device_url, plain_http)?;
+        let device = client.endpoint.sibling(Endpoint::Device, uri);
         let mut request = Form::default();
-        settings.push_params(&mut request, settings.scope().as_deref());
+        client.push_params(&mut request, client.scope().as_deref());
         Ok(DeviceCode {
             flow: Arc::new(Flow {
                 device,
                 request,
-                settings,
+                client,
                 session,
                 plain_http,
             }),
@@ -142,11 +159,19 @@ impl Builder<DeviceCode> {
     }
 }
 
-impl fmt::Debug for DeviceCode {
+impl<C: AccessToken> Clone for DeviceCode<C> {
+    fn clone(&self) -> Self {
+        Self {
+            flow: Arc::clone(&self.flow),
+        }
+    }
+}
+
+impl<C: AccessToken> fmt::Debug for DeviceCode<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeviceCode")
             .field("device", &self.flow.device)
-            .field("endpoint", &self.flow.settings.endpoint)
+            .field("endpoint", &self.flow.client.endpoint)
             .finish_non_exhaustive()
     }
 }

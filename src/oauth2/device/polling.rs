@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::DeviceAuthorization;
 use crate::{
     oauth2::{
-        builder::Settings,
+        client::Client,
         error::TokenError,
         form::Form,
         login::{LoginError, Problem},
-        session::{Asked, tokens},
+        session::{RequestTime, tokens},
     },
     store::TokenSet,
 };
@@ -27,18 +27,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
 pub(super) struct Polling<'a> {
-    settings: &'a Settings,
+    client: &'a Client,
     form: Form,
     interval: Duration,
     expires_at: Instant,
 }
 
 impl<'a> Polling<'a> {
-    pub(super) fn new(settings: &'a Settings, attempt: DeviceAuthorization) -> Self {
-        let mut form = settings.form(GRANT_TYPE, None);
+    pub(super) fn new(client: &'a Client, attempt: DeviceAuthorization) -> Self {
+        let mut form = client.form(GRANT_TYPE, None);
         form.push_secret("device_code", attempt.device_code());
         Self {
-            settings,
+            client,
             form,
             interval: attempt.interval(),
             expires_at: attempt.expires_at(),
@@ -80,12 +80,12 @@ impl<'a> Polling<'a> {
     }
 
     async fn ask(&self) -> Result<TokenSet, TokenError> {
-        let asked = Asked::now();
-        let endpoint = &self.settings.endpoint;
+        let asked = RequestTime::now();
+        let endpoint = &self.client.endpoint;
         let answer = timeout(LONGEST_REQUEST, endpoint.exchange(&self.form)).await;
         let mut answer = answer.unwrap_or_else(|_| Err(endpoint.silent(LONGEST_REQUEST)))?;
         // RFC 6749 5.1: unsaid is as requested.
-        answer.scope = answer.scope.or_else(|| self.settings.scope());
+        answer.scope = answer.scope.or_else(|| self.client.scope());
         Ok(tokens(answer, None, asked))
     }
 }

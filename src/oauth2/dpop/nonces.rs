@@ -1,14 +1,11 @@
 //! The nonces of servers (RFC 9449 sections 8 and 9).
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
 use http::{HeaderMap, HeaderName, Uri};
 use serde_json::{Map, Value};
 
-use super::Use;
+use crate::sync::lock;
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
@@ -18,6 +15,14 @@ const MOST: usize = 64;
 /// The latest nonce of each server (R29).
 #[derive(Default)]
 pub(in crate::oauth2) struct Nonces(Mutex<HashMap<Server, String>>);
+
+/// What a proof is for.
+#[derive(Clone, Copy)]
+pub(in crate::oauth2) enum Use<'a> {
+    TokenRequest,
+    /// An API request with this access token.
+    Api(&'a str),
+}
 
 /// A token server and an API are two, also where they have the same origin.
 #[derive(PartialEq, Eq, Hash)]
@@ -38,7 +43,7 @@ impl Server {
 
 impl Nonces {
     pub(super) fn get(&self, usage: Use<'_>, uri: &Uri) -> Option<String> {
-        self.lock().get(&Server::of(usage, uri)).cloned()
+        lock(&self.0).get(&Server::of(usage, uri)).cloned()
     }
 
     /// Keeps the nonce of a response, whatever its status. Gives whether there was one.
@@ -49,17 +54,13 @@ impl Nonces {
         let Some(nonce) = nonce.filter(|nonce| !nonce.is_empty()) else {
             return false;
         };
-        let mut nonces = self.lock();
+        let mut nonces = lock(&self.0);
         let server = Server::of(usage, uri);
         if nonces.len() >= MOST && !nonces.contains_key(&server) {
             nonces.clear();
         }
         nonces.insert(server, nonce.to_owned());
         true
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Server, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

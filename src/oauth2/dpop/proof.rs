@@ -3,23 +3,18 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::DpopKey;
+use super::{key::DpopKey, nonces::Use};
 use crate::{
     error::BoxError,
     oauth2::jwt::{compact, random_id, signing_input},
 };
 
-/// What a proof is for.
-#[derive(Clone, Copy)]
-pub(in crate::oauth2) enum Use<'a> {
-    TokenRequest,
-    /// A request with this access token.
-    Api(&'a str),
-}
+/// The header that carries the proof.
+pub(in crate::oauth2) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl DpopKey {
     /// A proof for one sending of a request (R28).

@@ -5,11 +5,12 @@ use std::fmt;
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
-use super::{DPOP, DpopKey, Use};
+use super::{key::DpopKey, nonces::Use, proof::DPOP};
 use crate::{
     challenge::Challenge,
     credential::{Bearer, Credential, RequestHeadMut, ResponseHead, header_value, unshared_value},
     error::{BoxError, ConfigError},
+    oauth2::grant::sealed,
 };
 
 /// An access token that is bound to a key (DPoP, RFC 9449 section 7): each sending of a request carries
@@ -18,7 +19,7 @@ use crate::{
 /// An API that wants a nonce in the proof says so in a 401: the request is signed and sent again, with the same
 /// token, which is no retry of the layer's (section 9).
 ///
-/// [`Dpop`](super::Dpop) issues these.
+/// The provider that a builder makes after [`dpop`](crate::oauth2::Builder::dpop) issues these.
 #[derive(Clone)]
 pub struct DpopToken {
     token: Bearer,
@@ -51,8 +52,16 @@ impl DpopToken {
     pub fn scope(&self) -> Option<&str> {
         self.token.scope()
     }
+}
 
-    pub(super) fn into_token(self) -> Bearer {
+impl sealed::AccessToken for DpopToken {
+    type Binding = DpopKey;
+
+    fn bind(token: Bearer, key: &DpopKey) -> Result<Self, ConfigError> {
+        Self::new(token, key.clone())
+    }
+
+    fn into_bearer(self) -> Bearer {
         self.token
     }
 }

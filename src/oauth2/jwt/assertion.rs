@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{BoxError, ConfigError},
-    oauth2::{form::Form, subject::Source},
+    oauth2::{assertion_source::AssertionSource, form::Form},
     secret::Secret,
 };
 
@@ -27,7 +27,7 @@ pub(in crate::oauth2) enum AssertionMode {
     /// HS256 with the client secret.
     ClientSecret,
     /// By another party, such as Kubernetes.
-    External(Source),
+    External(AssertionSource),
 }
 
 /// Client authentication with a new assertion for each request.
@@ -40,7 +40,7 @@ pub(in crate::oauth2) struct ClientAssertion {
 enum Proof {
     Key(SigningKey),
     Secret(Secret),
-    External(Source),
+    External(AssertionSource),
 }
 
 impl ClientAssertion {
@@ -93,7 +93,7 @@ impl ClientAssertion {
         match &self.proof {
             Proof::Key(key) => Ok(Secret::new(key.sign_jwt(&self.claims()?).await?)),
             Proof::Secret(secret) => Ok(signed_with_secret(secret, &self.claims()?)),
-            Proof::External(source) => Ok(source.give().await?),
+            Proof::External(source) => Ok(source.get().await?),
         }
     }
 

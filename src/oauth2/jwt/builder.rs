@@ -6,14 +6,15 @@ use super::{AssertionMode, SigningKey};
 use crate::{
     error::ProviderError,
     oauth2::{
-        builder::{Builder, StandardGrant},
+        assertion_source::AssertionSource,
+        builder::Builder,
         client_auth::ClientAuthMode,
-        subject::Source,
+        grant::{AccessToken, TokenEndpointGrant},
     },
 };
 
 /// Requires the feature `jwt`.
-impl<P: StandardGrant> Builder<P> {
+impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
     /// Authenticates the client with a signed assertion (`private_key_jwt`, RFC 7523 2.2) that is
     /// valid for 60 s. It replaces a [`client_secret`](Self::client_secret).
     ///
@@ -25,9 +26,9 @@ impl<P: StandardGrant> Builder<P> {
     /// # use tower::service_fn;
     /// # use bytes::Bytes;
     /// # use http_body_util::Full;
-    /// use tower_auth::oauth2::{ClientCredentials, SigningAlgorithm, SigningKey};
+    /// use tower_auth::oauth2::{ClientCredentials, SigningAlgorithm, SigningKey, TokenProvider};
     ///
-    /// # fn provider(pem: &str) -> Result<ClientCredentials, tower_auth::ConfigError> {
+    /// # fn provider(pem: &str) -> Result<TokenProvider<ClientCredentials>, tower_auth::ConfigError> {
     /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
     /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
     /// # });
@@ -39,7 +40,7 @@ impl<P: StandardGrant> Builder<P> {
     /// # }
     /// ```
     pub fn private_key_jwt(mut self, key: SigningKey) -> Self {
-        self.auth = ClientAuthMode::Assertion(AssertionMode::PrivateKey(key));
+        self.client.auth = ClientAuthMode::Assertion(AssertionMode::PrivateKey(key));
         self
     }
 
@@ -48,7 +49,7 @@ impl<P: StandardGrant> Builder<P> {
     /// sent. It should be at least 32 characters long. See also
     /// [`private_key_jwt`](Self::private_key_jwt).
     pub fn client_secret_jwt(mut self) -> Self {
-        self.auth = ClientAuthMode::Assertion(AssertionMode::ClientSecret);
+        self.client.auth = ClientAuthMode::Assertion(AssertionMode::ClientSecret);
         self
     }
 
@@ -60,9 +61,9 @@ impl<P: StandardGrant> Builder<P> {
     /// # use tower::service_fn;
     /// # use bytes::Bytes;
     /// # use http_body_util::Full;
-    /// use tower_auth::{ProviderError, oauth2::ClientCredentials};
+    /// use tower_auth::{ProviderError, oauth2::{ClientCredentials, TokenProvider}};
     ///
-    /// # fn provider(file: &'static str) -> Result<ClientCredentials, tower_auth::ConfigError> {
+    /// # fn provider(file: &'static str) -> Result<TokenProvider<ClientCredentials>, tower_auth::ConfigError> {
     /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
     /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
     /// # });
@@ -82,8 +83,8 @@ impl<P: StandardGrant> Builder<P> {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<String, ProviderError>> + Send + 'static,
     {
-        let source = Source::new(assertion);
-        self.auth = ClientAuthMode::Assertion(AssertionMode::External(source));
+        let source = AssertionSource::new(assertion);
+        self.client.auth = ClientAuthMode::Assertion(AssertionMode::External(source));
         self
     }
 
@@ -92,7 +93,7 @@ impl<P: StandardGrant> Builder<P> {
     /// Otherwise the default is the URL of the token endpoint, which RFC 7523 3 allows and most
     /// servers accept.
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into());
+        self.client.audience = Some(audience.into());
         self
     }
 }

@@ -7,15 +7,22 @@ use super::{
     attempt::PendingLogin,
     callback::{Answer, AnsweredIn},
     error::{LoginError, Problem},
-    request::{AuthorizationRequest, OWN_PARAMS},
+    request::AuthorizationRequest,
     sealed::Sealed,
 };
 use crate::{
+    credential::Bearer,
     error::ConfigError,
     oauth2::{
-        builder::{BrowserGrant, Builder, Settings, StandardGrant},
+        authorization::AuthorizationSettings,
+        builder::Builder,
+        client::Client,
+        discovery::ServerMetadata,
+        grant::{
+            AccessToken, BrowserGrant, StandardGrant, TokenEndpointGrant, sealed::Configurable,
+        },
         refresh_token::RefreshTokenGrant,
-        session::{Asked, tokens},
+        session::{RequestTime, tokens},
     },
     secret::Secret,
     store::TokenSet,
@@ -64,15 +71,14 @@ use crate::{
 /// ```
 ///
 /// Cloning is cheap, and shares everything.
-#[derive(Clone)]
-pub struct AuthorizationCode {
-    flow: Arc<Flow>,
+pub struct AuthorizationCode<C: AccessToken = Bearer> {
+    flow: Arc<Flow<C>>,
 }
 
-struct Flow {
+struct Flow<C: AccessToken> {
     request: AuthorizationRequest,
-    settings: Settings,
-    session: Builder<RefreshTokenGrant>,
+    client: Client,
+    session: Builder<RefreshTokenGrant, C>,
 }
 
 impl AuthorizationCode {
@@ -82,11 +88,15 @@ impl AuthorizationCode {
         authorization_url: impl Into<String>,
         token_url: impl Into<String>,
     ) -> Builder<Self> {
-        let mut builder = Builder::new(token_url);
-        builder.authorization.url = authorization_url.into();
-        builder
+        let settings = AuthorizationSettings {
+            url: authorization_url.into(),
+            ..AuthorizationSettings::default()
+        };
+        Builder::new(token_url, settings)
     }
+}
 
+impl<C: AccessToken> AuthorizationCode<C> {
     /// Makes an attempt with a fresh `state` and a fresh verifier. The redirect URI is where the
     /// server sends the browser then, exactly as it is registered there.
     ///
@@ -121,57 +131,68 @@ impl AuthorizationCode {
         answer.check(&self.flow.request, &attempt)?;
         let code = answer.get("code").ok_or(Problem::NoCode)?;
 
-        let settings = &self.flow.settings;
-        let mut form = settings.form("authorization_code", None);
+        let client = &self.flow.client;
+        let mut form = client.form("authorization_code", None);
         form.push_secret("code", &Secret::new(code));
         form.push("redirect_uri", attempt.redirect_uri());
         let verifier = attempt.verifier().ok_or(Problem::OtherServer)?;
         form.push_secret("code_verifier", verifier);
-        let asked = Asked::now();
-        let mut answer = settings.endpoint.exchange(&form).await?;
+        let asked = RequestTime::now();
+        let mut answer = client.endpoint.exchange(&form).await?;
         // RFC 6749 5.1: unsaid is as requested.
-        answer.scope = answer.scope.or_else(|| settings.scope());
+        answer.scope = answer.scope.or_else(|| client.scope());
         Ok(tokens(answer, None, asked))
     }
 
     /// The provider that lives on the tokens of a log-in, one for each person: a builder with the
     /// same token endpoint, client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a
     /// [`store`](Builder::store).
-    pub fn session(&self) -> Builder<RefreshTokenGrant> {
-        self.flow.session.session()
+    pub fn session(&self) -> Builder<RefreshTokenGrant, C> {
+        self.flow.session.for_session()
     }
 }
 
 impl StandardGrant for AuthorizationCode {}
+impl TokenEndpointGrant for AuthorizationCode {}
 impl BrowserGrant for AuthorizationCode {}
 
-impl Builder<AuthorizationCode> {
+impl Configurable for AuthorizationCode {
+    type Settings = AuthorizationSettings;
+
+    fn described_by(metadata: &ServerMetadata) -> AuthorizationSettings {
+        AuthorizationSettings::described_by(metadata)
+    }
+}
+
+impl<C: AccessToken> Builder<AuthorizationCode, C> {
     /// Makes the flow. Nothing is sent yet.
     ///
     /// # Errors
     /// Something required is missing, or a value can't be used. The error names the setting, and
     /// shows no secret.
-    pub fn build(self) -> Result<AuthorizationCode, ConfigError> {
-        let request = self.authorization("code", &OWN_PARAMS)?;
-        let session = self.session();
-        let settings = self.finish(&["code", "redirect_uri", "code_verifier", "refresh_token"])?;
+    pub fn build(self) -> Result<AuthorizationCode<C>, ConfigError> {
+        let request = AuthorizationRequest::new(&self.client, &self.grant, "code")?;
+        let session = self.for_session();
+        let own_params = ["code", "redirect_uri", "code_verifier", "refresh_token"];
+        let client = self.client.build(&own_params)?;
+        self.binding?;
         Ok(AuthorizationCode {
             flow: Arc::new(Flow {
                 request,
-                settings,
+                client,
                 session,
             }),
         })
     }
 }
 
-impl Sealed for AuthorizationCode {
+impl<C: AccessToken> Sealed for AuthorizationCode<C> {
     fn answered_in(&self) -> AnsweredIn {
         AnsweredIn::Query
     }
 }
 
-impl LoginFlow for AuthorizationCode {
+impl<C: AccessToken> LoginFlow for AuthorizationCode<C> {
     fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError> {
         self.start(redirect_uri)
     }
@@ -185,10 +206,18 @@ impl LoginFlow for AuthorizationCode {
     }
 }
 
-impl fmt::Debug for AuthorizationCode {
+impl<C: AccessToken> Clone for AuthorizationCode<C> {
+    fn clone(&self) -> Self {
+        Self {
+            flow: Arc::clone(&self.flow),
+        }
+    }
+}
+
+impl<C: AccessToken> fmt::Debug for AuthorizationCode<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizationCode")
-            .field("endpoint", &self.flow.settings.endpoint)
+            .field("endpoint", &self.flow.client.endpoint)
             .field("scope", &self.flow.request.scope)
             .finish_non_exhaustive()
     }

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     oauth2::{
-        answer::{MOST_OF_NAMES, MOST_OF_TEXTS},
         error::Refusal,
-        server_text::ServerText,
+        response::{MOST_OF_NAMES, MOST_OF_TEXTS},
+        sanitize::Sanitizer,
     },
     secret::Secret,
 };
@@ -91,7 +91,7 @@ impl Answer {
         if let Some(expected) = &request.issuer {
             match self.get("iss") {
                 Some(issuer) if issuer == expected.url => {}
-                None if !expected.is_always_said => {}
+                None if !expected.is_required => {}
                 issuer => {
                     return Err(LoginError::from(Problem::Issuer {
                         expected: expected.url.clone(),
@@ -117,13 +117,13 @@ impl Answer {
     }
 
     /// What of the server's texts may stand in messages.
-    pub(super) fn shown(&self, attempt: &PendingLogin) -> ServerText {
+    pub(super) fn shown(&self, attempt: &PendingLogin) -> Sanitizer {
         let of_attempt = [Some(attempt.state()), attempt.verifier()];
         let mut secrets: Vec<_> = of_attempt.into_iter().flatten().cloned().collect();
         for name in ["code", "access_token", "id_token"] {
             secrets.extend(self.get(name).map(Secret::new));
         }
-        ServerText::without(secrets)
+        Sanitizer::without(secrets)
     }
 
     /// The parameters as a token endpoint would have answered them.

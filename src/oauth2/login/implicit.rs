@@ -7,17 +7,20 @@ use super::{
     attempt::PendingLogin,
     callback::{Answer, AnsweredIn},
     error::{LoginError, Problem},
-    request::{AuthorizationRequest, OWN_PARAMS},
+    request::AuthorizationRequest,
     sealed::Sealed,
 };
 use crate::{
     error::ConfigError,
     oauth2::{
         access_token::StoredAccessToken,
-        answer::TokenAnswer,
-        builder::{BrowserGrant, Builder, StandardGrant},
+        authorization::AuthorizationSettings,
+        builder::Builder,
+        discovery::ServerMetadata,
         error::{Endpoint, TokenError},
-        session::{Asked, tokens},
+        grant::{BrowserGrant, StandardGrant, sealed::Configurable},
+        response::TokenResponse,
+        session::{RequestTime, tokens},
     },
     store::TokenSet,
 };
@@ -68,9 +71,11 @@ impl Implicit {
     /// Starts with the authorization endpoint's URL. It must be https, or lead to this machine. The
     /// client's id is required; there is no secret.
     pub fn builder(authorization_url: impl Into<String>) -> Builder<Self> {
-        let mut builder = Builder::new("");
-        builder.authorization.url = authorization_url.into();
-        builder
+        let settings = AuthorizationSettings {
+            url: authorization_url.into(),
+            ..AuthorizationSettings::default()
+        };
+        Builder::new("", settings)
     }
 
     /// Makes an attempt with a fresh `state`. The redirect URI is where the server sends the
@@ -99,24 +104,32 @@ impl Implicit {
         let answer = Answer::parse(callback, AnsweredIn::Fragment)?;
         answer.check(&self.flow.request, &attempt)?;
         let fields = answer.fields();
-        let token = TokenAnswer::from_fields(&fields, false, answer.shown(&attempt), "Bearer");
+        let token = TokenResponse::from_fields(&fields, false, answer.shown(&attempt), "Bearer");
         let mut token = token.map_err(|problem| {
             Problem::Unusable(TokenError::new(Endpoint::Authorization, problem))
         })?;
         token.refresh_token = None;
         token.scope = token.scope.or_else(|| self.flow.request.scope.clone());
-        Ok(tokens(token, None, Asked::now()))
+        Ok(tokens(token, None, RequestTime::now()))
     }
 
     /// The provider that lives on the token of a log-in, one for each person. Add
     /// [`initial_tokens`](Builder::initial_tokens).
     pub fn session(&self) -> Builder<StoredAccessToken> {
-        self.flow.session.session()
+        self.flow.session.for_session()
     }
 }
 
 impl StandardGrant for Implicit {}
 impl BrowserGrant for Implicit {}
+
+impl Configurable for Implicit {
+    type Settings = AuthorizationSettings;
+
+    fn described_by(metadata: &ServerMetadata) -> AuthorizationSettings {
+        AuthorizationSettings::described_by(metadata)
+    }
+}
 
 impl Builder<Implicit> {
     /// Makes the flow. Nothing is sent, ever.
@@ -124,13 +137,11 @@ impl Builder<Implicit> {
     /// # Errors
     /// Something required is missing, or a value can't be used. The error names the setting.
     pub fn build(self) -> Result<Implicit, ConfigError> {
-        self.refuse_dpop()?;
-        self.refuse_client_secret("is not sent in the implicit flow: leave it out")?;
+        let request = AuthorizationRequest::new(&self.client, &self.grant, "token")?;
+        let session = self.for_session();
+        self.binding?;
         Ok(Implicit {
-            flow: Arc::new(Flow {
-                request: self.authorization("token", &OWN_PARAMS)?,
-                session: self.session(),
-            }),
+            flow: Arc::new(Flow { request, session }),
         })
     }
 }

@@ -17,13 +17,10 @@ use std::future::Future;
 
 #[cfg(feature = "loopback")]
 pub(super) use self::callback::AnsweredIn;
+pub(super) use self::error::Problem;
 #[cfg(feature = "implicit")]
 pub use self::implicit::Implicit;
 pub use self::{attempt::PendingLogin, authorization_code::AuthorizationCode, error::LoginError};
-pub(super) use self::{
-    error::Problem,
-    request::{AuthorizationRequest, AuthorizationSettings, ExpectedIssuer},
-};
 use crate::{error::ConfigError, store::TokenSet};
 
 /// The three steps of a log-in in a browser. [`AuthorizationCode`] and [`Implicit`] have them; each

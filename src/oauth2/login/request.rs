@@ -4,54 +4,49 @@ use super::attempt::{PendingLogin, challenge};
 use crate::{
     encoding::percent_encode,
     error::ConfigError,
-    oauth2::{discovery::ServerMetadata, endpoint::parse_endpoint},
+    oauth2::{
+        authorization::{AuthorizationSettings, ExpectedIssuer},
+        client::{ClientSettings, check_names, join},
+        endpoint::parse_endpoint,
+    },
 };
 
-/// What can be set about it.
-#[derive(Clone, Default)]
-pub(in crate::oauth2) struct AuthorizationSettings {
-    pub(in crate::oauth2) url: String,
-    pub(in crate::oauth2) params: Vec<(String, String)>,
-    pub(in crate::oauth2) issuer: Option<ExpectedIssuer>,
-}
-
-/// Who must have given an answer (RFC 9207).
-#[derive(Clone)]
-pub(in crate::oauth2) struct ExpectedIssuer {
-    pub(super) url: String,
-    /// Whether an answer that does not say it is refused too.
-    pub(super) is_always_said: bool,
-}
-
-impl ExpectedIssuer {
-    pub(in crate::oauth2) fn always(url: String) -> Self {
-        Self {
-            url,
-            is_always_said: true,
-        }
-    }
-
-    pub(in crate::oauth2) fn described_by(metadata: &ServerMetadata) -> Self {
-        Self {
-            url: metadata.issuer().to_owned(),
-            is_always_said: metadata.says_issuer_in_answers(),
-        }
-    }
-}
-
 /// All that goes into the address and is the same each time.
-pub(in crate::oauth2) struct AuthorizationRequest {
-    pub(in crate::oauth2) endpoint: String,
-    pub(in crate::oauth2) client_id: String,
-    pub(in crate::oauth2) response_type: &'static str,
-    pub(in crate::oauth2) scope: Option<String>,
-    pub(in crate::oauth2) resources: Vec<String>,
-    pub(in crate::oauth2) params: Vec<(String, String)>,
-    pub(in crate::oauth2) issuer: Option<ExpectedIssuer>,
-    pub(in crate::oauth2) plain_http: bool,
+pub(super) struct AuthorizationRequest {
+    pub(super) endpoint: String,
+    pub(super) client_id: String,
+    pub(super) response_type: &'static str,
+    pub(super) scope: Option<String>,
+    pub(super) resources: Vec<String>,
+    pub(super) params: Vec<(String, String)>,
+    pub(super) issuer: Option<ExpectedIssuer>,
+    pub(super) plain_http: bool,
 }
 
 impl AuthorizationRequest {
+    /// Checks the settings.
+    pub(super) fn new(
+        client: &ClientSettings,
+        settings: &AuthorizationSettings,
+        response_type: &'static str,
+    ) -> Result<Self, ConfigError> {
+        parse_endpoint("authorization_url", &settings.url, client.plain_http)?;
+        let client_id = client.require_id()?;
+        client.check_resources()?;
+        let names = settings.params.iter().map(|(name, _)| name.as_str());
+        check_names("authorization_param", names, &OWN_PARAMS)?;
+        Ok(Self {
+            endpoint: settings.url.clone(),
+            client_id: client_id.to_owned(),
+            response_type,
+            scope: join(&client.scopes),
+            resources: client.resources.clone(),
+            params: settings.params.clone(),
+            issuer: settings.issuer.clone(),
+            plain_http: client.plain_http,
+        })
+    }
+
     pub(super) fn start(
         &self,
         redirect_uri: &str,
@@ -98,7 +93,7 @@ impl AuthorizationRequest {
 }
 
 /// The parameters above that are no setting.
-pub(super) const OWN_PARAMS: [&str; 5] = [
+const OWN_PARAMS: [&str; 5] = [
     "response_type",
     "redirect_uri",
     "state",

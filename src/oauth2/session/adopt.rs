@@ -1,120 +1,78 @@
-//! Tokens that somebody else has fetched already.
+//! Waiting until another process has saved newer tokens, or the lock is acquired.
 
-use std::time::SystemTime;
+use std::sync::Arc;
 
-use tokio::time::Instant;
-
-use super::{Fresh, Grant, Known, Session, State, lock::Pacing};
+use super::{
+    lock::{LockBackoff, LockResult},
+    locked::Locked,
+    shared::Session,
+    state::{IssuedTokens, Known, State},
+};
 use crate::{
     credential::Bearer,
     error::ProviderError,
-    oauth2::login_required::LoginRequired,
+    oauth2::{grant::sealed::Grant, login_required::LoginRequired},
     observe,
-    provider::{Reason, RefreshContext},
-    store::{Stored, TokenSet},
+    provider::RefreshContext,
+    store::Stored,
 };
 
-/// What has to happen before the server is asked.
-pub(super) enum Turn {
-    Adopted(Fresh),
-    /// The lock is ours, and this is what it protects.
+pub(super) enum LockOutcome {
+    /// Another process has saved newer tokens.
+    Adopted(IssuedTokens),
+    /// The entry is locked, and holds this.
     Locked(Stored),
 }
 
 impl<G: Grant> Session<G> {
-    /// Looks for newer tokens until there are some or the lock is ours.
+    /// Loads the entry until it holds newer tokens or is locked.
     pub(super) async fn adopt_or_lock(
-        &self,
+        self: &Arc<Self>,
         state: &mut State,
         context: &RefreshContext<Bearer>,
-    ) -> Result<Turn, ProviderError> {
-        self.renew(state, context.deadline()).await?;
-        let mut pacing = Pacing::until(context.deadline());
+    ) -> Result<LockOutcome, ProviderError> {
+        let deadline = context.deadline();
+        self.entry.renew(&mut state.lock, deadline).await?;
+        let mut backoff = LockBackoff::until(deadline);
         loop {
-            let stored = self.store.load(&self.key).await?;
+            let stored = self.entry.load().await?;
             if !self.grant.must_log_in() {
-                self.notice_log_out(state, &stored).await?;
-                let is_first = state.known.is_none();
-                if let Some(fresh) = adopt(state, &stored, context) {
-                    if !is_first {
-                        // What is stored lives on, and the seed is a thing of the past.
-                        state.seed = None;
-                    }
+                self.notice_logout(state, &stored).await?;
+                if let Some(issued) = state.tokens.adopt(&stored, context) {
                     observe::adopted();
-                    return Ok(Turn::Adopted(fresh));
+                    return Ok(LockOutcome::Adopted(issued));
                 }
             }
-            if state.lock.is_some() {
-                let stored = self.restore(state, stored).await?;
-                return Ok(Turn::Locked(stored));
+            if let Some(mut locked) = Locked::new(self, state) {
+                return Ok(LockOutcome::Locked(locked.restore(stored).await?));
             }
-            if let Some(left) = self.try_lock(state, context.deadline()).await? {
-                pacing.wait(left).await.map_err(|left| self.busy(left))?;
+            match self.entry.try_lock(deadline).await? {
+                LockResult::Acquired(lock) => state.lock = Some(lock),
+                LockResult::HeldFor(left) => {
+                    let waited = backoff.wait(left).await;
+                    waited.map_err(|left| self.entry.busy(left))?;
+                }
             }
         }
     }
-}
 
-impl<G: Grant> Session<G> {
-    /// Another process has logged out since this one looked last. That one may have looked into the
-    /// store just before this one saved, so what was issued here is revoked here, too.
-    async fn notice_log_out(
-        &self,
-        state: &mut State,
-        stored: &Stored,
-    ) -> Result<(), ProviderError> {
-        let Some(known) = &mut state.known else {
+    /// Fails if another process has logged out since this one last loaded the entry. That process
+    /// may have loaded the entry just before this one saved it, so tokens that were issued here
+    /// are also revoked here.
+    async fn notice_logout(&self, state: &mut State, stored: &Stored) -> Result<(), ProviderError> {
+        let Some(known) = &mut state.tokens.known else {
             return Ok(());
         };
         if known.tokens.is_none() || stored.tokens.is_some() || stored.revision <= known.revision {
             return Ok(());
         }
-        known.revision = stored.revision;
-        let own = known.tokens.take().filter(|_| known.is_own);
-        state.seed = None;
-        if let Some(tokens) = own {
+        let is_own = known.is_own;
+        let tokens = known.tokens.take().filter(|_| is_own);
+        *known = Known::nothing(stored.revision);
+        state.tokens.initial = None;
+        if let Some(tokens) = tokens {
             self.revoke(&tokens).await;
         }
         Err(ProviderError::login_required(LoginRequired::logged_out()))
     }
-}
-
-/// Takes over stored tokens that this process does not know, if they help.
-pub(super) fn adopt(
-    state: &mut State,
-    stored: &Stored,
-    context: &RefreshContext<Bearer>,
-) -> Option<Fresh> {
-    let tokens = stored.tokens.clone()?;
-    // A token that can't be used is none.
-    let access_token = Bearer::new(tokens.expose_access_token()?).ok()?;
-    let reason = context.reason();
-    let left = tokens.left(SystemTime::now());
-    let is_over = left.is_some_and(|left| left.is_zero());
-    let helps = match &state.known {
-        Some(known) if reason != Reason::Initial => stored.revision > known.revision,
-        // There is nothing that they could be newer than.
-        _ => !is_over,
-    };
-    let previous = context.previous().map(Bearer::expose);
-    let is_same = previous == Some(access_token.expose());
-    if !helps || (is_same && !matches!(reason, Reason::Initial | Reason::Early)) {
-        return None;
-    }
-    state.rotated = tokens.expose_refresh_token().is_some()
-        && state.known.as_ref().is_some_and(|known| {
-            let known = known.tokens.as_ref();
-            known.and_then(TokenSet::expose_refresh_token) != tokens.expose_refresh_token()
-        });
-    state.known = Some(Known {
-        revision: stored.revision,
-        tokens: Some(tokens.clone()),
-        is_own: false,
-    });
-    Some(Fresh {
-        // New tokens that seem over come from a machine whose clock differs.
-        left: if is_over { tokens.lifetime() } else { left },
-        tokens,
-        since: Instant::now(),
-    })
 }

@@ -1,43 +1,53 @@
-//! Log-out, and the log-in that comes from outside.
+//! Logout, and logins that happen outside of the session.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
-use super::{Grant, Ordering, Session, lock::Pacing};
+use super::{
+    lock::{LockBackoff, LockResult},
+    locked::Locked,
+    shared::Session,
+    state::Known,
+};
 use crate::{
     credential::Bearer,
     error::{BoxError, ProviderError},
-    oauth2::{error::TokenError, form::Form},
+    oauth2::{error::TokenError, form::Form, grant::sealed::Grant},
     provider::RevokeContext,
     secret::Secret,
-    store::{Revision, SaveRequest, StoreError, TokenSet, WriteOutcome},
+    store::{StoreError, TokenSet},
 };
 
-/// How long a log-in from outside waits for the lock.
-const MOST: Duration = Duration::from_secs(10);
+/// How long replacing the tokens may wait for the lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long revoking tokens may take if no caller waits for it.
+const REVOCATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl<G: Grant> Session<G> {
-    /// Empties the store, and revokes what was in it and what was in use.
-    pub(in super::super) async fn log_out(
+    /// Empties the store, and revokes the tokens that were in it and those in use.
+    pub(in crate::oauth2) async fn log_out(
         &self,
         context: RevokeContext<Bearer>,
     ) -> Result<(), ProviderError> {
-        // If this is cut off, or the store fails, the next refresh begins with it.
-        self.delete_due.store(true, Ordering::Release);
+        // If this call is cut off, or the store fails, the next refresh starts by emptying it.
+        self.set_delete_due(true);
         let mut state = self.state.lock().await;
-        let known = state.known.take().and_then(|known| known.tokens);
-        let newest = match self.store.load(&self.key).await {
-            Ok(stored) if !state.unsaved => stored.tokens,
+        let known = state.tokens.known.take().and_then(|known| known.tokens);
+        let newest = match self.entry.load().await {
+            Ok(stored) if !state.tokens.unsaved => stored.tokens,
             _ => known,
         };
-        let emptied = self.store.delete(&self.key).await;
-        self.settle(&mut state, emptied.as_ref().ok().copied(), None);
-        state.seed = None;
+        let emptied = self.entry.delete().await;
+        self.reset(
+            &mut state,
+            emptied.as_ref().ok().copied().map(Known::nothing),
+        );
+        state.tokens.initial = None;
         if emptied.is_ok() {
-            self.delete_due.store(false, Ordering::Release);
+            self.set_delete_due(false);
         }
-        self.unlock(&mut state).await;
+        self.entry.unlock(&mut state.lock).await;
         drop(state);
 
         let credentials = context.credentials().iter().map(Bearer::expose);
@@ -50,50 +60,45 @@ impl<G: Grant> Session<G> {
         }
     }
 
-    /// Puts the tokens of a new log-in in the place of those that there are.
-    pub(in super::super) async fn replace(&self, tokens: TokenSet) -> Result<(), StoreError> {
-        let deadline = Instant::now() + MOST;
-        let mut pacing = Pacing::until(deadline);
+    /// Replaces all tokens with those of a new login.
+    pub(in crate::oauth2) async fn replace(
+        self: &Arc<Self>,
+        tokens: TokenSet,
+    ) -> Result<(), StoreError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        let mut backoff = LockBackoff::until(deadline);
         let mut state = self.state.lock().await;
-        self.renew(&mut state, deadline).await?;
+        self.entry.renew(&mut state.lock, deadline).await?;
         loop {
-            let fence = match state.lock {
-                Some(lock) => lock.fence,
-                None => {
-                    if let Some(left) = self.try_lock(&mut state, deadline).await? {
-                        pacing.wait(left).await.map_err(|left| self.busy(left))?;
-                    }
-                    continue;
-                }
-            };
-            let stored = self.store.load(&self.key).await?;
-            let known = state.known.as_ref().map(|known| known.revision);
-            let save = SaveRequest {
-                fence,
-                replaces: stored.revision,
-                revision: Revision(stored.revision.max(known.unwrap_or_default()).0 + 1),
-                tokens: &tokens,
-            };
-            if self.store.save(&self.key, save).await? == WriteOutcome::Applied {
+            if let Some(mut locked) = Locked::new(self, &mut state)
+                && locked.overwrite(&tokens).await?
+            {
                 break;
             }
-            state.lock = None;
+            match self.entry.try_lock(deadline).await? {
+                LockResult::Acquired(lock) => state.lock = Some(lock),
+                LockResult::HeldFor(left) => {
+                    let waited = backoff.wait(left).await;
+                    waited.map_err(|left| self.entry.busy(left))?;
+                }
+            }
         }
-        // Nothing is known of them, so the next refresh adopts them.
-        self.settle(&mut state, None, None);
-        state.seed = None;
-        state.rotated = false;
-        self.delete_due.store(false, Ordering::Release);
-        self.unlock(&mut state).await;
+        // The session knows nothing about the new tokens, so the next refresh adopts them.
+        self.reset(&mut state, None);
+        state.tokens.initial = None;
+        state.tokens.rotated = false;
+        self.set_delete_due(false);
+        self.entry.unlock(&mut state.lock).await;
         Ok(())
     }
 
-    /// Revokes tokens that nobody is going to use. Nobody hears of a failure.
+    /// Revokes tokens that are not going to be used. Failures are ignored.
     pub(super) async fn revoke(&self, tokens: &TokenSet) {
-        let _ = timeout(MOST, self.revoke_all(Some(tokens), [])).await;
+        let _ = timeout(REVOCATION_TIMEOUT, self.revoke_all(Some(tokens), [])).await;
     }
 
-    /// The refresh token goes first, because most servers revoke the rest with it (RFC 7009 2.1).
+    /// Revokes the refresh token first, because most servers revoke the rest with it (RFC 7009
+    /// 2.1).
     async fn revoke_all<'a>(
         &self,
         tokens: Option<&'a TokenSet>,
@@ -102,7 +107,6 @@ impl<G: Grant> Session<G> {
         let Some(endpoint) = &self.revocation else {
             return Ok(());
         };
-        let refresh_token = tokens.and_then(TokenSet::expose_refresh_token);
         let mut access_tokens: Vec<_> = credentials
             .into_iter()
             .chain(tokens.and_then(TokenSet::expose_access_token))
@@ -110,6 +114,7 @@ impl<G: Grant> Session<G> {
         access_tokens.sort_unstable();
         access_tokens.dedup();
 
+        let refresh_token = tokens.and_then(TokenSet::expose_refresh_token);
         let refresh_token = refresh_token.map(|token| ("refresh_token", token));
         let access_tokens = access_tokens
             .into_iter()
@@ -134,7 +139,7 @@ impl<G: Grant> Session<G> {
     }
 }
 
-/// A server need not revoke tokens of each kind (RFC 7009 2.2.1).
+/// A server need not revoke every type of token (RFC 7009 2.2.1).
 fn is_unsupported(error: &TokenError) -> bool {
     error.code() == Some("unsupported_token_type")
 }

@@ -1,182 +1,206 @@
-//! Refresh tokens, each sent once.
+//! Getting tokens from the server under the lock: refresh tokens first, each sent once.
 
-use std::sync::Arc;
-
-use super::{Asked, Fresh, Grant, Session, State, adopt::adopt};
+use super::{
+    locked::Locked,
+    state::{IssuedTokens, tokens, usable},
+};
 use crate::{
     credential::Bearer,
     error::ProviderError,
-    oauth2::{answer::TokenAnswer, login_required::LoginRequired},
+    oauth2::{
+        grant::sealed::Grant, login_required::LoginRequired, refresh_request::RefreshRequest,
+    },
     provider::RefreshContext,
     store::{Intent, Revision, Stored, TokenSet},
 };
 
-/// What is known of the store's entry, while it is locked.
-pub(super) struct Entry {
-    pub(super) revision: Revision,
-    /// Its refresh token was about to be spent by somebody who did not come back.
+/// What this refresh has learned about the store's entry.
+struct Progress {
+    revision: Revision,
+    /// A process recorded that it was about to spend the stored refresh token, and did not save
+    /// an outcome.
     orphan: Option<Intent>,
-    /// Its refresh token is dead.
-    pub(super) refused: Option<LoginRequired>,
+    /// Why the last refresh token that was tried is dead.
+    refused: Option<LoginRequired>,
 }
 
-impl Entry {
-    pub(super) fn new(stored: &Stored) -> Self {
-        let intent = stored.intent.clone();
-        Self {
+/// Tokens that a refresh can start from.
+struct Candidate {
+    tokens: TokenSet,
+    origin: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Store,
+    /// The tokens that the user supplied.
+    Initial,
+}
+
+impl<G: Grant> Locked<'_, G> {
+    /// Tries the tokens at hand in order, and logs in if none of them is of use.
+    pub(super) async fn refresh_or_log_in(
+        &mut self,
+        stored: Stored,
+        context: &RefreshContext<Bearer>,
+    ) -> Result<IssuedTokens, ProviderError> {
+        let intent = stored.intent;
+        let mut progress = Progress {
             revision: stored.revision,
             orphan: intent.filter(|intent| intent.revision == stored.revision),
             refused: None,
-        }
-    }
-}
-
-impl<G: Grant> Session<G> {
-    /// Spends the refresh token that is stored, if there is one.
-    pub(super) async fn spend_stored(
-        self: &Arc<Self>,
-        state: &mut State,
-        context: &RefreshContext<Bearer>,
-        entry: &mut Entry,
-        stored: Option<TokenSet>,
-    ) -> Result<Option<Fresh>, ProviderError> {
-        let Some(tokens) = stored.filter(is_refreshable) else {
-            return Ok(None);
         };
-        if let Some(fresh) = self.spend(state, context, entry, &tokens).await? {
-            return Ok(Some(fresh));
+        let session = self.session;
+        if !session.grant.must_log_in() {
+            for candidate in self.candidates(stored.tokens.as_ref()) {
+                let issued = self.try_candidate(context, &mut progress, &candidate);
+                if let Some(issued) = issued.await? {
+                    self.tokens.initial = None;
+                    return Ok(issued);
+                }
+            }
         }
-        if is_same(state.seed.as_ref(), &tokens) {
-            state.seed = None;
+        let requested = self.request_time(context)?;
+        let response = session.grant.log_in(progress.refused, context).await?;
+        self.tokens.rotated = false;
+        // A grant without refresh tokens leaves one alone that another grant has stored.
+        let unused = stored.tokens.filter(|tokens| {
+            session.grant.refresh().is_none() && tokens.expose_refresh_token().is_some()
+        });
+        let tokens = tokens(response, unused.as_ref(), requested);
+        self.save_issued(progress.revision, tokens, requested).await
+    }
+
+    /// The stored tokens, if they have a refresh token, and then the initial ones.
+    fn candidates(&self, stored: Option<&TokenSet>) -> Vec<Candidate> {
+        let stored = stored.filter(|tokens| tokens.expose_refresh_token().is_some());
+        let initial = self.tokens.initial.as_ref();
+        let initial = initial
+            .filter(|initial| stored.is_none_or(|stored| !has_same_refresh_token(initial, stored)));
+        let candidate = |origin| {
+            move |tokens: &TokenSet| Candidate {
+                tokens: tokens.clone(),
+                origin,
+            }
+        };
+        let stored = stored.map(candidate(Origin::Store));
+        stored
+            .into_iter()
+            .chain(initial.map(candidate(Origin::Initial)))
+            .collect()
+    }
+
+    /// Uses the access token of a candidate, or else spends its refresh token. `None` if neither
+    /// is of use.
+    async fn try_candidate(
+        &mut self,
+        context: &RefreshContext<Bearer>,
+        progress: &mut Progress,
+        candidate: &Candidate,
+    ) -> Result<Option<IssuedTokens>, ProviderError> {
+        let Candidate { tokens, origin } = candidate;
+        if *origin == Origin::Initial
+            && let Some(issued) = self.adopt_initial(context, progress, tokens).await?
+        {
+            return Ok(Some(issued));
         }
-        // It is never sent again, by nobody. If the store fails, whoever comes next learns it anew.
-        let rest = tokens.without_refresh_token();
-        match self.write(state, entry.revision, rest).await {
-            Ok(Some(written)) => entry.revision = written,
-            Ok(None) => return Err(self.overtaken().into()),
-            Err(_) => {}
+        if let Some(request) = self.session.grant.refresh()
+            && tokens.expose_refresh_token().is_some()
+        {
+            if let Some(issued) = self.spend(request, context, progress, tokens).await? {
+                return Ok(Some(issued));
+            }
+            self.drop_refused(progress, candidate).await?;
+        } else if *origin == Origin::Initial {
+            self.tokens.initial = None;
         }
         Ok(None)
     }
 
-    /// Uses what the user had at hand at the start, if there is something.
-    pub(super) async fn spend_seed(
-        self: &Arc<Self>,
-        state: &mut State,
+    /// Uses an initial access token as if another process had saved it.
+    async fn adopt_initial(
+        &mut self,
         context: &RefreshContext<Bearer>,
-        entry: &mut Entry,
-    ) -> Result<Option<Fresh>, ProviderError> {
-        let Some(seed) = state.seed.clone() else {
-            return Ok(None);
-        };
-        let mut fresh = self
-            .adopt_seed(state, context, entry.revision, &seed)
-            .await?;
-        if fresh.is_none() && is_refreshable(&seed) {
-            fresh = self.spend(state, context, entry, &seed).await?;
-            if fresh.is_none() {
-                let _ = self.set_intent(state, None).await;
-            }
-        }
-        state.seed = None;
-        Ok(fresh)
-    }
-
-    /// Uses an access token that the user had at hand, as if another process had fetched it.
-    async fn adopt_seed(
-        self: &Arc<Self>,
-        state: &mut State,
-        context: &RefreshContext<Bearer>,
-        revision: Revision,
-        seed: &TokenSet,
-    ) -> Result<Option<Fresh>, ProviderError> {
-        let stored = Stored {
-            revision,
-            tokens: Some(seed.clone()),
+        progress: &mut Progress,
+        tokens: &TokenSet,
+    ) -> Result<Option<IssuedTokens>, ProviderError> {
+        let as_stored = Stored {
+            revision: progress.revision,
+            tokens: Some(tokens.clone()),
             intent: None,
         };
-        let known = state.known.take();
-        let fresh = adopt(state, &stored, context);
-        state.known = known;
-        let Some(fresh) = fresh else {
+        let Some(issued) = usable(None, &as_stored, context) else {
             return Ok(None);
         };
-        let written = self.write(state, revision, seed.clone()).await?;
-        written.ok_or_else(|| self.overtaken())?;
-        Ok(Some(fresh))
+        self.tokens.rotated = false;
+        let saved = self.save_derived(progress.revision, tokens.clone()).await?;
+        saved.ok_or_else(|| self.session.entry.overtaken())?;
+        Ok(Some(issued))
     }
 
-    /// Spends a refresh token that belongs to the entry. `None` means that it is dead.
+    /// Spends a refresh token under the entry's revision. `None` if it is dead.
     async fn spend(
-        self: &Arc<Self>,
-        state: &mut State,
+        &mut self,
+        request: &RefreshRequest,
         context: &RefreshContext<Bearer>,
-        entry: &mut Entry,
+        progress: &mut Progress,
         held: &TokenSet,
-    ) -> Result<Option<Fresh>, ProviderError> {
-        self.grant.check(held)?;
-        let orphan = entry.orphan.take();
-        let intent = Intent {
-            revision: entry.revision,
-            holder: self.holder.clone(),
-        };
-        self.set_intent(state, Some(intent)).await?;
-        let asked = self.ask(state, context)?;
-        match self.grant.refresh(held, context).await {
-            Ok(answer) => {
-                let tokens = tokens(answer, Some(held), asked);
-                state.rotated = tokens.expose_refresh_token() != held.expose_refresh_token();
-                let fresh = self.keep(state, entry.revision, tokens, asked).await?;
-                state.seed = None;
-                Ok(Some(fresh))
+    ) -> Result<Option<IssuedTokens>, ProviderError> {
+        request.check_scopes(held)?;
+        let orphan = progress.orphan.take();
+        self.set_intent(Some(Intent {
+            revision: progress.revision,
+            holder: self.session.entry.holder().to_owned(),
+        }))
+        .await?;
+        let requested = self.request_time(context)?;
+        match request.send(held, context).await {
+            Ok(response) => {
+                let tokens = tokens(response, Some(held), requested);
+                self.tokens.rotated = !has_same_refresh_token(&tokens, held);
+                let issued = self.save_issued(progress.revision, tokens, requested);
+                issued.await.map(Some)
             }
-            Err(error) if self.grant.proves_dead(&error) => {
-                let rotated = std::mem::take(&mut state.rotated);
-                entry.refused = Some(LoginRequired::refused(error, orphan, rotated));
+            Err(error) if (request.proves_dead)(&error) => {
+                let rotated = std::mem::take(&mut self.tokens.rotated);
+                progress.refused = Some(LoginRequired::refused(error, orphan, rotated));
                 Ok(None)
             }
             Err(error) => {
-                // Of other failures it is not known whether the server has spent the token.
+                // After other failures it is unknown whether the server has spent the token.
                 if error.is_without_effect() && orphan.is_none() {
-                    let _ = self.set_intent(state, None).await;
+                    let _ = self.set_intent(None).await;
                 }
                 Err(error.into())
             }
         }
     }
-}
 
-fn is_refreshable(tokens: &TokenSet) -> bool {
-    tokens.expose_refresh_token().is_some()
-}
-
-fn is_same(seed: Option<&TokenSet>, tokens: &TokenSet) -> bool {
-    seed.and_then(TokenSet::expose_refresh_token) == tokens.expose_refresh_token()
-}
-
-/// The tokens of an answer, and of those that it replaces what it leaves unsaid (RFC 6749 6).
-pub(in super::super) fn tokens(
-    answer: TokenAnswer,
-    replaced: Option<&TokenSet>,
-    asked: Asked,
-) -> TokenSet {
-    let mut tokens = TokenSet::new(answer.token.expose());
-    let refresh_token = match &answer.refresh_token {
-        Some(token) => Some(token.expose()),
-        None => replaced.and_then(TokenSet::expose_refresh_token),
-    };
-    if let Some(token) = refresh_token {
-        tokens = tokens.with_refresh_token(token);
-    }
-    if let Some(lifetime) = answer.expires_in {
-        tokens = tokens.with_lifetime(lifetime);
-        if let Some(moment) = asked.by_clock.checked_add(lifetime) {
-            tokens = tokens.with_expires_at(moment);
+    /// Makes sure that no process sends a dead refresh token again.
+    async fn drop_refused(
+        &mut self,
+        progress: &mut Progress,
+        candidate: &Candidate,
+    ) -> Result<(), ProviderError> {
+        let initial = self.tokens.initial.as_ref();
+        if initial.is_some_and(|initial| has_same_refresh_token(initial, &candidate.tokens)) {
+            self.tokens.initial = None;
         }
+        if candidate.origin == Origin::Initial {
+            let _ = self.set_intent(None).await;
+            return Ok(());
+        }
+        let rest = candidate.tokens.clone().without_refresh_token();
+        match self.save_derived(progress.revision, rest).await {
+            Ok(Some(saved)) => progress.revision = saved,
+            Ok(None) => return Err(self.session.entry.overtaken().into()),
+            // The next process that tries the token learns that it is dead.
+            Err(_) => {}
+        }
+        Ok(())
     }
-    let scope = answer.scope.as_deref();
-    match scope.or_else(|| replaced.and_then(TokenSet::scope)) {
-        Some(scope) => tokens.with_scope(scope),
-        None => tokens,
-    }
+}
+
+fn has_same_refresh_token(one: &TokenSet, other: &TokenSet) -> bool {
+    one.expose_refresh_token() == other.expose_refresh_token()
 }

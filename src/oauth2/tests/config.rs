@@ -2,7 +2,9 @@ use super::*;
 use crate::error::ConfigError;
 
 /// Builds with a service that nothing is sent to.
-fn build(client: Builder<ClientCredentials>) -> Result<ClientCredentials, ConfigError> {
+fn build(
+    client: Builder<ClientCredentials>,
+) -> Result<TokenProvider<ClientCredentials>, ConfigError> {
     let service =
         service_fn(|_| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
     client.http(service).build()

@@ -2,7 +2,7 @@
 
 use tower_auth::{
     BoxError, Error, NotRetried,
-    oauth2::{Builder, ClientCredentials, TokenError},
+    oauth2::{Builder, ClientCredentials, TokenError, TokenProvider},
 };
 
 use super::Plugin;
@@ -30,7 +30,7 @@ fn api(
     server: &Server,
     plugin: Plugin,
     provider: Builder<ClientCredentials>,
-) -> Result<(Api<ClientCredentials>, String), BoxError> {
+) -> Result<(Api<TokenProvider<ClientCredentials>>, String), BoxError> {
     let url = server.beside.as_ref().map(|apache| apache.url.as_str());
     let url = url.unwrap_or_default();
     let place = match plugin {

@@ -6,7 +6,9 @@ use tokio::time::{Instant, sleep};
 use tower_auth::{
     BoxError, Error, Issued, NotRetried,
     credential::Bearer,
-    oauth2::{AuthorizationCode, Builder, LoginRequired, PasswordGrant, RefreshTokenGrant},
+    oauth2::{
+        AuthorizationCode, Builder, LoginRequired, PasswordGrant, RefreshTokenGrant, TokenProvider,
+    },
     store::{MemoryStore, StoreKey, TokenSet, TokenStore},
 };
 
@@ -28,7 +30,7 @@ fn password(server: &Server, plugin: Plugin, http: &Http, word: &str) -> Builder
 
 /// A client that uses a login's refresh token.
 struct Alice {
-    api: Api<RefreshTokenGrant>,
+    api: Api<TokenProvider<RefreshTokenGrant>>,
     /// The token requests.
     tokens: Http,
     store: MemoryStore,

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use tower_auth::{
     BoxError, Error, Issued,
     credential::Bearer,
-    oauth2::{Builder, ClientCredentials, TokenError},
+    oauth2::{Builder, ClientCredentials, TokenError, TokenProvider},
 };
 
 use super::{asked, revoke, token_url};
@@ -33,7 +33,7 @@ fn api(
     server: &Server,
     provider: Builder<ClientCredentials>,
     place: &str,
-) -> Result<(Api<ClientCredentials>, String), BoxError> {
+) -> Result<(Api<TokenProvider<ClientCredentials>>, String), BoxError> {
     let url = server.beside.as_ref().map(|apache| apache.url.as_str());
     let url = url.unwrap_or_default();
     Ok((Api::new(provider.build()?, url)?, format!("{url}/{place}/")))

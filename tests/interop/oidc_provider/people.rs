@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 use tower_auth::{
     AuthLayer, BoxError, NotRetried, Origins,
-    oauth2::{AuthorizationCode, DpopKey, LoginRequired, RefreshTokenGrant},
+    oauth2::{AuthorizationCode, DpopKey, LoginRequired, RefreshTokenGrant, TokenProvider},
     store::{MemoryStore, StoreKey, TokenStore},
 };
 
@@ -44,7 +44,7 @@ fn me(server: &Server) -> String {
 }
 
 struct Alice {
-    api: Api<RefreshTokenGrant>,
+    api: Api<TokenProvider<RefreshTokenGrant>>,
     /// The token requests.
     tokens: Http,
     store: MemoryStore,
@@ -175,7 +175,7 @@ pub(super) async fn tokens_are_bound_to_a_key(server: &Server) -> Result<(), Box
         .build()?;
     let first = tokens_of_alice(server, &flow, "oidc-provider-dpop").await?;
     let session = flow.session().initial_tokens(first).http(tokens.clone());
-    let api = Api::new(session.build_dpop()?, &server.url)?;
+    let api = Api::new(session.build()?, &server.url)?;
     for _ in 0..4 {
         assert_eq!(api.get(&me(server)).await?.text("sub")?, "alice");
         api.handle.invalidate();

@@ -11,6 +11,7 @@ use tower_auth::{
     BoxError, Error, Provider, ProviderError,
     oauth2::{
         ClientCredentials, JwtBearer, SigningAlgorithm, SigningKey, TokenError, TokenExchange,
+        TokenProvider,
     },
 };
 
@@ -154,29 +155,30 @@ pub(super) async fn a_token_is_exchanged_for_another(server: &Server) -> Result<
 }
 
 pub(super) async fn a_token_for_an_assertion(server: &Server) -> Result<(), BoxError> {
-    let provider = async |issuer: &'static str, tokens: &Http| -> Result<JwtBearer, BoxError> {
-        let key = key(server, SigningAlgorithm::Es256)?;
-        let audience = server.url.clone();
-        let assertion = move || {
-            let (key, audience) = (key.clone(), audience.clone());
-            async move {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                let now = now.map_err(ProviderError::transient)?.as_secs();
-                let claims = json!({
-                    "iss": issuer, "sub": "alice", "aud": audience, "iat": now, "exp": now + 60,
-                });
-                key.sign_jwt(&claims)
-                    .await
-                    .map_err(ProviderError::transient)
-            }
+    let provider =
+        async |issuer: &'static str, tokens: &Http| -> Result<TokenProvider<JwtBearer>, BoxError> {
+            let key = key(server, SigningAlgorithm::Es256)?;
+            let audience = server.url.clone();
+            let assertion = move || {
+                let (key, audience) = (key.clone(), audience.clone());
+                async move {
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                    let now = now.map_err(ProviderError::transient)?.as_secs();
+                    let claims = json!({
+                        "iss": issuer, "sub": "alice", "aud": audience, "iat": now, "exp": now + 60,
+                    });
+                    key.sign_jwt(&claims)
+                        .await
+                        .map_err(ProviderError::transient)
+                }
+            };
+            let provider = JwtBearer::builder(token_url(server))
+                .client_id("broker")
+                .client_secret("s3cret")
+                .assertion(assertion)
+                .http(tokens.clone());
+            Ok(provider.build()?)
         };
-        let provider = JwtBearer::builder(token_url(server))
-            .client_id("broker")
-            .client_secret("s3cret")
-            .assertion(assertion)
-            .http(tokens.clone());
-        Ok(provider.build()?)
-    };
     let tokens = Http::new();
     three_tokens(server, provider("robot", &tokens).await?, &tokens).await?;
     let api = Api::new(provider("stranger", &tokens).await?, apache(server))?;

@@ -3,11 +3,11 @@
 use crate::{encoding::percent_encode, secret::Secret};
 
 /// Server text that goes into messages: printable, short, and without any of these secrets.
-pub(super) struct ServerText {
+pub(super) struct Sanitizer {
     secrets: Vec<Secret>,
 }
 
-impl ServerText {
+impl Sanitizer {
     /// Hides the secrets as they are, and as they stand in a form.
     pub(super) fn without(mut secrets: Vec<Secret>) -> Self {
         let encoded = |secret: &Secret| Secret::new(percent_encode(secret.expose()).to_string());
@@ -47,7 +47,7 @@ mod tests {
     /// Rule 10: a gateway's message can quote the body of the request.
     #[test]
     fn a_text_that_holds_a_secret_is_not_shown_in_whatever_form_it_was_sent() {
-        let shown = ServerText::without(vec![Secret::new("a b&c")]);
+        let shown = Sanitizer::without(vec![Secret::new("a b&c")]);
         assert_eq!(shown.clean("no a b&c here", 100), None);
         assert_eq!(shown.clean("bad form: client_secret=a%20b%26c", 100), None);
         assert_eq!(shown.clean("a\u{0} b&c", 100), None);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     error::{Problem, Refusal},
-    server_text::ServerText,
+    sanitize::Sanitizer,
 };
 use crate::{credential::Bearer, secret::Secret};
 
@@ -37,8 +37,9 @@ const KNOWN_CODES: [&str; 13] = [
 ];
 
 /// A token, and what is known of it.
+#[expect(unnameable_types, reason = "only sealed traits use it")]
 #[derive(Debug)]
-pub(super) struct TokenAnswer {
+pub struct TokenResponse {
     pub(super) token: Bearer,
     /// `None` is unknown; zero is expired.
     pub(super) expires_in: Option<Duration>,
@@ -47,16 +48,16 @@ pub(super) struct TokenAnswer {
     /// `None` also for an empty one.
     pub(super) refresh_token: Option<Secret>,
     /// Whether there is an `issued_token_type` (RFC 8693 2.2.1).
-    pub(super) says_issued_type: bool,
+    pub(super) has_issued_type: bool,
 }
 
-impl TokenAnswer {
+impl TokenResponse {
     /// Reads a complete answer. A token of another type is not used (RFC 6749 7.1).
     pub(super) fn parse(
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
-        shown: ServerText,
+        shown: Sanitizer,
         token_type: &str,
     ) -> Result<Self, Problem> {
         let fields = object(status, headers, body, &shown)?;
@@ -67,7 +68,7 @@ impl TokenAnswer {
     pub(super) fn from_fields(
         fields: &Map<String, Value>,
         is_error: bool,
-        mut shown: ServerText,
+        mut shown: Sanitizer,
         token_type: &str,
     ) -> Result<Self, Problem> {
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
@@ -96,7 +97,7 @@ impl TokenAnswer {
             refresh_token: text("refresh_token")
                 .filter(|token| !token.is_empty())
                 .map(Secret::new),
-            says_issued_type: text("issued_token_type").is_some(),
+            has_issued_type: text("issued_token_type").is_some(),
         })
     }
 }
@@ -106,7 +107,7 @@ pub(super) fn object(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    shown: &ServerText,
+    shown: &Sanitizer,
 ) -> Result<Map<String, Value>, Problem> {
     // The parser's own message can quote the body.
     serde_json::from_slice(body).map_err(|_| unreadable(status, no_json(headers, body, shown)))
@@ -116,7 +117,7 @@ pub(super) fn object(
 pub(super) fn refuse_error(
     fields: &Map<String, Value>,
     is_error: bool,
-    shown: &ServerText,
+    shown: &Sanitizer,
 ) -> Result<(), Problem> {
     if !is_error && !has_error(fields) {
         return Ok(());
@@ -147,7 +148,7 @@ fn unusable(why: impl Into<Cow<'static, str>>) -> Problem {
     Problem::Unusable(why.into())
 }
 
-fn no_json(headers: &HeaderMap, body: &[u8], shown: &ServerText) -> String {
+fn no_json(headers: &HeaderMap, body: &[u8], shown: &Sanitizer) -> String {
     if body.is_empty() {
         return "its body is empty".to_owned();
     }

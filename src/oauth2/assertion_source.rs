@@ -1,0 +1,67 @@
+//! Assertions and tokens that a user's closure supplies, and the grants that send them.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
+
+use super::{endpoint::TokenEndpoint, error::Problem, form::Form, response::TokenResponse};
+use crate::{error::ProviderError, secret::Secret};
+
+/// Supplies an assertion each time one is needed.
+#[expect(unnameable_types, reason = "only a builder has it")]
+#[derive(Clone)]
+pub struct AssertionSource(Arc<SourceFn>);
+
+type SourceFn = dyn Fn() -> BoxFuture<'static, Result<Secret, ProviderError>> + Send + Sync;
+
+impl AssertionSource {
+    pub(super) fn new<F, Fut>(source: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, ProviderError>> + Send + 'static,
+    {
+        Self(Arc::new(move || source().map_ok(Secret::new).boxed()))
+    }
+
+    pub(super) async fn get(&self) -> Result<Secret, ProviderError> {
+        (self.0)().await
+    }
+}
+
+impl fmt::Debug for AssertionSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AssertionSource").finish_non_exhaustive()
+    }
+}
+
+/// A grant that exchanges assertions for a token, without refresh tokens.
+#[derive(Debug)]
+pub(super) struct AssertionFlow {
+    pub(super) endpoint: TokenEndpoint,
+    /// All parameters except for the assertions.
+    pub(super) form: Form,
+    /// The requested scope.
+    pub(super) scope: Option<String>,
+    /// The names of the parameters, and where their values come from.
+    pub(super) assertions: Vec<(&'static str, AssertionSource)>,
+    /// RFC 8693 2.2.1: the response must declare what type of token it contains.
+    pub(super) requires_issued_type: bool,
+}
+
+impl AssertionFlow {
+    pub(super) async fn log_in(&self) -> Result<TokenResponse, ProviderError> {
+        let mut form = self.form.clone();
+        for (name, source) in &self.assertions {
+            form.push_secret(name, &source.get().await?);
+        }
+        let mut response = self.endpoint.exchange(&form).await?;
+        if self.requires_issued_type && !response.has_issued_type {
+            let problem = Problem::Unusable("it has no issued_token_type".into());
+            return Err(self.endpoint.failed(problem).into());
+        }
+        // The next token needs new assertions too.
+        response.refresh_token = None;
+        response.scope = response.scope.or_else(|| self.scope.clone());
+        Ok(response)
+    }
+}

@@ -1,0 +1,33 @@
+//! The settings of logins in a browser.
+
+use super::discovery::ServerMetadata;
+
+/// What a [`BrowserGrant`](super::BrowserGrant) has as settings of its own.
+#[expect(unnameable_types, reason = "only a builder has it")]
+#[derive(Clone, Debug, Default)]
+pub struct AuthorizationSettings {
+    pub(in crate::oauth2) url: String,
+    pub(in crate::oauth2) params: Vec<(String, String)>,
+    pub(in crate::oauth2) issuer: Option<ExpectedIssuer>,
+}
+
+impl AuthorizationSettings {
+    pub(in crate::oauth2) fn described_by(metadata: &ServerMetadata) -> Self {
+        Self {
+            url: metadata.authorization_endpoint().unwrap_or_default().into(),
+            params: Vec::new(),
+            issuer: Some(ExpectedIssuer {
+                url: metadata.issuer().to_owned(),
+                is_required: metadata.says_issuer_in_answers(),
+            }),
+        }
+    }
+}
+
+/// The issuer that an authorization response must come from (RFC 9207).
+#[derive(Clone, Debug)]
+pub(in crate::oauth2) struct ExpectedIssuer {
+    pub(in crate::oauth2) url: String,
+    /// Whether a response that names no issuer is refused too.
+    pub(in crate::oauth2) is_required: bool,
+}

@@ -1,0 +1,100 @@
+//! Saving issued tokens after the first attempt to save them has failed.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    lock::LockResult,
+    locked::Locked,
+    shared::Session,
+    state::{Known, State},
+};
+use crate::{
+    oauth2::grant::sealed::Grant,
+    observe,
+    store::{StoreError, WriteOutcome},
+};
+
+/// How long the lock is requested at a time while saves fail. Longer than the pauses between
+/// attempts.
+const LOCK_LEASE: Duration = Duration::from_secs(60);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+impl<G: Grant> Session<G> {
+    /// Finishes what an earlier refresh or logout could not.
+    pub(super) async fn catch_up(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
+        if self.is_delete_due() {
+            let revision = self.entry.delete().await?;
+            self.set_delete_due(false);
+            self.reset(state, Some(Known::nothing(revision)));
+        }
+        if state.tokens.unsaved {
+            self.save_again(state).await?;
+        }
+        Ok(())
+    }
+
+    /// Reports why the known tokens are not saved, and saves them in the background.
+    pub(super) fn save_later(self: &Arc<Self>, error: StoreError) {
+        observe::unsaved(&error);
+        self.set_save_error(Some(error));
+        tokio::spawn(save_until_done(Arc::downgrade(self)));
+    }
+
+    async fn save_again(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
+        let until = Instant::now() + LOCK_LEASE;
+        self.entry.renew(&mut state.lock, until).await?;
+        if state.lock.is_none() {
+            match self.entry.try_lock(until).await? {
+                LockResult::Acquired(lock) => state.lock = Some(lock),
+                LockResult::HeldFor(left) => return Err(self.entry.busy(left)),
+            }
+        }
+        let stored = self.entry.load().await?.revision;
+        let is_saved = match Locked::new(self, state) {
+            Some(mut locked) if locked.tokens.known_revision() == Some(stored) => {
+                locked.save_known().await? == WriteOutcome::Applied
+            }
+            _ => false,
+        };
+        if !is_saved {
+            // The entry is newer. It holds these tokens, if the store has saved them after all, or
+            // those of another process. The next refresh adopts it.
+            state.tokens.unsaved = false;
+            self.set_save_error(None);
+        }
+        Ok(())
+    }
+}
+
+/// Runs until the tokens are saved or the provider is dropped.
+async fn save_until_done<G: Grant>(session: Weak<Session<G>>) {
+    let mut pause = MIN_PAUSE;
+    loop {
+        sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+        let Some(session) = session.upgrade() else {
+            return;
+        };
+        let mut state = session.state.lock().await;
+        if !state.tokens.unsaved {
+            return;
+        }
+        match session.save_again(&mut state).await {
+            Ok(()) => {
+                observe::saved_after_all();
+                session.entry.unlock(&mut state.lock).await;
+                return;
+            }
+            Err(error) => {
+                observe::unsaved(&error);
+                session.set_save_error(Some(error));
+            }
+        }
+        pause = (pause * 2).min(MAX_PAUSE);
+    }
+}

@@ -1,0 +1,175 @@
+//! What a process knows about its tokens. No I/O.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::lock::LockGuard;
+use crate::{
+    credential::Bearer,
+    oauth2::response::TokenResponse,
+    provider::{Reason, RefreshContext},
+    store::{Revision, Stored, TokenSet},
+};
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Remains here if a refresh is cut off, because the server may still be processing it, and if
+    /// a save failed.
+    pub(super) lock: Option<LockGuard>,
+    pub(super) tokens: Tokens,
+}
+
+#[derive(Default)]
+pub(super) struct Tokens {
+    /// What this process uses.
+    pub(super) known: Option<Known>,
+    /// The known tokens are not in the store yet.
+    pub(super) unsaved: bool,
+    /// The tokens that the user supplied; `None` once they are obsolete.
+    pub(super) initial: Option<TokenSet>,
+    /// The known refresh token came in exchange for another one.
+    pub(super) rotated: bool,
+}
+
+#[derive(Clone)]
+pub(super) struct Known {
+    /// The revision under which the store holds or held them.
+    pub(super) revision: Revision,
+    /// `None` after a logout.
+    pub(super) tokens: Option<TokenSet>,
+    /// The server issued them to this process.
+    pub(super) is_own: bool,
+}
+
+impl Known {
+    /// The entry is empty, after a logout.
+    pub(super) fn nothing(revision: Revision) -> Self {
+        Self {
+            revision,
+            tokens: None,
+            is_own: false,
+        }
+    }
+}
+
+/// Tokens to use now.
+pub(super) struct IssuedTokens {
+    pub(super) tokens: TokenSet,
+    /// The lifetime left at `since`; `None` if unknown.
+    pub(super) left: Option<Duration>,
+    pub(super) since: Instant,
+}
+
+/// When a token request was sent.
+#[derive(Clone, Copy)]
+pub(in crate::oauth2) struct RequestTime {
+    pub(super) at: Instant,
+    by_clock: SystemTime,
+}
+
+impl RequestTime {
+    pub(in crate::oauth2) fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            by_clock: SystemTime::now(),
+        }
+    }
+}
+
+impl Tokens {
+    /// Replaces what is known, and ends attempts to save what was known before.
+    pub(super) fn reset(&mut self, known: Option<Known>) {
+        self.known = known;
+        self.unsaved = false;
+    }
+
+    pub(super) fn known_revision(&self) -> Option<Revision> {
+        self.known.as_ref().map(|known| known.revision)
+    }
+
+    /// Adopts stored tokens that this process does not know, if they help.
+    pub(super) fn adopt(
+        &mut self,
+        stored: &Stored,
+        context: &RefreshContext<Bearer>,
+    ) -> Option<IssuedTokens> {
+        let issued = usable(self.known_revision(), stored, context)?;
+        let refresh_token = issued.tokens.expose_refresh_token();
+        self.rotated = refresh_token.is_some()
+            && self.known.as_ref().is_some_and(|known| {
+                let known = known.tokens.as_ref();
+                known.and_then(TokenSet::expose_refresh_token) != refresh_token
+            });
+        if self.known.is_some() {
+            // The session has moved on from the initial tokens.
+            self.initial = None;
+        }
+        self.known = Some(Known {
+            revision: stored.revision,
+            tokens: Some(issued.tokens.clone()),
+            is_own: false,
+        });
+        Some(issued)
+    }
+}
+
+/// The tokens of a store entry, if using their access token answers the refresh.
+pub(super) fn usable(
+    known: Option<Revision>,
+    stored: &Stored,
+    context: &RefreshContext<Bearer>,
+) -> Option<IssuedTokens> {
+    let tokens = stored.tokens.clone()?;
+    let access_token = Bearer::new(tokens.expose_access_token()?).ok()?;
+    let reason = context.reason();
+    let left = tokens.left(SystemTime::now());
+    let has_expired = left.is_some_and(|left| left.is_zero());
+    let helps = match known {
+        Some(known) if reason != Reason::Initial => stored.revision > known,
+        // Nothing is known that they could be newer than.
+        _ => !has_expired,
+    };
+    let previous = context.previous().map(Bearer::expose);
+    let is_same = previous == Some(access_token.expose());
+    if !helps || (is_same && !matches!(reason, Reason::Initial | Reason::Early)) {
+        return None;
+    }
+    Some(IssuedTokens {
+        // New tokens that seem expired come from a machine whose clock differs.
+        left: if has_expired { tokens.lifetime() } else { left },
+        tokens,
+        since: Instant::now(),
+    })
+}
+
+/// The tokens of a response. What it leaves out is as in the tokens that it replaces (RFC 6749 6).
+pub(in crate::oauth2) fn tokens(
+    response: TokenResponse,
+    replaced: Option<&TokenSet>,
+    requested: RequestTime,
+) -> TokenSet {
+    let mut tokens = TokenSet::new(response.token.expose());
+    let refresh_token = match &response.refresh_token {
+        Some(token) => Some(token.expose()),
+        None => replaced.and_then(TokenSet::expose_refresh_token),
+    };
+    if let Some(token) = refresh_token {
+        tokens = tokens.with_refresh_token(token);
+    }
+    if let Some(lifetime) = response.expires_in {
+        tokens = tokens.with_lifetime(lifetime);
+        if let Some(moment) = requested.by_clock.checked_add(lifetime) {
+            tokens = tokens.with_expires_at(moment);
+        }
+    }
+    let scope = response.scope.as_deref();
+    match scope.or_else(|| replaced.and_then(TokenSet::scope)) {
+        Some(scope) => tokens.with_scope(scope),
+        None => tokens,
+    }
+}
+
+pub(super) fn next(revision: Revision) -> Revision {
+    Revision(revision.0 + 1)
+}
