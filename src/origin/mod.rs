@@ -1,4 +1,4 @@
-//! Where credentials may go.
+//! The origins that a credential may go to.
 
 mod pattern;
 #[cfg(test)]
@@ -10,24 +10,24 @@ use http::{Uri, uri::Scheme};
 
 #[cfg(feature = "oauth2")]
 pub(crate) use self::pattern::is_loopback;
-use self::pattern::{Pattern, Place};
+use self::pattern::{Origin, Pattern};
 use crate::error::ConfigError;
 
-/// The origins (scheme, host and port) to which a credential may go.
+/// The origins (scheme, host and port) that a credential may go to.
 ///
-/// Every layer is built with one, because a credential that reaches the wrong host is lost. What
-/// may be named:
+/// Every layer needs them, because a credential that reaches the wrong host is compromised.
+/// Accepted forms:
 ///
 /// - `https://api.example.com`, `https://api.example.com:8443`, `https://[2001:db8::1]`
-/// - `http://localhost:8080`: plain http only to loopback (`localhost`, 127.0.0.0/8, `[::1]`)
+/// - `http://localhost:8080`: plain http to loopback only (`localhost`, 127.0.0.0/8, `[::1]`)
 /// - `https://*.services.example.com`, `https://api-*.example.com`: one `*` in the leftmost label
-///   stands for one or more characters of that label. Two fixed labels at least must follow.
+///   matches one or more characters of that label. At least two fixed labels must follow.
 ///
-/// A request's origin is compared with its default port filled in, without case, and without a
-/// trailing dot. User information in a URI is no part of it.
+/// The comparison fills in the default port and ignores case, a trailing dot, and user information
+/// in the request's URI.
 ///
-/// Redirects that a client follows by itself, beneath the layer, never come here: put redirects
-/// on top of the layer, or turn them off.
+/// The layer does not see redirects that the client beneath it follows: put redirects above the
+/// layer, or turn them off.
 ///
 /// ```
 /// use tower_auth::Origins;
@@ -43,13 +43,13 @@ pub struct Origins {
     allowed: Arc<[Pattern]>,
     exceptions: Arc<[Pattern]>,
     any_https: bool,
-    /// Whether a URI without an authority counts as allowed.
-    relative: bool,
-    /// An authority that is allowed if it is written exactly so, for the quick comparison.
-    usual: Option<(Scheme, Box<str>)>,
+    /// Whether URIs without an authority are allowed.
+    relative_uris: bool,
+    /// A scheme and an authority that are allowed if a request has exactly these bytes.
+    fast_path: Option<(Scheme, Box<str>)>,
 }
 
-/// Whether a credential may go to a URI.
+/// The outcome of checking a request's URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
     Allowed,
@@ -58,100 +58,86 @@ pub(crate) enum Check {
 }
 
 impl Origins {
-    /// One origin, or one pattern.
+    /// Allows one origin or pattern.
     ///
     /// # Errors
-    /// It is not an origin, or plain http to a host that is not loopback.
+    /// It is not a valid origin, or is plain http to a host other than loopback.
     pub fn only(origin: impl AsRef<str>) -> Result<Self, ConfigError> {
         Self::any_of([origin])
     }
 
-    /// Several origins or patterns.
+    /// Allows several origins or patterns.
     ///
     /// # Errors
-    /// One of them is not an origin, or plain http to a host that is not loopback; or there is
-    /// none.
+    /// The list is empty, or one of them is not a valid origin, or is plain http to a host other
+    /// than loopback.
     pub fn any_of<O: AsRef<str>>(
         origins: impl IntoIterator<Item = O>,
     ) -> Result<Self, ConfigError> {
-        let allowed = parse_all(origins, Pattern::parse)?;
-        if allowed.is_empty() {
-            return Err(ConfigError::new("origin", "name at least one"));
-        }
-        Ok(Self::new(allowed))
+        Self::of(origins, Pattern::parse)
     }
 
-    /// Takes these away again, whatever else allows them. Patterns as in [`any_of`](Self::any_of);
-    /// plain http may be named here.
+    /// Denies these origins or patterns, whatever else allows them. They may be plain http.
     ///
     /// # Errors
-    /// One of them is not an origin.
+    /// One of them is not a valid origin.
     pub fn except<O: AsRef<str>>(
         mut self,
         origins: impl IntoIterator<Item = O>,
     ) -> Result<Self, ConfigError> {
-        let mut exceptions = self.exceptions.to_vec();
-        exceptions.append(&mut parse_all(origins, Pattern::parse_with_plain_http)?);
-        self.exceptions = exceptions.into();
-        self.choose_usual();
+        let more = parse_all(origins, Pattern::parse_with_plain_http)?;
+        self.exceptions = concat(&self.exceptions, &more);
+        self.update_fast_path();
         Ok(self)
     }
 
-    /// Both what this allows and what the other allows; the exceptions of both hold for both.
+    /// Allows a request that either of the two policies allows: the union of both.
+    ///
+    /// The exceptions of each also apply to the other, so an origin that one of them excludes stays
+    /// denied.
+    ///
+    /// ```
+    /// use tower_auth::Origins;
+    ///
+    /// # fn main() -> Result<(), tower_auth::ConfigError> {
+    /// // The API, and plain http to a host of the private network.
+    /// let origins = Origins::only("https://api.example.com")?
+    ///     .or(Origins::danger_plain_http(["http://internal:8080"])?);
+    /// # let _ = origins; Ok(()) }
+    /// ```
     #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.allowed = self
-            .allowed
-            .iter()
-            .chain(&*other.allowed)
-            .cloned()
-            .collect();
-        self.exceptions = self
-            .exceptions
-            .iter()
-            .chain(&*other.exceptions)
-            .cloned()
-            .collect();
+    pub fn or(mut self, other: Self) -> Self {
+        self.allowed = concat(&self.allowed, &other.allowed);
+        self.exceptions = concat(&self.exceptions, &other.exceptions);
         self.any_https |= other.any_https;
-        self.relative |= other.relative;
-        self.choose_usual();
+        self.relative_uris |= other.relative_uris;
+        self.update_fast_path();
         self
     }
 
-    /// One origin, which URIs without a host also count as: for clients that are bound to one
-    /// host, such as a tonic channel or a client with a base URI. That the client beneath goes
-    /// there is not checked.
+    /// Allows one origin, and URIs without a host. For clients that are bound to one host, such as
+    /// a tonic channel or a client with a base URI. The layer cannot check that the client beneath
+    /// it really sends such requests to that origin.
     ///
     /// # Errors
-    /// As [`only`](Self::only); also if it is a pattern.
+    /// As [`only`](Self::only), and if the origin has a wildcard.
     pub fn for_relative_uris(origin: impl AsRef<str>) -> Result<Self, ConfigError> {
-        let origins = Self::only(&origin)?;
-        origins.with_relative(origin.as_ref())
+        Self::only(&origin)?.with_relative_uris(origin.as_ref())
     }
 
-    fn with_relative(mut self, origin: &str) -> Result<Self, ConfigError> {
-        if self.allowed.iter().any(Pattern::has_wildcard) {
-            let problem = format!(
-                "`{origin}` is a pattern, but requests without a host go to one origin: write it \
-                 out"
-            );
-            return Err(ConfigError::new("origin", problem));
-        }
-        self.relative = true;
-        Ok(self)
-    }
-
-    /// The same for an origin of plain http, whatever its host, as for a gRPC server within a
-    /// private network. Dangerous: everybody on the way can read the credential.
+    /// Allows one origin of plain http and URIs without a host, as for a gRPC server in a private
+    /// network. Dangerous: everyone on the network path can read the credential.
     ///
     /// # Errors
-    /// It is not an origin, or is a pattern.
-    pub fn danger_relative_as_plain_http(origin: impl AsRef<str>) -> Result<Self, ConfigError> {
-        let origins = Self::danger_plain_http([&origin])?;
-        origins.with_relative(origin.as_ref())
+    /// It is not a valid origin, or has a wildcard.
+    pub fn danger_plain_http_for_relative_uris(
+        origin: impl AsRef<str>,
+    ) -> Result<Self, ConfigError> {
+        Self::danger_plain_http([&origin])?.with_relative_uris(origin.as_ref())
     }
 
-    /// Every host, over https. Dangerous: a request to any server gives it the credential.
+    /// Allows every host over https. Dangerous: any server that a request goes to gets the
+    /// credential.
     #[must_use]
     pub fn danger_any_https() -> Self {
         Self {
@@ -160,17 +146,27 @@ impl Origins {
         }
     }
 
-    /// Origins of plain http, whatever their hosts. Dangerous: everybody on the way can read the
-    /// credential.
+    /// Allows origins or patterns of plain http, whatever their hosts. Dangerous: everyone on the
+    /// network path can read the credential.
     ///
     /// # Errors
-    /// One of them is not an origin; or there is none.
+    /// The list is empty, or one of them is not a valid origin.
     pub fn danger_plain_http<O: AsRef<str>>(
         origins: impl IntoIterator<Item = O>,
     ) -> Result<Self, ConfigError> {
-        let allowed = parse_all(origins, Pattern::parse_with_plain_http)?;
+        Self::of(origins, Pattern::parse_with_plain_http)
+    }
+
+    fn of<O: AsRef<str>>(
+        origins: impl IntoIterator<Item = O>,
+        parse: fn(&str) -> Result<Pattern, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        let allowed = parse_all(origins, parse)?;
         if allowed.is_empty() {
-            return Err(ConfigError::new("origin", "name at least one"));
+            return Err(ConfigError::new(
+                "origin",
+                "the list is empty: name at least one",
+            ));
         }
         Ok(Self::new(allowed))
     }
@@ -180,29 +176,42 @@ impl Origins {
             allowed: allowed.into(),
             exceptions: Arc::default(),
             any_https: false,
-            relative: false,
-            usual: None,
+            relative_uris: false,
+            fast_path: None,
         };
-        origins.choose_usual();
+        origins.update_fast_path();
         origins
     }
 
-    fn choose_usual(&mut self) {
-        let usual = self.allowed.iter().filter_map(Pattern::as_written).next();
-        self.usual = usual.filter(|(scheme, authority)| {
+    fn with_relative_uris(mut self, origin: &str) -> Result<Self, ConfigError> {
+        if self.allowed.iter().any(Pattern::has_wildcard) {
+            let problem = format!(
+                "`{origin}` has a wildcard, but requests without a host go to one origin: write \
+                 that origin out"
+            );
+            return Err(ConfigError::new("origin", problem));
+        }
+        self.relative_uris = true;
+        Ok(self)
+    }
+
+    fn update_fast_path(&mut self) {
+        let first = self.allowed.iter().find_map(Pattern::as_written);
+        self.fast_path = first.filter(|(scheme, authority)| {
             let uri = Uri::builder()
                 .scheme(scheme.clone())
-                .authority(&**authority);
-            let uri = uri.path_and_query("/").build();
+                .authority(&**authority)
+                .path_and_query("/")
+                .build();
             uri.is_ok_and(|uri| self.check_slowly(&uri) == Check::Allowed)
         });
     }
 
-    /// Whether a credential may go to a URI.
+    /// Checks whether a credential may go to a URI.
     #[inline]
     pub(crate) fn check(&self, uri: &Uri) -> Check {
-        if let (Some((scheme, usual)), Some(authority)) = (&self.usual, uri.authority())
-            && **usual == *authority.as_str()
+        if let (Some((scheme, expected)), Some(authority)) = (&self.fast_path, uri.authority())
+            && **expected == *authority.as_str()
             && uri.scheme() == Some(scheme)
         {
             return Check::Allowed;
@@ -214,19 +223,19 @@ impl Origins {
     fn check_slowly(&self, uri: &Uri) -> Check {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return if uri.authority().is_some() {
-                // The target of CONNECT: what goes through the tunnel is not for this layer.
+                // The target of CONNECT: the layer does not see what goes through the tunnel.
                 Check::Denied
-            } else if self.relative {
+            } else if self.relative_uris {
                 Check::Allowed
             } else {
                 Check::NoAuthority
             };
         };
-        let Some(place) = Place::of(scheme, authority) else {
+        let Some(origin) = Origin::of(scheme, authority) else {
             return Check::Denied;
         };
-        let is_in = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(&place));
-        let allowed = (self.any_https && place.is_https()) || is_in(&self.allowed);
+        let is_in = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(&origin));
+        let allowed = (self.any_https && origin.is_https()) || is_in(&self.allowed);
         if allowed && !is_in(&self.exceptions) {
             Check::Allowed
         } else {
@@ -241,7 +250,7 @@ impl fmt::Debug for Origins {
             .field("allowed", &self.allowed)
             .field("exceptions", &self.exceptions)
             .field("any_https", &self.any_https)
-            .field("relative", &self.relative)
+            .field("relative_uris", &self.relative_uris)
             .finish()
     }
 }
@@ -250,8 +259,10 @@ fn parse_all<O: AsRef<str>>(
     origins: impl IntoIterator<Item = O>,
     parse: fn(&str) -> Result<Pattern, ConfigError>,
 ) -> Result<Vec<Pattern>, ConfigError> {
-    origins
-        .into_iter()
-        .map(|origin| parse(origin.as_ref()))
-        .collect()
+    let origins = origins.into_iter();
+    origins.map(|origin| parse(origin.as_ref())).collect()
+}
+
+fn concat(some: &[Pattern], more: &[Pattern]) -> Arc<[Pattern]> {
+    some.iter().chain(more).cloned().collect()
 }

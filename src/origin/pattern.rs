@@ -1,4 +1,4 @@
-//! One origin, or many by a wildcard.
+//! Patterns that match one origin, or several through a wildcard.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use http::{
 
 use crate::error::ConfigError;
 
-/// Origins of one scheme and port.
+/// Matches origins of one scheme and port.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
     scheme: Scheme,
@@ -22,48 +22,47 @@ pub(super) struct Pattern {
 
 #[derive(Clone, PartialEq, Eq)]
 enum HostPattern {
-    /// In lower case.
-    Name(Box<str>),
-    /// `start*end.rest`: the rest with its dot.
+    /// A name is in lower case.
+    Exact(Host<Box<str>>),
+    /// `start*end.rest`, where `rest` includes its leading dot.
     Wildcard {
         start: Box<str>,
         end: Box<str>,
         rest: Box<str>,
     },
-    V4(Ipv4Addr),
-    V6(Ipv6Addr),
 }
 
-/// Where a request goes.
-pub(super) struct Place<'a> {
+/// The origin of a request.
+pub(super) struct Origin<'a> {
     scheme: &'a Scheme,
-    host: Host<'a>,
+    host: Host<&'a str>,
     port: u16,
 }
 
-#[derive(Clone, Copy)]
-enum Host<'a> {
-    /// In any case, without a trailing dot.
-    Name(&'a str),
+#[derive(Clone, PartialEq, Eq)]
+enum Host<N> {
+    /// A name without a trailing dot.
+    Name(N),
     V4(Ipv4Addr),
     V6(Ipv6Addr),
 }
 
 impl Pattern {
-    /// An origin to which a credential can go safely.
+    /// Parses a pattern of origins that a credential can safely go to.
     pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
         let pattern = Self::parse_with_plain_http(text)?;
         if pattern.scheme == Scheme::HTTP && !pattern.host.is_loopback() {
             return Err(refuse(
                 text,
-                "is plain http, which everybody on the way can read: use https, or name it with \
-                 Origins::danger_plain_http if you must (plain http to loopback is fine)",
+                "is plain http, so everyone on the network path can read the credential: use \
+                 https, or allow it with Origins::danger_plain_http (plain http to loopback is \
+                 allowed)",
             ));
         }
         Ok(pattern)
     }
 
-    /// Any origin.
+    /// Parses a pattern of any origins.
     pub(super) fn parse_with_plain_http(text: &str) -> Result<Self, ConfigError> {
         let (scheme, after) = match text.split_once("://") {
             Some((scheme, after)) if scheme.eq_ignore_ascii_case("https") => (Scheme::HTTPS, after),
@@ -74,28 +73,29 @@ impl Pattern {
         if authority.contains(['/', '?', '#']) {
             return Err(refuse(
                 text,
-                "has more than scheme, host and port: leave the rest away",
+                "has more than a scheme, a host and a port: remove the rest",
             ));
         }
         if authority.contains('@') {
-            // It may hold a password, so it is not repeated.
-            let problem = "user information is no part of an origin: leave it away";
+            // The message does not repeat it, because it may contain a password.
+            let problem = "an origin has no user information: remove everything up to the `@`";
             return Err(ConfigError::new("origin", problem));
         }
-        // A `*` is no character of a host for the parser.
-        let Ok(plain) = authority.replacen('*', "x", 1).parse::<Authority>() else {
-            return Err(refuse(text, "has no valid host and port"));
-        };
-        let Some(place) = Place::of(&scheme, &plain) else {
-            return Err(refuse(text, "has no valid host and port"));
-        };
-        let port = place.port;
-        let host = match (place.host, authority.contains('*')) {
+        // `Authority` does not accept a `*` in a host.
+        let plain = authority.replacen('*', "x", 1).parse::<Authority>().ok();
+        let origin = plain
+            .as_ref()
+            .and_then(|plain| Origin::of(&scheme, plain))
+            .ok_or_else(|| refuse(text, "does not have a valid host and port"))?;
+        let port = origin.port;
+        let host = match (origin.host, authority.contains('*')) {
             (Host::Name(_), true) => wildcard(text, authority)?,
-            (_, true) => return Err(refuse(text, "has a wildcard in an address")),
-            (Host::Name(name), false) => HostPattern::Name(name.to_ascii_lowercase().into()),
-            (Host::V4(address), false) => HostPattern::V4(address),
-            (Host::V6(address), false) => HostPattern::V6(address),
+            (_, true) => return Err(refuse(text, "has a wildcard in an IP address")),
+            (Host::Name(name), false) => {
+                HostPattern::Exact(Host::Name(name.to_ascii_lowercase().into()))
+            }
+            (Host::V4(address), false) => HostPattern::Exact(Host::V4(address)),
+            (Host::V6(address), false) => HostPattern::Exact(Host::V6(address)),
         };
         Ok(Self { scheme, host, port })
     }
@@ -104,18 +104,18 @@ impl Pattern {
         matches!(self.host, HostPattern::Wildcard { .. })
     }
 
-    /// Scheme and authority as most requests write them, if there is one way to.
+    /// Returns the scheme and the authority as most requests write them, unless the pattern has a
+    /// wildcard.
     pub(super) fn as_written(&self) -> Option<(Scheme, Box<str>)> {
         if self.has_wildcard() {
             return None;
         }
-        let text = self.to_string();
-        let uri: Uri = text.parse().ok()?;
+        let uri: Uri = self.to_string().parse().ok()?;
         Some((uri.scheme()?.clone(), uri.authority()?.as_str().into()))
     }
 
-    pub(super) fn matches(&self, place: &Place<'_>) -> bool {
-        self.scheme == *place.scheme && self.port == place.port && self.host.matches(place.host)
+    pub(super) fn matches(&self, origin: &Origin<'_>) -> bool {
+        self.scheme == *origin.scheme && self.port == origin.port && self.host.matches(&origin.host)
     }
 }
 
@@ -123,10 +123,10 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://", self.scheme)?;
         match &self.host {
-            HostPattern::Name(name) => f.write_str(name)?,
+            HostPattern::Exact(Host::Name(name)) => f.write_str(name)?,
+            HostPattern::Exact(Host::V4(address)) => write!(f, "{address}")?,
+            HostPattern::Exact(Host::V6(address)) => write!(f, "[{address}]")?,
             HostPattern::Wildcard { start, end, rest } => write!(f, "{start}*{end}{rest}")?,
-            HostPattern::V4(address) => write!(f, "{address}")?,
-            HostPattern::V6(address) => write!(f, "[{address}]")?,
         }
         if Some(self.port) != default_port(&self.scheme) {
             write!(f, ":{}", self.port)?;
@@ -143,47 +143,39 @@ impl fmt::Debug for Pattern {
 
 impl HostPattern {
     fn is_loopback(&self) -> bool {
-        match self {
-            Self::Name(name) => Host::Name(name),
-            Self::V4(address) => Host::V4(*address),
-            Self::V6(address) => Host::V6(*address),
-            Self::Wildcard { .. } => return false,
-        }
-        .is_loopback()
+        matches!(self, Self::Exact(host) if host.is_loopback())
     }
 
-    fn matches(&self, host: Host<'_>) -> bool {
-        match (self, host) {
-            (Self::Name(name), Host::Name(other)) => name.eq_ignore_ascii_case(other),
-            (Self::V4(address), Host::V4(other)) => *address == other,
-            (Self::V6(address), Host::V6(other)) => *address == other,
+    fn matches(&self, other: &Host<&str>) -> bool {
+        match (self, other) {
+            (Self::Exact(host), other) => host.matches(other),
             (Self::Wildcard { start, end, rest }, Host::Name(name)) => {
                 let Some(dot) = name.find('.') else {
                     return false;
                 };
                 let (label, after) = name.split_at(dot);
-                // The star stands for one character at least.
+                // The `*` matches at least one character.
                 after.eq_ignore_ascii_case(rest)
                     && label.len() > start.len() + end.len()
-                    && is_start(start, label)
-                    && is_end(end, label)
+                    && starts_with(label, start)
+                    && ends_with(label, end)
             }
             _ => false,
         }
     }
 }
 
-impl<'a> Place<'a> {
-    /// `None` if it is no place that a credential could go to.
+impl<'a> Origin<'a> {
+    /// Returns `None` if a credential can never go there.
     pub(super) fn of(scheme: &'a Scheme, authority: &'a Authority) -> Option<Self> {
         let host = authority.host();
-        let (_, place) = authority
+        let (_, host_and_port) = authority
             .as_str()
             .rsplit_once('@')
             .unwrap_or(("", authority.as_str()));
-        // `Authority::port` gives nothing for a port that is too large, as if it were not there.
-        // And anything may follow the bracket of an address.
-        let port = match place.strip_prefix(host)? {
+        // `Authority::port` returns `None` for a port that is too large, and allows any text after
+        // the bracket of an IPv6 address.
+        let port = match host_and_port.strip_prefix(host)? {
             "" | ":" => default_port(scheme)?,
             port => port.strip_prefix(':')?.parse().ok()?,
         };
@@ -202,18 +194,10 @@ impl<'a> Place<'a> {
 /// Returns whether a URI's host is this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
 #[cfg(feature = "oauth2")]
 pub(crate) fn is_loopback(host: &str) -> bool {
-    Host::parse(host).is_some_and(Host::is_loopback)
+    Host::parse(host).is_some_and(|host| host.is_loopback())
 }
 
-impl<'a> Host<'a> {
-    fn is_loopback(self) -> bool {
-        match self {
-            Self::Name(name) => name.eq_ignore_ascii_case("localhost"),
-            Self::V4(address) => address.is_loopback(),
-            Self::V6(address) => address.is_loopback(),
-        }
-    }
-
+impl<'a> Host<&'a str> {
     fn parse(host: &'a str) -> Option<Self> {
         if let Some(address) = host.strip_prefix('[') {
             return address.strip_suffix(']')?.parse().ok().map(Self::V6);
@@ -226,7 +210,26 @@ impl<'a> Host<'a> {
     }
 }
 
-/// `start*end.rest` of an authority with a star.
+impl<N: AsRef<str>> Host<N> {
+    fn is_loopback(&self) -> bool {
+        match self {
+            Self::Name(name) => name.as_ref().eq_ignore_ascii_case("localhost"),
+            Self::V4(address) => address.is_loopback(),
+            Self::V6(address) => address.is_loopback(),
+        }
+    }
+
+    fn matches(&self, other: &Host<&str>) -> bool {
+        match (self, other) {
+            (Self::Name(name), Host::Name(other)) => name.as_ref().eq_ignore_ascii_case(other),
+            (Self::V4(address), Host::V4(other)) => address == other,
+            (Self::V6(address), Host::V6(other)) => address == other,
+            _ => false,
+        }
+    }
+}
+
+/// Parses the host of an authority with a `*` as `start*end.rest`.
 fn wildcard(text: &str, authority: &str) -> Result<HostPattern, ConfigError> {
     let host = authority
         .rsplit_once(':')
@@ -245,8 +248,8 @@ fn wildcard(text: &str, authority: &str) -> Result<HostPattern, ConfigError> {
     if rest.matches('.').count() < 2 {
         return Err(refuse(
             text,
-            "would match hosts of strangers: two fixed labels at least must follow the wildcard, \
-             as in `https://*.example.com`",
+            "could match hosts of other organizations: at least two fixed labels must follow the \
+             wildcard, as in `https://*.example.com`",
         ));
     }
     Ok(HostPattern::Wildcard {
@@ -256,12 +259,12 @@ fn wildcard(text: &str, authority: &str) -> Result<HostPattern, ConfigError> {
     })
 }
 
-fn is_start(start: &str, text: &str) -> bool {
+fn starts_with(text: &str, start: &str) -> bool {
     text.get(..start.len())
         .is_some_and(|part| part.eq_ignore_ascii_case(start))
 }
 
-fn is_end(end: &str, text: &str) -> bool {
+fn ends_with(text: &str, end: &str) -> bool {
     let from = text.len().checked_sub(end.len());
     from.and_then(|from| text.get(from..))
         .is_some_and(|part| part.eq_ignore_ascii_case(end))

@@ -2,13 +2,13 @@ use super::*;
 
 fn check(origins: &Origins, uri: &str) -> Check {
     let uri: Uri = uri.parse().unwrap();
-    let quick = origins.check(&uri);
+    let fast = origins.check(&uri);
     assert_eq!(
-        quick,
+        fast,
         origins.check_slowly(&uri),
-        "the quick way agrees: {uri}"
+        "the fast path agrees: {uri}"
     );
-    quick
+    fast
 }
 
 fn allows(origins: &Origins, uri: &str) -> bool {
@@ -17,7 +17,7 @@ fn allows(origins: &Origins, uri: &str) -> bool {
 
 /// P34.
 #[test]
-fn an_origin_is_scheme_host_and_port_however_they_are_written() {
+fn origins_compare_by_scheme_host_and_port_not_by_spelling() {
     let api = Origins::only("https://api.example.com").unwrap();
     for same in [
         "https://api.example.com/",
@@ -49,7 +49,7 @@ fn an_origin_is_scheme_host_and_port_however_they_are_written() {
 
 /// P34.
 #[test]
-fn addresses_are_compared_as_addresses() {
+fn ip_addresses_are_compared_by_value() {
     let origins = Origins::any_of(["https://[2001:DB8::1]:8443", "https://192.0.2.7"]).unwrap();
     assert!(allows(&origins, "https://[2001:db8:0:0:0:0:0:1]:8443/"));
     assert!(!allows(&origins, "https://[2001:db8::1]/"));
@@ -57,9 +57,9 @@ fn addresses_are_compared_as_addresses() {
     assert!(!allows(&origins, "https://192.0.2.8/"));
 }
 
-/// Rule 9: the parser of URIs lets anything follow the bracket, and clients take a port out of it.
+/// Rule 9: the URI parser accepts any text after the bracket, and clients read a port from it.
 #[test]
-fn what_follows_an_address_is_a_port_or_nothing() {
+fn only_a_port_may_follow_an_ipv6_address() {
     let origins = Origins::only("https://[2001:db8::1]").unwrap();
     for other in ["https://[2001:db8::1]~:8443/", "https://[2001:db8::1]evil/"] {
         assert_eq!(check(&origins, other), Check::Denied, "{other}");
@@ -69,7 +69,7 @@ fn what_follows_an_address_is_a_port_or_nothing() {
 
 /// Rule 9, P35.
 #[test]
-fn plain_http_goes_to_loopback_only_unless_danger_is_named() {
+fn plain_http_beyond_loopback_needs_a_danger_constructor() {
     for loopback in [
         "http://localhost:8080",
         "http://127.0.0.1",
@@ -82,9 +82,9 @@ fn plain_http_goes_to_loopback_only_unless_danger_is_named() {
     let error = Origins::only("http://api.example.com").unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "origin: `http://api.example.com` is plain http, which everybody on the way can read: use \
-         https, or name it with Origins::danger_plain_http if you must (plain http to loopback is \
-         fine)"
+        "origin: `http://api.example.com` is plain http, so everyone on the network path can \
+         read the credential: use https, or allow it with Origins::danger_plain_http (plain http to \
+         loopback is allowed)"
     );
     for other in [
         "http://localhost.example.com",
@@ -100,7 +100,7 @@ fn plain_http_goes_to_loopback_only_unless_danger_is_named() {
 
 /// P35, S4.
 #[test]
-fn a_wildcard_stands_for_characters_of_the_leftmost_label_only() {
+fn a_wildcard_matches_within_the_leftmost_label_only() {
     let services = Origins::only("https://*.services.x.com").unwrap();
     for inside in ["https://a.services.x.com/", "https://A-1.Services.x.com/"] {
         assert!(allows(&services, inside), "{inside}");
@@ -122,7 +122,7 @@ fn a_wildcard_stands_for_characters_of_the_leftmost_label_only() {
     assert!(!allows(&staging, "https://a-dev.services.x.com/"));
     assert!(
         !allows(&staging, "https://-stg.services.x.com/"),
-        "one character at least"
+        "at least one character"
     );
     let middle = Origins::only("https://a*b.x.com").unwrap();
     assert!(allows(&middle, "https://a-b.x.com/"));
@@ -136,7 +136,7 @@ fn a_wildcard_stands_for_characters_of_the_leftmost_label_only() {
 
 /// P35, S4.
 #[test]
-fn an_exception_takes_away_what_a_wildcard_gives() {
+fn an_exception_overrides_a_wildcard() {
     let production = Origins::any_of(["https://*.services.x.com"])
         .unwrap()
         .except(["https://*-stg.services.x.com"])
@@ -156,7 +156,7 @@ fn an_exception_takes_away_what_a_wildcard_gives() {
 
 /// P35.
 #[test]
-fn a_pattern_that_is_too_wide_is_refused() {
+fn patterns_that_match_too_much_are_refused() {
     for wide in [
         "https://*",
         "https://*.com",
@@ -173,26 +173,25 @@ fn a_pattern_that_is_too_wide_is_refused() {
 }
 
 #[test]
-fn what_is_no_origin_is_refused_with_the_reason() {
+fn invalid_origins_are_refused_with_the_reason() {
     for (text, reason) in [
         ("api.example.com", "does not start with `https://`"),
         ("ftp://x.com", "does not start with `https://`"),
-        ("https://", "no valid host"),
-        ("https://x.com:port", "no valid host"),
-        ("https://x.com:99999", "no valid host"),
-        ("https://a..b", "no valid host"),
-        ("https://[::1", "no valid host"),
-        ("https://x.com/path", "leave the rest away"),
-        ("https://x.com?q", "leave the rest away"),
+        ("https://", "valid host and port"),
+        ("https://x.com:port", "valid host and port"),
+        ("https://x.com:99999", "valid host and port"),
+        ("https://a..b", "valid host and port"),
+        ("https://[::1", "valid host and port"),
+        ("https://x.com/path", "remove the rest"),
+        ("https://x.com?q", "remove the rest"),
     ] {
         let error = Origins::only(text).unwrap_err();
         assert_eq!(error.field(), "origin");
         assert!(format!("{error:#}").contains(reason), "{text}: {error:#}");
         assert!(format!("{error:#}").contains(text), "{text}: {error:#}");
     }
-    let error = Origins::only("https://me:my-secret@x.com")
-        .unwrap_err()
-        .to_string();
+    let error = Origins::only("https://me:my-secret@x.com").unwrap_err();
+    let error = format!("{error:#}");
     assert!(
         error.contains("user information") && !error.contains("my-secret"),
         "{error:#}"
@@ -200,13 +199,13 @@ fn what_is_no_origin_is_refused_with_the_reason() {
     assert!(Origins::any_of(Vec::<String>::new()).is_err());
     assert!(
         Origins::only("https://x.com/").is_ok(),
-        "a slash at the end is no path"
+        "a trailing slash is not a path"
     );
 }
 
 /// P57.
 #[test]
-fn a_uri_without_a_host_counts_only_where_the_policy_says_as_what() {
+fn relative_uris_need_a_policy_that_names_their_origin() {
     let absolute = Origins::only("https://api.example.com").unwrap();
     assert_eq!(check(&absolute, "/things"), Check::NoAuthority);
     let bound = Origins::for_relative_uris("https://api.example.com").unwrap();
@@ -222,19 +221,26 @@ fn a_uri_without_a_host_counts_only_where_the_policy_says_as_what() {
 }
 
 #[test]
-fn two_policies_together_allow_what_either_allows() {
+fn or_allows_what_either_policy_allows() {
     let both = Origins::only("https://api.example.com")
         .unwrap()
-        .and(Origins::danger_plain_http(["http://internal"]).unwrap());
+        .or(Origins::danger_plain_http(["http://internal"]).unwrap());
     assert!(allows(&both, "https://api.example.com/"));
     assert!(allows(&both, "http://internal/"));
     let [any, relative] = [
         Origins::danger_any_https(),
         Origins::for_relative_uris("https://api.example.com").unwrap(),
     ];
-    for all in [any.clone().and(relative.clone()), relative.and(any)] {
+    for all in [any.clone().or(relative.clone()), relative.or(any)] {
         assert!(allows(&all, "https://other.example.com/"));
         assert!(allows(&all, "/things"));
+    }
+    let excluded = Origins::danger_any_https()
+        .except(["https://api.example.com"])
+        .unwrap();
+    for all in [both.clone().or(excluded.clone()), excluded.or(both.clone())] {
+        assert!(!allows(&all, "https://api.example.com/"), "exceptions win");
+        assert!(allows(&all, "http://internal/"));
     }
     let debug = format!("{both:?}");
     assert!(
@@ -244,7 +250,7 @@ fn two_policies_together_allow_what_either_allows() {
 }
 
 #[test]
-fn the_quick_comparison_agrees_with_the_whole_one() {
+fn the_fast_path_agrees_with_the_full_check() {
     let mut random = fastrand::Rng::with_seed(34);
     let hosts = [
         "a.x.com",
@@ -276,11 +282,11 @@ fn the_quick_comparison_agrees_with_the_whole_one() {
     }
 }
 
-/// P57: a server within a private network, for a client that is bound to it.
+/// P57: a client that is bound to a server in a private network.
 #[test]
-fn plain_http_for_uris_without_a_host_is_named_with_danger() {
-    let internal = Origins::danger_relative_as_plain_http("http://internal:50051").unwrap();
+fn plain_http_for_relative_uris_needs_a_danger_constructor() {
+    let internal = Origins::danger_plain_http_for_relative_uris("http://internal:50051").unwrap();
     assert!(allows(&internal, "/echo.Echo/Say"));
     assert!(allows(&internal, "http://internal:50051/echo.Echo/Say"));
-    assert!(Origins::danger_relative_as_plain_http("http://*.x.internal").is_err());
+    assert!(Origins::danger_plain_http_for_relative_uris("http://*.x.internal").is_err());
 }
