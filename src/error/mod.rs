@@ -52,7 +52,7 @@ pub struct Error {
     retry_at: Option<Instant>,
 }
 
-/// What failed, as [`Error::kind`] returns it.
+/// The kind of failure that [`Error::kind`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

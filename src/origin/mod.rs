@@ -223,7 +223,7 @@ impl Origins {
     fn check_slowly(&self, uri: &Uri) -> Check {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return if uri.authority().is_some() {
-                // The target of CONNECT: the layer does not see what goes through the tunnel.
+                // The target of CONNECT: the layer does not see the traffic inside the tunnel.
                 Check::Denied
             } else if self.relative_uris {
                 Check::Allowed
