@@ -1,4 +1,4 @@
-//! What several targets need.
+//! Helpers shared by several targets.
 
 use std::{
     error::Error,
@@ -28,7 +28,7 @@ pub fn run<F: Future>(future: F) -> F::Output {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
-/// A server that answers every request alike, and counts them.
+/// A server that sends the same response to every request, and counts requests.
 pub fn answering(
     answer: Response<Bytes>,
 ) -> (
@@ -45,7 +45,7 @@ pub fn answering(
     (BoxCloneService::new(service), asked)
 }
 
-/// Everything that an error says, and those beneath it.
+/// Returns the text of an error and of its sources.
 pub fn said(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
     let mut next = Some(error);
@@ -56,7 +56,7 @@ pub fn said(error: &(dyn Error + 'static)) -> String {
     said
 }
 
-/// Whether a text could do something to a terminal or to a log.
+/// Returns whether a text contains characters that could manipulate a terminal or a log.
 pub fn is_harmless(text: &str) -> bool {
     text.chars().all(|c| c == '\n' || !c.is_control())
 }

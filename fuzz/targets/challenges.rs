@@ -1,4 +1,4 @@
-//! `WWW-Authenticate`, as any server may write it.
+//! Arbitrary `WWW-Authenticate` fields.
 
 #![no_main]
 
@@ -39,7 +39,7 @@ fn size(challenge: &Challenge) -> usize {
     challenge.scheme().len() + params.sum::<usize>() + token68
 }
 
-/// The challenge, written and read again.
+/// Writes the challenge and reads it again.
 fn written(challenge: &Challenge) -> Option<Challenge> {
     let mut text = challenge.scheme().to_owned();
     if let Some(token68) = challenge.token68() {

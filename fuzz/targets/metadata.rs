@@ -1,4 +1,4 @@
-//! What a server says of itself (RFC 8414).
+//! A server's metadata (RFC 8414).
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Where a credential may go: the first line is the origin, the second a request's URI.
+//! The origin policy. The first line is the origin, the second is the URI of a request.
 
 #![no_main]
 
@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     let named: Uri = origin
         .replace('*', "wildcard")
         .parse()
-        .expect("an origin that is no URI");
+        .expect("an origin that is not a URI");
     assert_eq!(port(&uri), port(&named), "another port");
     assert_eq!(named.scheme(), uri.scheme(), "another scheme");
     let named = self::host(&named).unwrap();
@@ -56,7 +56,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Whether the layer puts a credential on a request with this URI.
+/// Returns whether the layer attaches a credential to a request with this URI.
 fn is_sent(origins: Origins, uri: &Uri) -> bool {
     let sent = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&sent);
@@ -74,7 +74,7 @@ fn is_sent(origins: Origins, uri: &Uri) -> bool {
 fn host(uri: &Uri) -> Option<String> {
     let host = uri.host()?.to_ascii_lowercase();
     let host = host.strip_suffix('.').unwrap_or(&host);
-    // One address has several spellings.
+    // An address has several spellings.
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     Some(match bare.parse::<IpAddr>() {
         Ok(address) => address.to_string(),

@@ -1,4 +1,4 @@
-//! A body that is sent several times at once: who comes to its end has yielded all of it.
+//! A body that is sent several times concurrently. A copy that reaches its end has yielded all of it.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ use http_body::{Body, Frame};
 use libfuzzer_sys::fuzz_target;
 use tower_auth::{CloneBody, ReplayBody};
 
-/// Some frames; an empty one stands for a moment without data.
+/// Frames; an empty one stands for a moment without data.
 struct Frames(VecDeque<Bytes>);
 
 impl Body for Frames {

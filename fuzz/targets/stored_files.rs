@@ -1,4 +1,4 @@
-//! A file of tokens that something else has written to.
+//! A token file that another program has modified.
 
 #![no_main]
 
@@ -11,10 +11,10 @@ use tower_auth::store::{
 };
 use tower_auth_fuzz::{is_harmless, run, said};
 
-/// What is secret in the files of the corpus.
+/// The secrets in the files of the corpus.
 const SECRET: &str = "s3cr3t";
 
-/// Beside the program, as nothing is called when a fuzzer ends that could remove it.
+/// The folder next to the program. A fuzzer runs no cleanup code at its end that could remove it.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let program = std::env::current_exe().unwrap();
     let folder = program.with_extension(format!("files-{}", std::process::id() % 8));
@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     let written = run(write(&store, &key));
     let now = fs::read(&path).unwrap();
     if now != data {
-        // What belongs to others is there still.
+        // Entries of other programs are still there.
         let (before, after) = (entries(data), entries(&now));
         assert_eq!(before.0, after.0, "another version's file was changed");
         let lost = before.1.iter().find(|key| !after.1.contains(key));
@@ -46,7 +46,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The version of a file, and the keys of its entries.
+/// Returns the version of a file, and the keys of its entries.
 fn entries(file: &[u8]) -> (Value, Vec<String>) {
     let file: Value = serde_json::from_slice(file).unwrap();
     let entries = file["entries"].as_object();

@@ -1,4 +1,4 @@
-//! What a token endpoint answers: the first line is the status and `Retry-After`, the rest the body.
+//! A token response. The first line holds the status and `Retry-After`, the rest is the body.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use tower_auth::{AuthLayer, Origins, oauth2::ClientCredentials};
 use tower_auth_fuzz::{answering, is_harmless, run, said};
 
-/// The server may repeat it, the client may not.
+/// A secret that a server may repeat, but an error may not.
 const SECRET: &str = "s3cr3t-0f-th3-cl13nt";
 
 fuzz_target!(|data: &[u8]| {
