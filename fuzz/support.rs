@@ -46,14 +46,14 @@ pub fn answering(
 }
 
 /// Returns the text of an error and of its sources.
-pub fn said(error: &(dyn Error + 'static)) -> String {
-    let mut said = String::new();
+pub fn error_text(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        said.push_str(&format!("{error}\n{error:?}\n"));
+        text.push_str(&format!("{error}\n{error:?}\n"));
         next = error.source();
     }
-    said
+    text
 }
 
 /// Returns whether a text contains characters that could manipulate a terminal or a log.

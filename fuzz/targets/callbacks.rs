@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Response;
 use libfuzzer_sys::fuzz_target;
 use tower_auth::oauth2::{AuthorizationCode, Implicit, PendingLogin};
-use tower_auth_fuzz::{answering, is_harmless, run, said};
+use tower_auth_fuzz::{answering, error_text, is_harmless, run};
 
 const AUTHORIZE: &str = "https://auth.example.com/authorize";
 const CALLBACK: &str = "https://app.example.com/callback";
@@ -98,7 +98,7 @@ fuzz_target!(|data: &[u8]| {
 
 fn check<T>(outcome: Result<T, impl std::error::Error + 'static>, state: &str) {
     if let Err(error) = outcome {
-        assert!(!said(&error).contains(state), "the state is told");
+        assert!(!error_text(&error).contains(state), "the state is told");
         assert!(is_harmless(&error.to_string()), "{error}");
     }
 }

@@ -7,9 +7,10 @@ use std::{fs, path::PathBuf, sync::LazyLock, time::Duration};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tower_auth::store::{
-    FileStore, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, TokenSet, TokenStore, WriteOutcome,
+    FileStore, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, TokenSet, TokenStore,
+    WriteOutcome,
 };
-use tower_auth_fuzz::{is_harmless, run, said};
+use tower_auth_fuzz::{error_text, is_harmless, run};
 
 /// The secrets in the files of the corpus.
 const SECRET: &str = "s3cr3t";
@@ -37,10 +38,10 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(lost, None, "an entry was lost");
     }
     if let Err(error) = written {
-        let said = said(&error);
+        let error_text = error_text(&error);
         assert!(
-            !said.contains(SECRET) && is_harmless(&error.to_string()),
-            "{said}"
+            !error_text.contains(SECRET) && is_harmless(&error.to_string()),
+            "{error_text}"
         );
         assert_eq!(now, data, "a file that is not understood was changed");
     }
