@@ -22,7 +22,7 @@ use hyper_util::{
 };
 use tower::{ServiceBuilder, ServiceExt};
 use tower_auth::{
-    AuthLayer, BoxError, Origins, PerKeyAuth,
+    Auth, AuthLayer, BoxError, Origins, PerKey,
     credential::Bearer,
     oauth2::{AuthorizationCode, PendingLogin, RefreshTokenGrant, TokenProvider},
 };
@@ -47,7 +47,7 @@ struct App {
     api: String,
     login: AuthorizationCode,
     visitors: Visitors,
-    client: PerKeyAuth<Client<HttpConnector, Empty<Bytes>>, Session, Bearer>,
+    client: Auth<Client<HttpConnector, Empty<Bytes>>, Bearer, PerKey<Session>>,
 }
 
 #[tokio::main]

@@ -134,7 +134,7 @@ mod time;
 #[cfg(feature = "per-key")]
 pub use self::cache::PerKeySettings;
 #[cfg(feature = "per-key")]
-pub use self::layer::{PerKeyAuth, PerKeyHandle, PerKeyLayer};
+pub use self::layer::{PerKey, PerKeyHandle};
 #[cfg(feature = "metrics")]
 pub use self::observe::describe_metrics;
 pub use self::{
@@ -144,7 +144,7 @@ pub use self::{
     credential::Credential,
     error::{BoxError, ConfigError, Error, ErrorKind, ProviderError},
     flow::{NotAttached, NotRetried, SkipAuth},
-    layer::{Auth, AuthLayer, ResponseFuture},
+    layer::{Auth, AuthLayer, ResponseFuture, Select, Single},
     origin::Origins,
     provider::{BoxProvider, Issued, Provider, Reason, RefreshContext, provider_fn},
 };

@@ -15,20 +15,20 @@ use tower_auth::{
     Auth, AuthLayer, BoxError, Challenge, Credential, Error, Issued, Origins, Provider,
     ProviderError, RefreshContext,
     credential::{Bearer, RequestHeadMut, ResponseHead},
-    oauth2::{RefreshTokenGrant, TokenProvider},
+    oauth2::RefreshTokenGrant,
     provider::{Reason, RevokeContext},
     test_util::{TestProvider, TestServer, refresh_context, response_head, revoke_context},
 };
 
-async fn call<P: Provider>(
-    client: &Auth<TestServer, P>,
+async fn call(
+    client: &Auth<TestServer, Bearer>,
     server: &TestServer,
 ) -> Result<StatusCode, BoxError> {
     let request = Request::get(format!("{}/things", server.url())).body(Empty::<Bytes>::new())?;
     Ok(client.clone().oneshot(request).await?.status())
 }
 
-fn living_on(server: &TestServer) -> Auth<TestServer, TokenProvider<RefreshTokenGrant>> {
+fn living_on(server: &TestServer) -> Auth<TestServer, Bearer> {
     let provider = RefreshTokenGrant::builder(server.token_url())
         .client_id("me")
         .refresh_token(server.refresh_token())

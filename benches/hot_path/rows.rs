@@ -93,20 +93,23 @@ fn clone_insert() -> CloneInsert<Server> {
     }
 }
 
-pub(crate) fn auth() -> Auth<Server, impl Provider> {
+pub(crate) fn auth() -> Auth<Server, Bearer> {
     warm(&AuthLayer::new(refreshed(), origins()))
 }
 
-fn auth_no_retry() -> Auth<Server, impl Provider> {
+fn auth_no_retry() -> Auth<Server, Bearer> {
     warm(&AuthLayer::new(refreshed(), origins()).retry(false))
 }
 
-fn auth_static() -> Auth<Server, impl Provider> {
+fn auth_static() -> Auth<Server, Bearer> {
     warm(&AuthLayer::new(bearer(), origins()))
 }
 
 /// Returns a service that already has its credential, so that it needs no runtime.
-fn warm<P: Provider>(layer: &AuthLayer<P>) -> Auth<Server, P> {
+fn warm<P>(layer: &AuthLayer<P>) -> Auth<Server, Bearer>
+where
+    P: Provider<Credential = Bearer>,
+{
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -117,7 +120,7 @@ fn warm<P: Provider>(layer: &AuthLayer<P>) -> Auth<Server, P> {
     layer.layer(Server)
 }
 
-fn refreshed() -> impl Provider {
+fn refreshed() -> impl Provider<Credential = Bearer> {
     provider_fn(|_| async {
         let lifetime = Duration::from_secs(3600);
         Ok(Issued::new(bearer()).expires_in(lifetime))

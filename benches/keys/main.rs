@@ -22,7 +22,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
 use tower_auth::{
-    AuthLayer, BoxError, Issued, Origins, PerKeyLayer, PerKeySettings, credential::Bearer,
+    AuthLayer, BoxError, Issued, Origins, PerKey, PerKeySettings, Provider, credential::Bearer,
     provider_fn,
 };
 
@@ -67,7 +67,9 @@ fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-fn layer(keys: usize) -> Result<PerKeyLayer<usize, Bearer>, BoxError> {
+fn layer(
+    keys: usize,
+) -> Result<AuthLayer<impl Provider<Credential = Bearer>, PerKey<usize>>, BoxError> {
     let settings = PerKeySettings::default().max_keys(keys * 2);
     let providers = |key: &usize| Some(provider(*key));
     Ok(AuthLayer::per_key_with(providers, origins()?, settings))

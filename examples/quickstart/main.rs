@@ -21,14 +21,13 @@ use tokio::{
 };
 use tower::{ServiceBuilder, ServiceExt};
 use tower_auth::{
-    Auth, AuthLayer, BoxError, Origins,
-    oauth2::{ClientCredentials, TokenProvider},
+    Auth, AuthLayer, BoxError, Origins, credential::Bearer, oauth2::ClientCredentials,
 };
 
 use servers::Servers;
 
 /// The client of this program: hyper-util's, with tokens.
-type ApiClient = Auth<Client<HttpConnector, Full<Bytes>>, TokenProvider<ClientCredentials>>;
+type ApiClient = Auth<Client<HttpConnector, Full<Bytes>>, Bearer>;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, BoxError> {

@@ -265,6 +265,10 @@ impl<C: Credential> Wait<C> {
         }
     }
 
+    pub(crate) fn cache(&self) -> &Arc<Cache<C>> {
+        &self.cache
+    }
+
     /// Waits for the flight, at the longest until its deadline.
     ///
     /// # Errors

@@ -63,8 +63,8 @@ pub(super) struct State<C> {
 }
 
 /// What a caller who needs a credential gets.
-pub(crate) enum Acquired<C> {
-    Use(Arc<Snapshot<C>>),
+pub(crate) enum Acquired<C, T = Arc<Snapshot<C>>> {
+    Use(T),
     Wait(Wait<C>),
     Fail(Error),
 }

@@ -83,7 +83,7 @@ pub enum NotRetried {
 
 impl NotRetried {
     /// For metrics.
-    pub(crate) fn word(&self) -> &'static str {
+    pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::RetriesDisabled => "retries_disabled",
             Self::StaticCredential => "static_credential",
@@ -177,7 +177,7 @@ mod tests {
             ),
             (NotRetried::InvalidRequest, "invalid_request", "invalid"),
         ] {
-            assert_eq!(why.word(), word);
+            assert_eq!(why.as_str(), word);
             assert!(why.to_string().contains(part), "{why}");
         }
     }

@@ -1,10 +1,10 @@
-//! What can be set on one layer value.
+//! The settings of one layer value for its requests.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderMap, StatusCode, Uri};
 
-use super::{DrainLimit, NotAttached, SkipAuth};
+use super::{NotAttached, SkipAuth};
 use crate::{
     credential::{AnyRequestHead, Credential, RequestHead},
     error::{Error, ErrorKind},
@@ -18,9 +18,16 @@ pub(crate) struct Policy {
     pub(crate) origins: Origins,
     pub(crate) retry: bool,
     pub(crate) keep_existing: bool,
-    /// `None` stands for status 401.
+    /// `None` means status 401.
     pub(crate) rejected_if: Option<RejectedIf>,
     pub(crate) drain: DrainLimit,
+}
+
+/// How much of a rejection's body is read, and for how long, so that its connection can be reused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DrainLimit {
+    pub(crate) bytes: u64,
+    pub(crate) time: Duration,
 }
 
 impl Policy {
@@ -36,13 +43,11 @@ impl Policy {
             },
         }
     }
-}
 
-impl Policy {
-    /// Whether a request may carry a credential at all.
+    /// Checks whether a request may carry a credential. Returns the reason if it may not.
     ///
     /// # Errors
-    /// It is not known where the request goes.
+    /// The URI does not name a host.
     #[inline]
     pub(crate) fn admit(
         &self,
@@ -59,8 +64,8 @@ impl Policy {
         }
     }
 
-    /// Whether a request needs no credential because it has one; `last` is the last one known.
-    pub(crate) fn carries_its_own<C: Credential>(
+    /// Whether the request keeps its own credential; `last` is the last one known.
+    pub(crate) fn is_attached<C: Credential>(
         &self,
         last: Option<&C>,
         head: &dyn AnyRequestHead,

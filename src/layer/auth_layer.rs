@@ -1,24 +1,32 @@
 //! The layer.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
+use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
 
-use super::{service::Auth, setters::setters};
+use super::{
+    select::{Select, Single},
+    service::Auth,
+};
+#[cfg(feature = "reqwest-middleware")]
+use crate::flow::Flow;
 use crate::{
     cache::{Cache, Handle, RefreshSettings},
-    flow::{Flow, Policy},
+    flow::{DrainLimit, Policy},
     origin::Origins,
     provider::{self, Provider},
 };
 
-/// Puts credentials from a provider on the requests of a client.
+/// Attaches credentials from a provider to the requests of a client.
 ///
-/// All clones of a layer, and all services made by them, share one credential and its refreshes,
-/// whose settings ([`RefreshSettings`]) are given when the layer is created. The settings of
-/// requests ([`retry`](Self::retry), [`overwrite_existing`](Self::overwrite_existing),
-/// [`rejected_if`](Self::rejected_if), [`drain_limit`](Self::drain_limit)) act on the services that
-/// this value makes from then on.
+/// All clones of a layer, and all services created by them, share one credential and its
+/// refreshes. Pass the settings of the refreshes ([`RefreshSettings`]) when you create the layer.
+///
+/// The methods [`retry`](Self::retry), [`overwrite_existing`](Self::overwrite_existing),
+/// [`rejected_if`](Self::rejected_if) and [`drain_limit`](Self::drain_limit) set what happens to
+/// requests. They affect only the services that are created from the returned value, not those of
+/// other clones.
 ///
 /// ```
 /// use tower::ServiceBuilder;
@@ -33,59 +41,98 @@ use crate::{
 /// let handle = layer.handle();
 /// # let _ = (service, handle); Ok(()) }
 /// ```
-pub struct AuthLayer<P: Provider> {
-    cache: Arc<Cache<P::Credential>>,
-    policy: Policy,
+pub struct AuthLayer<P: Provider, K: Select = Single> {
+    pub(super) caches: K::Caches<P::Credential>,
+    pub(super) policy: Policy,
 }
 
 impl<P: Provider> AuthLayer<P> {
-    /// A layer that gets credentials from `provider`, and sends them to `origins` only.
+    /// Creates a layer that gets credentials from `provider` and sends them only to `origins`.
     pub fn new(provider: P, origins: Origins) -> Self {
         Self::with_settings(provider, origins, RefreshSettings::default())
     }
 
-    /// Creates a layer as [`new`](Self::new) does, with settings for the credential's refreshes.
+    /// Creates a layer like [`new`](Self::new) does, with settings for the refreshes.
     pub fn with_settings(provider: P, origins: Origins, settings: RefreshSettings) -> Self {
         Self {
-            cache: Arc::new(Cache::new(provider::erase(provider), settings)),
+            caches: Arc::new(Cache::new(provider::erase(provider), settings)),
             policy: Policy::new(origins),
         }
     }
 
-    /// The way to the credential from outside of requests.
+    /// Returns a handle to the credential, for use outside of requests.
     #[must_use]
     pub fn handle(&self) -> Handle<P::Credential> {
-        Handle::new(Arc::clone(&self.cache))
+        Handle::new(Arc::clone(&self.caches))
     }
 
-    setters!();
-
+    #[cfg(feature = "reqwest-middleware")]
     pub(crate) fn flow(&self) -> Flow<P::Credential> {
         Flow {
-            cache: Arc::clone(&self.cache),
+            cache: Arc::clone(&self.caches),
             policy: Arc::new(self.policy.clone()),
         }
     }
 }
 
-impl<S, P: Provider> Layer<S> for AuthLayer<P> {
-    type Service = Auth<S, P>;
+impl<P: Provider, K: Select> AuthLayer<P, K> {
+    /// Sets whether a rejected request is sent again. With `false`, a rejection still starts a
+    /// refresh for later requests, and requests are not copied. Default: `true`.
+    #[must_use]
+    pub fn retry(mut self, retry: bool) -> Self {
+        self.policy.retry = retry;
+        self
+    }
 
-    fn layer(&self, inner: S) -> Auth<S, P> {
-        Auth::new(inner, self.flow())
+    /// Sets whether to replace a credential that a request already carries. With `false`, such a
+    /// request is sent unchanged. Default: `false`.
+    #[must_use]
+    pub fn overwrite_existing(mut self, overwrite: bool) -> Self {
+        self.policy.keep_existing = !overwrite;
+        self
+    }
+
+    /// Sets which responses mean that the credential was not accepted. Default: status 401.
+    ///
+    /// A rejected request is sent again. Status 401 promises that the request was not applied
+    /// (RFC 9110 section 15.5.2). Other responses may not promise that: if you accept one here, a
+    /// request that is not idempotent may be applied twice.
+    #[must_use]
+    pub fn rejected_if(
+        mut self,
+        rejected: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.policy.rejected_if = Some(Arc::new(rejected));
+        self
+    }
+
+    /// Sets how much of a rejection's body is read before the retry, and for how long, so that an
+    /// HTTP/1.1 connection can be reused. Default: 64 KiB and 100 ms.
+    #[must_use]
+    pub fn drain_limit(mut self, bytes: u64, time: Duration) -> Self {
+        self.policy.drain = DrainLimit { bytes, time };
+        self
     }
 }
 
-impl<P: Provider> Clone for AuthLayer<P> {
+impl<S, P: Provider, K: Select> Layer<S> for AuthLayer<P, K> {
+    type Service = Auth<S, P::Credential, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Auth::new(inner, self.caches.clone(), Arc::new(self.policy.clone()))
+    }
+}
+
+impl<P: Provider, K: Select> Clone for AuthLayer<P, K> {
     fn clone(&self) -> Self {
         Self {
-            cache: Arc::clone(&self.cache),
+            caches: self.caches.clone(),
             policy: self.policy.clone(),
         }
     }
 }
 
-impl<P: Provider> fmt::Debug for AuthLayer<P> {
+impl<P: Provider, K: Select> fmt::Debug for AuthLayer<P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthLayer")
             .field("policy", &self.policy)

@@ -4,30 +4,33 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
 };
 
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{
-    copy::RequestCopy,
-    kept::Kept,
-    resend::{Cold, Sent, Step},
-};
+use super::copy::RequestCopy;
 use crate::{
-    body::CloneBody,
-    cache::Wait,
-    credential::{Credential, SentHead},
+    body::{CloneBody, Drain},
+    cache::{Snapshot, Wait},
+    credential::Credential,
     error::{BoxError, Error},
-    flow::{Flow, NotAttached, Verdict},
+    flow::{Classification, Decision, Exchange, Flow, NotAttached, NotRetried, Prepared},
+    sync::lock,
 };
 
+/// An exchange that keeps a service for retries.
+type ServiceExchange<S, C> = Exchange<C, Mutex<S>>;
+
+type Refresh<C> = BoxFuture<'static, Result<Arc<Snapshot<C>>, Error>>;
+
 pin_project! {
-    /// The response of an [`Auth`](super::Auth) service.
+    /// The future returned by an [`Auth`](super::Auth) service.
     ///
     /// It is `Send` if the inner service, its future and the bodies are.
     pub struct ResponseFuture<S, C, B, R>
@@ -36,16 +39,18 @@ pin_project! {
     {
         #[pin]
         state: State<S, C, B, R, S::Future>,
-        // The request as it came, for another sending. It is here and not with what else is known
-        // of a sending because it is large: each thing around it costs moving it once more.
+        // The request for another attempt. It is not part of the state, because it is large: every
+        // value around it costs moving it once more.
         copy: Option<RequestCopy<B>>,
     }
 }
 
 pin_project! {
+    /// States that few requests reach keep their data in a box, so that the future stays small.
     #[project = StateProjection]
+    #[project_replace = StateOwned]
     enum State<S, C, B, R, F> {
-        /// Sent as it came.
+        /// Sent unchanged.
         Passing {
             #[pin]
             future: F,
@@ -55,40 +60,57 @@ pin_project! {
         Sending {
             #[pin]
             future: F,
-            sent: Option<Sent<S, C>>,
+            exchange: ServiceExchange<S, C>,
         },
-        /// Everything else. Boxed, as it would make the future large for states it rarely has.
-        Cold { cold: Pin<Box<Cold<S, C, B, R>>> },
-        Failed { error: Option<Error> },
+        /// Waiting for the first credential.
+        Acquiring {
+            refresh: Refresh<C>,
+            unsent: Box<Unsent<S, C, B>>,
+        },
+        /// Waiting for another credential after a rejection.
+        Refreshing {
+            refresh: Refresh<C>,
+            rejected: Box<Rejected<S, C, B, R>>,
+        },
+        /// Reading the rejection's body, and then waiting for the inner service.
+        Readying {
+            drain: Option<Pin<Box<Drain<R>>>>,
+            attempt: Box<Attempt<S, C, B>>,
+        },
+        Failed { error: Error },
+        Done,
     }
+}
+
+struct Unsent<S, C, B> {
+    service: S,
+    flow: Flow<C>,
+    request: Request<B>,
+}
+
+/// The response is kept unread: it goes to the caller if there is no other credential.
+struct Rejected<S, C, B, R> {
+    exchange: ServiceExchange<S, C>,
+    request: Request<B>,
+    response: Response<R>,
+}
+
+struct Attempt<S, C, B> {
+    service: S,
+    exchange: ServiceExchange<S, C>,
+    request: Request<B>,
 }
 
 impl<S, C, B, R> ResponseFuture<S, C, B, R>
 where
     S: Service<Request<B>>,
 {
-    #[inline(always)]
-    pub(super) fn sending(
-        future: S::Future,
-        kept: Arc<Kept<S, C>>,
-        head: Option<Box<SentHead>>,
-        copy: Option<RequestCopy<B>>,
-    ) -> Self {
-        Self {
-            state: State::Sending {
-                future,
-                sent: Some(Sent::first(kept, head)),
-            },
-            copy,
-        }
-    }
-
     pub(super) fn passing(future: S::Future, why: NotAttached) -> Self {
         Self::of(State::Passing { future, why })
     }
 
     pub(super) fn failed(error: Error) -> Self {
-        Self::of(State::Failed { error: Some(error) })
+        Self::of(State::Failed { error })
     }
 
     fn of(state: State<S, C, B, R, S::Future>) -> Self {
@@ -98,12 +120,211 @@ where
 
 impl<S, C, B, R> ResponseFuture<S, C, B, R>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S: Service<Request<B>>,
     C: Credential,
 {
-    pub(super) fn waiting(wait: Wait<C>, service: S, flow: Flow<C>, request: Request<B>) -> Self {
-        let cold = Box::pin(Cold::first(wait, service, flow, request));
-        Self::of(State::Cold { cold })
+    pub(super) fn acquiring(wait: Wait<C>, flow: Flow<C>, service: S, request: Request<B>) -> Self {
+        Self::of(State::Acquiring {
+            refresh: Box::pin(wait.outcome()),
+            unsent: Box::new(Unsent {
+                service,
+                flow,
+                request,
+            }),
+        })
+    }
+
+    /// Sends a request through a service that is ready.
+    #[inline(always)]
+    pub(super) fn send(
+        service: &mut S,
+        mut exchange: ServiceExchange<S, C>,
+        mut request: Request<B>,
+    ) -> Result<Self, Error>
+    where
+        B: CloneBody,
+    {
+        let copy = if exchange.wants_copy() {
+            RequestCopy::of(&request)
+        } else {
+            None
+        };
+        if let Some(why) = exchange.attach(&mut request)? {
+            return Ok(Self::passing(service.call(request), why));
+        }
+        let future = service.call(request);
+        Ok(Self {
+            state: State::Sending { future, exchange },
+            copy,
+        })
+    }
+}
+
+impl<S, C, B, R> ResponseFuture<S, C, B, R>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    C: Credential,
+    B: CloneBody,
+    R: Body,
+{
+    #[inline(always)]
+    fn poll_response(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<R>, BoxError>> {
+        let this = self.project();
+        let (mut state, copy) = (this.state, this.copy);
+        loop {
+            // Replacing a state drops its future, and with it what that holds of the inner
+            // service: the next attempt may need it.
+            let next = match state.as_mut().project() {
+                StateProjection::Passing { future, why } => {
+                    let mut response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    response.extensions_mut().insert(*why);
+                    return Poll::Ready(Ok(response));
+                }
+                StateProjection::Sending { future, exchange } => {
+                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    let class = exchange.classify(response.status(), response.headers());
+                    if class == Classification::Accepted {
+                        return Poll::Ready(Ok(response));
+                    }
+                    let StateOwned::Sending { exchange, .. } = state.as_mut().take() else {
+                        continue;
+                    };
+                    Rejected::decide(exchange, class, copy.take(), response)
+                }
+                StateProjection::Acquiring { refresh, .. } => {
+                    let snapshot = ready!(refresh.as_mut().poll(cx))?;
+                    let StateOwned::Acquiring { unsent, .. } = state.as_mut().take() else {
+                        continue;
+                    };
+                    Ok(unsent.prepare(snapshot))
+                }
+                StateProjection::Refreshing { refresh, .. } => {
+                    let outcome = ready!(refresh.as_mut().poll(cx));
+                    let StateOwned::Refreshing { rejected, .. } = state.as_mut().take() else {
+                        continue;
+                    };
+                    rejected.refreshed(outcome)
+                }
+                StateProjection::Readying { drain, attempt } => {
+                    if let Some(reading) = drain {
+                        ready!(reading.as_mut().poll(cx));
+                        *drain = None;
+                    }
+                    ready!(attempt.service.poll_ready(cx)).map_err(Into::into)?;
+                    let StateOwned::Readying { attempt, .. } = state.as_mut().take() else {
+                        continue;
+                    };
+                    let mut attempt = *attempt;
+                    let sent = Self::send(&mut attempt.service, attempt.exchange, attempt.request)?;
+                    *copy = sent.copy;
+                    Ok(sent.state)
+                }
+                StateProjection::Failed { .. } => {
+                    let StateOwned::Failed { error } = state.as_mut().take() else {
+                        continue;
+                    };
+                    return Poll::Ready(Err(error.into()));
+                }
+                #[allow(clippy::panic, reason = "the caller broke the contract of `Future`")]
+                StateProjection::Done => panic!("ResponseFuture polled after completion"),
+            };
+            match next {
+                Ok(next) => state.set(next),
+                Err(response) => return Poll::Ready(Ok(response)),
+            }
+        }
+    }
+}
+
+impl<S, C, B, R, F> State<S, C, B, R, F> {
+    /// Moves the data out of the state.
+    fn take(self: Pin<&mut Self>) -> StateOwned<S, C, B, R, F> {
+        self.project_replace(Self::Done)
+    }
+}
+
+/// The next state, or the response that the caller gets.
+type Next<S, C, B, R, F> = Result<State<S, C, B, R, F>, Response<R>>;
+
+impl<S: Clone, C: Credential, B: CloneBody> Unsent<S, C, B> {
+    fn prepare<R, F>(self, snapshot: Arc<Snapshot<C>>) -> State<S, C, B, R, F> {
+        let driver = Mutex::new(self.service.clone());
+        let prepared = Prepared::new(self.flow, snapshot, driver);
+        State::Readying {
+            drain: None,
+            attempt: Box::new(Attempt {
+                service: self.service,
+                exchange: Exchange::new(Arc::new(prepared)),
+                request: self.request,
+            }),
+        }
+    }
+}
+
+impl<S: Clone, C: Credential, B: CloneBody, R: Body> Rejected<S, C, B, R> {
+    /// Decides what follows from a response that is not simply accepted.
+    fn decide<F>(
+        mut exchange: ServiceExchange<S, C>,
+        class: Classification,
+        copy: Option<RequestCopy<B>>,
+        mut response: Response<R>,
+    ) -> Next<S, C, B, R, F> {
+        let copy = copy.filter(RequestCopy::can_replay);
+        match exchange.decide(class, response.headers(), copy) {
+            Decision::Return(why) => {
+                exchange.not_retried(why, response.extensions_mut());
+                Err(response)
+            }
+            Decision::Resend(copy) => Self::new(exchange, copy, response).resend(),
+            Decision::Wait(wait, copy) => Ok(State::Refreshing {
+                refresh: Box::pin(wait.outcome()),
+                rejected: Box::new(Self::new(exchange, copy, response)),
+            }),
+        }
+    }
+
+    fn new(exchange: ServiceExchange<S, C>, copy: RequestCopy<B>, response: Response<R>) -> Self {
+        Self {
+            exchange,
+            request: copy.into_request(),
+            response,
+        }
+    }
+
+    fn refreshed<F>(mut self, outcome: Result<Arc<Snapshot<C>>, Error>) -> Next<S, C, B, R, F> {
+        match self.exchange.refreshed(outcome) {
+            Ok(()) => self.resend(),
+            Err(why) => self.give_up(why),
+        }
+    }
+
+    fn resend<F>(mut self) -> Next<S, C, B, R, F> {
+        // The first attempt may still be sending. From here on it cannot disturb this one; until
+        // now it may have read more than can be replayed.
+        if !self.request.body_mut().take_over() {
+            return self.give_up(NotRetried::BodyNotReplayable);
+        }
+        let limit = self.exchange.drain_limit();
+        let drain = Drain::new(self.response.into_body(), limit.bytes, limit.time);
+        let service = lock(self.exchange.driver()).clone();
+        Ok(State::Readying {
+            drain: drain.map(Box::pin),
+            attempt: Box::new(Attempt {
+                service,
+                exchange: self.exchange,
+                request: self.request,
+            }),
+        })
+    }
+
+    fn give_up<F>(mut self, why: NotRetried) -> Next<S, C, B, R, F> {
+        let extensions = self.response.extensions_mut();
+        self.exchange.not_retried(Some(why), extensions);
+        Err(self.response)
     }
 }
 
@@ -117,51 +338,10 @@ where
 {
     type Output = Result<Response<R>, BoxError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let (mut state, copy) = (this.state, this.copy);
-        loop {
-            let step = match state.as_mut().project() {
-                StateProjection::Sending { future, sent } => {
-                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
-                    let Some(sent) = sent.take() else {
-                        return Poll::Pending;
-                    };
-                    match sent.judge(&response) {
-                        Verdict::Accepted => return Poll::Ready(Ok(response)),
-                        verdict => sent.follow(verdict, copy.take(), response),
-                    }
-                }
-                StateProjection::Cold { cold } => ready!(cold.as_mut().poll(cx))?,
-                StateProjection::Passing { future, why } => {
-                    let mut response = ready!(future.poll(cx)).map_err(Into::into)?;
-                    response.extensions_mut().insert(*why);
-                    return Poll::Ready(Ok(response));
-                }
-                StateProjection::Failed { error } => {
-                    return match error.take() {
-                        Some(error) => Poll::Ready(Err(error.into())),
-                        None => Poll::Pending,
-                    };
-                }
-            };
-            match step {
-                Step::Return(response) => return Poll::Ready(Ok(response)),
-                // Setting the state drops the future that has answered, and with it what it
-                // holds of the inner service: the next sending may need that.
-                Step::Go(cold) => state.set(State::Cold {
-                    cold: Box::pin(cold),
-                }),
-                Step::Send(future, sent, next_copy) => {
-                    state.set(State::Sending {
-                        future,
-                        sent: Some(sent),
-                    });
-                    *copy = next_copy;
-                }
-                Step::Pass(future, why) => state.set(State::Passing { future, why }),
-            }
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.as_mut().poll_response(cx));
+        self.project().state.set(State::Done);
+        Poll::Ready(result)
     }
 }
 

@@ -1,17 +1,19 @@
-//! The tower middleware: [`AuthLayer`] makes [`Auth`] services, whose responses are
-//! [`ResponseFuture`]s. They drive `flow`, which decides.
+//! The tower middleware: [`AuthLayer`] creates [`Auth`] services, which return
+//! [`ResponseFuture`]s. They drive `flow`, which makes the decisions.
 
 mod auth_layer;
 mod copy;
 mod future;
-mod kept;
 #[cfg(feature = "per-key")]
 mod per_key;
-mod resend;
-mod send;
+mod select;
 mod service;
-mod setters;
 
 #[cfg(feature = "per-key")]
-pub use self::per_key::{PerKeyAuth, PerKeyHandle, PerKeyLayer};
-pub use self::{auth_layer::AuthLayer, future::ResponseFuture, service::Auth};
+pub use self::per_key::{PerKey, PerKeyHandle};
+pub use self::{
+    auth_layer::AuthLayer,
+    future::ResponseFuture,
+    select::{Select, Single},
+    service::Auth,
+};

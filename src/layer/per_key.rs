@@ -1,302 +1,208 @@
-//! Many users behind one client: a layer with a credential for each key.
+//! A credential for each key: many users, tenants or accounts behind one client.
 
-use std::{
-    fmt,
-    hash::Hash,
-    sync::Arc,
-    task::{Context, Poll},
-};
-
-use http::{Request, Response};
-use http_body::Body;
-use tower_layer::Layer;
-use tower_service::Service;
+use std::{fmt, hash::Hash, marker::PhantomData, sync::Arc};
 
 use super::{
     auth_layer::AuthLayer,
-    future::ResponseFuture,
-    kept::Kept,
-    send::{acquire, attach, copy_of, fail, send_later},
-    setters::setters,
+    select::{Select, SelectCache},
+    service::Auth,
 };
 use crate::{
-    body::CloneBody,
-    cache::{Handle, Keys, PerKeySettings},
-    credential::{Credential, RequestHead},
-    error::{BoxError, Error, ErrorKind},
-    flow::{Flow, NotAttached, Policy},
+    cache::{Cache, Handle, Keys, PerKeySettings},
+    credential::{AnyRequestHead, Credential, RequestHead},
+    error::{Error, ErrorKind},
+    flow::Policy,
     origin::Origins,
     provider::{self, Provider},
 };
 
+/// Each request names a key, and each key has its own credential. See [`AuthLayer::per_key`].
+///
+/// The number of keys is bounded. A key that was not used for a while is dropped, and created again
+/// by its next request. A key is never dropped while it holds what cannot be obtained again: a
+/// credential set through its handle, a logout, a rejected login, or the state of a provider that
+/// reports so ([`Provider::is_restorable`]). If such keys take all the room, a new key is an error.
+pub struct PerKey<Key> {
+    _key: PhantomData<fn(&Key)>,
+}
+
+type KeyOf<Key> = dyn Fn(&RequestHead<'_>) -> Option<Key> + Send + Sync;
+
+/// The credential caches of all keys.
+pub(crate) struct KeyedCaches<Key, C> {
+    keys: Arc<Keys<Key, C>>,
+    key_of: Arc<KeyOf<Key>>,
+}
+
 impl<P: Provider> AuthLayer<P> {
-    /// A layer for many users (tenants, accounts) behind one client: each request names a key, and
-    /// each key has a provider, a credential and a refresh of its own.
+    /// Creates a layer for many users (tenants, accounts) behind one client. Each request names a
+    /// key, and each key has its own provider, credential and refresh.
     ///
-    /// `providers` makes the provider of a key, when a request names it for the first time or
-    /// again after a while; `None` says that there is no such key. What tells one credential from
-    /// another must be in the key: issuer, client, user, scopes. The key of a request is in its
-    /// extensions, or where [`PerKeyLayer::key_from`] finds it.
-    pub fn per_key<K>(
-        providers: impl Fn(&K) -> Option<P> + Send + Sync + 'static,
+    /// `providers` creates the provider of a key when a request first names it, or names it again
+    /// after it was dropped. `None` means that there is no such key. The key must contain everything
+    /// that distinguishes one credential from another: issuer, client, user, scopes. The key of a
+    /// request is in its extensions, or where [`key_from`](AuthLayer::key_from) finds it. A request
+    /// without a key, or with an unknown one, fails with an [`Error`].
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http_body_util::Full;
+    /// use tower::{ServiceBuilder, ServiceExt};
+    /// use tower_auth::{AuthLayer, Origins, credential::Bearer};
+    ///
+    /// #[derive(Clone, PartialEq, Eq, Hash)]
+    /// struct UserId(u64);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_auth::BoxError> {
+    /// # let client = tower::service_fn(|request: http::Request<Full<Bytes>>| async move {
+    /// #     assert_eq!(request.headers()["authorization"], "Bearer token-of-7");
+    /// #     Ok::<_, tower_auth::BoxError>(http::Response::new(Full::<Bytes>::default()))
+    /// # });
+    /// let layer = AuthLayer::per_key(
+    ///     |user: &UserId| Bearer::new(format!("token-of-{}", user.0)).ok(),
+    ///     Origins::only("https://api.example.com")?,
+    /// );
+    /// let service = ServiceBuilder::new().layer(layer.clone()).service(client);
+    ///
+    /// let request = http::Request::get("https://api.example.com/me")
+    ///     .extension(UserId(7))
+    ///     .body(Full::default())?;
+    /// service.oneshot(request).await?;
+    ///
+    /// layer.handle().for_key(&UserId(7))?.log_out().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn per_key<Key>(
+        providers: impl Fn(&Key) -> Option<P> + Send + Sync + 'static,
         origins: Origins,
-    ) -> PerKeyLayer<K, P::Credential>
+    ) -> AuthLayer<P, PerKey<Key>>
     where
-        K: Clone + Eq + Hash + Send + Sync + 'static,
+        Key: Clone + Eq + Hash + Send + Sync + 'static,
     {
         Self::per_key_with(providers, origins, PerKeySettings::default())
     }
 
-    /// Creates a layer as [`per_key`](Self::per_key) does, with settings for the keys and their
+    /// Creates a layer like [`per_key`](Self::per_key) does, with settings for the keys and their
     /// refreshes.
-    pub fn per_key_with<K>(
-        providers: impl Fn(&K) -> Option<P> + Send + Sync + 'static,
+    pub fn per_key_with<Key>(
+        providers: impl Fn(&Key) -> Option<P> + Send + Sync + 'static,
         origins: Origins,
         settings: PerKeySettings,
-    ) -> PerKeyLayer<K, P::Credential>
+    ) -> AuthLayer<P, PerKey<Key>>
     where
-        K: Clone + Eq + Hash + Send + Sync + 'static,
+        Key: Clone + Eq + Hash + Send + Sync + 'static,
     {
-        let make = move |key: &K| providers(key).map(provider::erase);
-        let keys = Keys::new(make, settings);
-        PerKeyLayer {
-            keys: Arc::new(keys),
-            key_of: Arc::new(|head: &RequestHead<'_>| head.extensions().get().cloned()),
+        let make = move |key: &Key| providers(key).map(provider::erase);
+        AuthLayer {
+            caches: KeyedCaches {
+                keys: Arc::new(Keys::new(make, settings)),
+                key_of: Arc::new(|head| head.extensions().get().cloned()),
+            },
             policy: Policy::new(origins),
         }
     }
 }
 
-type KeyOf<K> = dyn Fn(&RequestHead<'_>) -> Option<K> + Send + Sync;
-
-/// Puts the credential of its key on each request; made by [`AuthLayer::per_key`].
-///
-/// All clones, and all services made by them, share the keys. The settings are those of
-/// [`AuthLayer`].
-///
-/// The number of keys is bounded. A key that was not used for a while is dropped, and made anew by
-/// its next request; but never one that holds what cannot be had again: a credential that was
-/// seeded, a log-out, a rejected login, or a provider that says so
-/// ([`Provider::is_restorable`]). Once all room is taken by those, a new key is an error.
-///
-/// ```
-/// use bytes::Bytes;
-/// use http_body_util::Full;
-/// use tower::{ServiceBuilder, ServiceExt};
-/// use tower_auth::{AuthLayer, Origins, credential::Bearer};
-///
-/// #[derive(Clone, PartialEq, Eq, Hash)]
-/// struct UserId(u64);
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), tower_auth::BoxError> {
-/// # let client = tower::service_fn(|request: http::Request<Full<Bytes>>| async move {
-/// #     assert_eq!(request.headers()["authorization"], "Bearer token-of-7");
-/// #     Ok::<_, tower_auth::BoxError>(http::Response::new(Full::<Bytes>::default()))
-/// # });
-/// let layer = AuthLayer::per_key(
-///     |user: &UserId| Bearer::new(format!("token-of-{}", user.0)).ok(),
-///     Origins::only("https://api.example.com")?,
-/// );
-/// let service = ServiceBuilder::new().layer(layer.clone()).service(client);
-///
-/// let request = http::Request::get("https://api.example.com/me")
-///     .extension(UserId(7))
-///     .body(Full::default())?;
-/// service.oneshot(request).await?;
-///
-/// layer.handle().for_key(&UserId(7))?.log_out().await?;
-/// # Ok(()) }
-/// ```
-pub struct PerKeyLayer<K, C: Credential> {
-    keys: Arc<Keys<K, C>>,
-    key_of: Arc<KeyOf<K>>,
-    policy: Policy,
-}
-
-impl<K, C> PerKeyLayer<K, C>
+impl<P, Key> AuthLayer<P, PerKey<Key>>
 where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
-    C: Credential,
+    P: Provider,
+    Key: Clone + Eq + Hash + Send + Sync + 'static,
 {
-    /// The way to the credentials from outside of requests.
-    #[must_use]
-    pub fn handle(&self) -> PerKeyHandle<K, C> {
-        PerKeyHandle {
-            keys: Arc::clone(&self.keys),
-        }
-    }
-
-    /// Where the key of a request is. Default: among its extensions, as a value of type `K`.
+    /// Sets where the key of a request is. Default: in its extensions, as a value of type `Key`.
     #[must_use]
     pub fn key_from(
         mut self,
-        key_of: impl Fn(&RequestHead<'_>) -> Option<K> + Send + Sync + 'static,
+        key_of: impl Fn(&RequestHead<'_>) -> Option<Key> + Send + Sync + 'static,
     ) -> Self {
-        self.key_of = Arc::new(key_of);
+        self.caches.key_of = Arc::new(key_of);
         self
     }
 
-    setters!();
-}
-
-impl<S, K, C: Credential> Layer<S> for PerKeyLayer<K, C> {
-    type Service = PerKeyAuth<S, K, C>;
-
-    fn layer(&self, inner: S) -> PerKeyAuth<S, K, C> {
-        PerKeyAuth {
-            inner,
-            keys: Arc::clone(&self.keys),
-            key_of: Arc::clone(&self.key_of),
-            policy: Arc::new(self.policy.clone()),
-        }
-    }
-}
-
-impl<K, C: Credential> Clone for PerKeyLayer<K, C> {
-    fn clone(&self) -> Self {
-        Self {
-            keys: Arc::clone(&self.keys),
-            key_of: Arc::clone(&self.key_of),
-            policy: self.policy.clone(),
-        }
-    }
-}
-
-impl<K, C: Credential> fmt::Debug for PerKeyLayer<K, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKeyLayer")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Puts the credential of its key on each request before it goes to the inner service; made by
-/// [`PerKeyLayer`].
-///
-/// A request without a key, or with one that is not known, fails with an [`Error`] in the box.
-pub struct PerKeyAuth<S, K, C: Credential> {
-    inner: S,
-    keys: Arc<Keys<K, C>>,
-    key_of: Arc<KeyOf<K>>,
-    policy: Arc<Policy>,
-}
-
-impl<S, K, C: Credential> PerKeyAuth<S, K, C> {
-    /// The way to the credentials from outside of requests.
+    /// Returns a handle to the credentials, for use outside of requests.
     #[must_use]
-    pub fn handle(&self) -> PerKeyHandle<K, C> {
+    pub fn handle(&self) -> PerKeyHandle<Key, P::Credential> {
+        self.caches.handle()
+    }
+}
+
+impl<S, C, Key> Auth<S, C, PerKey<Key>>
+where
+    Key: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    /// Returns a handle to the credentials, for use outside of requests.
+    #[must_use]
+    pub fn handle(&self) -> PerKeyHandle<Key, C> {
+        self.caches().handle()
+    }
+}
+
+impl<Key> Select for PerKey<Key> where Key: Clone + Eq + Hash + Send + Sync + 'static {}
+
+impl<Key> SelectCache for PerKey<Key>
+where
+    Key: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    type Caches<C> = KeyedCaches<Key, C>;
+
+    const IS_SINGLE: bool = false;
+
+    fn select<C: Credential>(
+        caches: &KeyedCaches<Key, C>,
+        policy: &Policy,
+        head: &dyn AnyRequestHead,
+    ) -> Result<Option<Arc<Cache<C>>>, Error> {
+        match (caches.key_of)(&RequestHead::of(head)) {
+            Some(key) => caches.keys.find(&key).map(Some),
+            None if policy.is_attached::<C>(None, head) => Ok(None),
+            None => Err(Error::new(ErrorKind::NoKey)),
+        }
+    }
+}
+
+impl<Key, C> KeyedCaches<Key, C> {
+    fn handle(&self) -> PerKeyHandle<Key, C> {
         PerKeyHandle {
             keys: Arc::clone(&self.keys),
         }
     }
-
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service. Retries of requests that are under way may still use the one before.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
 }
 
-impl<S, K, C, B, R> Service<Request<B>> for PerKeyAuth<S, K, C>
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-    S::Error: Into<BoxError>,
-    K: Clone + Eq + Hash + Send + Sync + 'static,
-    C: Credential,
-    B: CloneBody,
-    R: Body,
-{
-    type Response = Response<R>;
-    type Error = BoxError;
-    type Future = ResponseFuture<S, C, B, R>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.policy.admit(request.uri(), request.extensions()) {
-            Ok(None) => {}
-            Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
-            Err(error) => return fail(&mut self.inner, error),
-        }
-        let cache = match (self.key_of)(&RequestHead::new(&request)) {
-            Some(key) => self.keys.find(&key),
-            None if self.policy.carries_its_own::<C>(None, &request) => {
-                let why = NotAttached::AlreadyPresent;
-                return ResponseFuture::passing(self.inner.call(request), why);
-            }
-            None => Err(Error::new(ErrorKind::NoKey)),
-        };
-        let flow = match cache {
-            Ok(cache) => Flow {
-                cache,
-                policy: Arc::clone(&self.policy),
-            },
-            Err(error) => return fail(&mut self.inner, error),
-        };
-        let kept = match acquire(&flow, &mut request) {
-            Ok(snapshot) => Arc::new(Kept::new(self.inner.clone(), flow, snapshot)),
-            Err(missing) => return send_later(&mut self.inner, missing, request),
-        };
-        let copy = copy_of(&kept, &request);
-        match attach(&kept, &mut request) {
-            Ok(head) => ResponseFuture::sending(self.inner.call(request), kept, head, copy),
-            Err(missing) => send_later(&mut self.inner, missing, request),
-        }
-    }
-}
-
-impl<S: Clone, K, C: Credential> Clone for PerKeyAuth<S, K, C> {
+impl<Key, C> Clone for KeyedCaches<Key, C> {
     fn clone(&self) -> Self {
         Self {
-            inner: self.inner.clone(),
             keys: Arc::clone(&self.keys),
             key_of: Arc::clone(&self.key_of),
-            policy: Arc::clone(&self.policy),
         }
     }
 }
 
-impl<S: fmt::Debug, K, C: Credential> fmt::Debug for PerKeyAuth<S, K, C> {
+impl<Key> fmt::Debug for PerKey<Key> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKeyAuth")
-            .field("inner", &self.inner)
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
+        f.debug_struct("PerKey").finish_non_exhaustive()
     }
 }
 
-/// The way to the credentials of many users from outside of requests.
-pub struct PerKeyHandle<K, C: Credential> {
-    keys: Arc<Keys<K, C>>,
+/// A handle to the credentials of all keys, for use outside of requests.
+pub struct PerKeyHandle<Key, C> {
+    keys: Arc<Keys<Key, C>>,
 }
 
-impl<K, C> PerKeyHandle<K, C>
+impl<Key, C> PerKeyHandle<Key, C>
 where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
+    Key: Clone + Eq + Hash + Send + Sync + 'static,
     C: Credential,
 {
-    /// The handle of one key: for its credential, its status, its log-out.
+    /// Returns the handle of one key: to its credential, its status and its logout.
     ///
     /// # Errors
-    /// There is no provider for the key, or no room for it.
-    pub fn for_key(&self, key: &K) -> Result<Handle<C>, Error> {
+    /// There is no provider for the key, or no room for another key.
+    pub fn for_key(&self, key: &Key) -> Result<Handle<C>, Error> {
         self.keys.find(key).map(Handle::new)
     }
 }
 
-impl<K, C: Credential> Clone for PerKeyHandle<K, C> {
+impl<Key, C> Clone for PerKeyHandle<Key, C> {
     fn clone(&self) -> Self {
         Self {
             keys: Arc::clone(&self.keys),
@@ -304,7 +210,7 @@ impl<K, C: Credential> Clone for PerKeyHandle<K, C> {
     }
 }
 
-impl<K, C: Credential> fmt::Debug for PerKeyHandle<K, C> {
+impl<Key, C> fmt::Debug for PerKeyHandle<Key, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKeyHandle").finish_non_exhaustive()
     }

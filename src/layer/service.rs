@@ -2,10 +2,11 @@
 
 use std::{
     fmt, mem,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
+use arc_swap::ArcSwapOption;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
@@ -13,143 +14,261 @@ use tower_service::Service;
 use super::{
     auth_layer::AuthLayer,
     future::ResponseFuture,
-    kept::{Kept, Shared},
-    send::{Missing, acquire, attach, copy_of, fail, send_later},
+    select::{Select, Single},
 };
 use crate::{
-    body::CloneBody, cache::Handle, credential::AnyRequestHead, error::BoxError, flow::Flow,
-    origin::Origins, provider::Provider,
+    body::CloneBody,
+    cache::{Acquired, Handle, Wait},
+    credential::{AnyRequestHead, Credential},
+    error::{BoxError, Error},
+    flow::{Exchange, Flow, NotAttached, Policy, Prepared},
+    origin::Origins,
+    provider::Provider,
 };
 
-/// Puts a credential on each request before it goes to the inner service; made by [`AuthLayer`].
+/// Attaches a credential to each request before it goes to the inner service. Created by
+/// [`AuthLayer`].
 ///
-/// Requests and responses keep their types. The inner service's errors pass through, boxed; errors
-/// of this layer are an [`Error`](crate::Error) in the box.
-pub struct Auth<S, P: Provider> {
+/// `S` is the inner service, `C` the type of the credential. `K` selects the credential of a
+/// request: [`Single`], or [`PerKey`](crate::PerKey) for many users. The type does not depend on
+/// the provider, so a struct can name it:
+///
+/// ```
+/// # use std::time::Duration;
+/// use tower::Layer;
+/// use tower_auth::{Auth, AuthLayer, Issued, Origins, credential::Bearer, provider_fn};
+///
+/// # type Client = tower::util::BoxCloneSyncService<(), (), ()>;
+/// struct Api {
+///     client: Auth<Client, Bearer>,
+/// }
+///
+/// # fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let provider = provider_fn(|_| async { Ok(Issued::new(Bearer::new("token").unwrap())) });
+/// let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
+/// let api = Api { client: layer.layer(client) };
+/// # let _ = api.client; Ok(()) }
+/// ```
+///
+/// Requests and responses keep their types. The inner service's errors pass through, boxed. This
+/// layer's own errors are an [`Error`] in the box.
+pub struct Auth<S, C, K: Select = Single> {
     inner: S,
-    shared: Arc<Shared<S, P::Credential>>,
-    /// What this very service keeps, from its second call on.
-    own: Option<Arc<Kept<S, P::Credential>>>,
+    shared: Arc<Shared<S, C, K>>,
+    /// What only this service uses, from its second call on.
+    own: Option<Arc<Prepared<C, Mutex<S>>>>,
     called: bool,
 }
 
-/// What a request takes along, if there is a credential for it.
-type Lease<S, C> = Result<Arc<Kept<S, C>>, Missing<C>>;
+/// What all clones of a service share.
+struct Shared<S, C, K: Select> {
+    caches: K::Caches<C>,
+    policy: Arc<Policy>,
+    /// For clones that are called only once.
+    prepared: ArcSwapOption<Prepared<C, Mutex<S>>>,
+}
 
-impl<S, P: Provider> Auth<S, P> {
-    pub(super) fn new(inner: S, flow: Flow<P::Credential>) -> Self {
+impl<C: Credential> Auth<(), C> {
+    /// Creates a layer for such services, like [`AuthLayer::new`] does.
+    pub fn layer<P>(provider: P, origins: Origins) -> AuthLayer<P>
+    where
+        P: Provider<Credential = C>,
+    {
+        AuthLayer::new(provider, origins)
+    }
+}
+
+impl<S, C: Credential> Auth<S, C> {
+    /// Returns a handle to the credential, for use outside of requests.
+    #[must_use]
+    pub fn handle(&self) -> Handle<C> {
+        Handle::new(Arc::clone(&self.shared.caches))
+    }
+}
+
+impl<S, C, K: Select> Auth<S, C, K> {
+    pub(super) fn new(inner: S, caches: K::Caches<C>, policy: Arc<Policy>) -> Self {
         Self {
             inner,
-            shared: Shared::new(flow),
+            shared: Shared::new(caches, policy),
             own: None,
             called: false,
         }
     }
 
-    /// The layer that makes such services, as [`AuthLayer::new`].
-    pub fn layer(provider: P, origins: Origins) -> AuthLayer<P> {
-        AuthLayer::new(provider, origins)
+    #[cfg(feature = "per-key")]
+    pub(super) fn caches(&self) -> &K::Caches<C> {
+        &self.shared.caches
     }
 
-    /// The way to the credential from outside of requests.
-    #[must_use]
-    pub fn handle(&self) -> Handle<P::Credential> {
-        Handle::new(Arc::clone(&self.shared.flow.cache))
-    }
-
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service. Retries of requests that are under way may still use the one before.
+    /// Returns a mutable reference to the inner service. Retries of requests that are in progress
+    /// may still use the service as it was before.
     pub fn get_mut(&mut self) -> &mut S {
-        // Copies of the inner service that are kept for retries would lack the change.
-        self.shared = Shared::new(self.shared.flow.clone());
+        // The copies of the inner service that are kept for retries would lack the change.
+        let (caches, policy) = (self.shared.caches.clone(), Arc::clone(&self.shared.policy));
+        self.shared = Shared::new(caches, policy);
         self.own = None;
         &mut self.inner
     }
 
-    /// The inner service.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-impl<S: Clone, P: Provider> Auth<S, P> {
-    #[inline]
-    fn lease(&mut self, head: &mut dyn AnyRequestHead) -> Lease<S, P::Credential> {
+/// The credential for a request, ready for use, or what happens instead.
+type Acquisition<S, C> = Result<Acquired<C, Arc<Prepared<C, Mutex<S>>>>, NotAttached>;
+
+impl<S: Clone, C: Credential, K: Select> Auth<S, C, K> {
+    #[inline(always)]
+    fn acquire(&mut self, head: &dyn AnyRequestHead) -> Acquisition<S, C> {
         match &self.own {
-            Some(own) if own.flow.cache.is_fresh(&own.snapshot) => Ok(Arc::clone(own)),
-            _ => self.lease_slowly(head),
+            Some(own) if own.is_fresh() => Ok(Acquired::Use(Arc::clone(own))),
+            _ => self.acquire_slowly(head),
         }
     }
 
     #[inline(never)]
-    fn lease_slowly(&mut self, head: &mut dyn AnyRequestHead) -> Lease<S, P::Credential> {
-        let flow = &self.shared.flow;
-        let first = !mem::replace(&mut self.called, true);
-        let kept = if first {
-            self.shared.kept.load_full()
+    fn acquire_slowly(&mut self, head: &dyn AnyRequestHead) -> Acquisition<S, C> {
+        let is_first = !mem::replace(&mut self.called, true);
+        let prepared = if is_first {
+            self.shared.prepared.load_full()
         } else {
             self.own.clone()
         };
-        if let Some(kept) = &kept
-            && flow.cache.is_fresh(&kept.snapshot)
+        if let Some(prepared) = &prepared
+            && prepared.is_fresh()
         {
-            return Ok(Arc::clone(kept));
+            return Ok(Acquired::Use(Arc::clone(prepared)));
         }
-        let snapshot = acquire(flow, head)?;
-        match kept {
-            Some(kept) if Arc::ptr_eq(&kept.snapshot, &snapshot) => return Ok(kept),
+        let policy = &self.shared.policy;
+        let cache = match K::select(&self.shared.caches, policy, head) {
+            Ok(Some(cache)) => cache,
+            Ok(None) => return Err(NotAttached::AlreadyPresent),
+            Err(error) => return Ok(Acquired::Fail(error)),
+        };
+        let flow = Flow {
+            cache,
+            policy: Arc::clone(policy),
+        };
+        let snapshot = match flow.acquire(head)? {
+            Acquired::Use(snapshot) => snapshot,
+            Acquired::Wait(wait) => return Ok(Acquired::Wait(wait)),
+            Acquired::Fail(error) => return Ok(Acquired::Fail(error)),
+        };
+        match prepared {
+            Some(prepared) if Arc::ptr_eq(&prepared.snapshot, &snapshot) => {
+                return Ok(Acquired::Use(prepared));
+            }
             _ => {}
         }
-        let kept = Kept::new(self.inner.clone(), flow.clone(), snapshot);
-        let kept = Arc::new(if first { kept } else { kept.detached() });
-        if first {
-            self.shared.kept.store(Some(Arc::clone(&kept)));
-        } else {
-            self.own = Some(Arc::clone(&kept));
+        // The lock is there because a service need not be `Sync`.
+        let prepared = Prepared::new(flow, snapshot, Mutex::new(self.inner.clone()));
+        if !K::IS_SINGLE {
+            // The next request may need another credential.
+            return Ok(Acquired::Use(Arc::new(prepared)));
         }
-        Ok(kept)
+        let prepared = Arc::new(if is_first {
+            prepared
+        } else {
+            prepared.unshared()
+        });
+        if is_first {
+            self.shared.prepared.store(Some(Arc::clone(&prepared)));
+        } else {
+            self.own = Some(Arc::clone(&prepared));
+        }
+        Ok(Acquired::Use(prepared))
+    }
+
+    #[inline(never)]
+    fn wait<B, R>(&mut self, wait: Wait<C>, request: Request<B>) -> ResponseFuture<S, C, B, R>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+    {
+        self.release_inner();
+        let flow = Flow {
+            cache: Arc::clone(wait.cache()),
+            policy: Arc::clone(&self.shared.policy),
+        };
+        ResponseFuture::acquiring(wait, flow, self.inner.clone(), request)
+    }
+
+    #[inline(never)]
+    fn fail<B, R>(&mut self, error: Error) -> ResponseFuture<S, C, B, R>
+    where
+        S: Service<Request<B>>,
+    {
+        self.release_inner();
+        ResponseFuture::failed(error)
+    }
+
+    /// Replaces the inner service, which was polled ready, with a clone that was not. A ready
+    /// service may hold a slot in a queue or a permit, which the token request, or a request in
+    /// front of it, may need.
+    fn release_inner(&mut self) {
+        let unready = self.inner.clone();
+        drop(mem::replace(&mut self.inner, unready));
     }
 }
 
-impl<S, P, B, R> Service<Request<B>> for Auth<S, P>
+impl<S, C, K: Select> Shared<S, C, K> {
+    fn new(caches: K::Caches<C>, policy: Arc<Policy>) -> Arc<Self> {
+        Arc::new(Self {
+            caches,
+            policy,
+            prepared: ArcSwapOption::empty(),
+        })
+    }
+}
+
+impl<S, C, K, B, R> Service<Request<B>> for Auth<S, C, K>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
-    P: Provider,
+    C: Credential,
+    K: Select,
     B: CloneBody,
     R: Body,
 {
     type Response = Response<R>;
     type Error = BoxError;
-    type Future = ResponseFuture<S, P::Credential, B, R>;
+    type Future = ResponseFuture<S, C, B, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.shared.flow.admit(request.uri(), request.extensions()) {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self
+            .shared
+            .policy
+            .admit(request.uri(), request.extensions())
+        {
             Ok(None) => {}
             Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
-            Err(error) => return fail(&mut self.inner, error),
+            Err(error) => return self.fail(error),
         }
-        let kept = match self.lease(&mut request) {
-            Ok(kept) => kept,
-            Err(missing) => return send_later(&mut self.inner, missing, request),
+        let prepared = match self.acquire(&request) {
+            Ok(Acquired::Use(prepared)) => prepared,
+            Ok(Acquired::Wait(wait)) => return self.wait(wait, request),
+            Ok(Acquired::Fail(error)) => return self.fail(error),
+            Err(why) => return ResponseFuture::passing(self.inner.call(request), why),
         };
-        let copy = copy_of(&kept, &request);
-        match attach(&kept, &mut request) {
-            Ok(head) => ResponseFuture::sending(self.inner.call(request), kept, head, copy),
-            Err(missing) => send_later(&mut self.inner, missing, request),
+        match ResponseFuture::send(&mut self.inner, Exchange::new(prepared), request) {
+            Ok(future) => future,
+            Err(error) => self.fail(error),
         }
     }
 }
 
-impl<S: Clone, P: Provider> Clone for Auth<S, P> {
+impl<S: Clone, C, K: Select> Clone for Auth<S, C, K> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
@@ -160,11 +279,11 @@ impl<S: Clone, P: Provider> Clone for Auth<S, P> {
     }
 }
 
-impl<S: fmt::Debug, P: Provider> fmt::Debug for Auth<S, P> {
+impl<S: fmt::Debug, C, K: Select> fmt::Debug for Auth<S, C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Auth")
             .field("inner", &self.inner)
-            .field("policy", &self.shared.flow.policy)
+            .field("policy", &self.shared.policy)
             .finish_non_exhaustive()
     }
 }

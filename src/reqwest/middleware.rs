@@ -5,15 +5,15 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use http::{Extensions, HeaderMap, Method, Uri, uri::InvalidUri};
 use reqwest::{Request, Response};
-use reqwest_middleware::{Error as MiddlewareError, Middleware, Next, Result};
+use reqwest_middleware::{Error as MiddlewareError, Middleware, Next};
 
 use super::service::without_query;
 use crate::{
     body::Drain,
     cache::{Acquired, Handle, Snapshot},
-    credential::{AnyRequestHead, Credential, SentHead},
+    credential::{AnyRequestHead, Credential},
     error::Error,
-    flow::{Attempt, Flow, Next as Then, NotAttached, NotRetried, Verdict},
+    flow::{Classification, Decision, Exchange, Flow, NotAttached, Prepared},
     layer::AuthLayer,
     provider::Provider,
 };
@@ -40,32 +40,32 @@ use crate::{
 ///     .build();
 /// # let _ = client; Ok(()) }
 /// ```
-pub struct AuthMiddleware<P: Provider> {
-    flow: Flow<P::Credential>,
+pub struct AuthMiddleware<C> {
+    flow: Flow<C>,
 }
 
 impl<P: Provider> AuthLayer<P> {
-    /// The same for reqwest-middleware. It shares the credential with this layer's services.
+    /// Creates a middleware for reqwest-middleware. It shares the credential with the services of
+    /// this layer.
     #[must_use]
-    pub fn middleware(&self) -> AuthMiddleware<P> {
+    pub fn middleware(&self) -> AuthMiddleware<P::Credential> {
         AuthMiddleware { flow: self.flow() }
     }
 }
 
-impl<P: Provider> AuthMiddleware<P> {
-    /// The way to the credential from outside of requests.
+impl<C: Credential> AuthMiddleware<C> {
+    /// Returns a handle to the credential, for use outside of requests.
     #[must_use]
-    pub fn handle(&self) -> Handle<P::Credential> {
+    pub fn handle(&self) -> Handle<C> {
         Handle::new(Arc::clone(&self.flow.cache))
     }
 
-    /// The credential for a request, or why it is sent without one.
+    /// Returns the credential for a request, or the reason why it is sent without one.
     async fn credential(
         &self,
         head: &Head<'_>,
-    ) -> std::result::Result<std::result::Result<Arc<Snapshot<P::Credential>>, NotAttached>, Error>
-    {
-        if let Some(why) = self.flow.admit(&head.uri, head.extensions)? {
+    ) -> Result<Result<Arc<Snapshot<C>>, NotAttached>, Error> {
+        if let Some(why) = self.flow.policy.admit(&head.uri, head.extensions)? {
             return Ok(Err(why));
         }
         match self.flow.acquire(head) {
@@ -76,71 +76,51 @@ impl<P: Provider> AuthMiddleware<P> {
         }
     }
 
-    /// Sends a request with this credential, and again as the flow says.
-    async fn drive(
+    /// Sends a request with this credential, and again if the exchange decides so.
+    async fn exchange(
         &self,
         mut request: Request,
-        mut snapshot: Arc<Snapshot<P::Credential>>,
+        snapshot: Arc<Snapshot<C>>,
         extensions: &mut Extensions,
         next: Next<'_>,
-    ) -> Result<Response> {
-        let flow = &self.flow;
-        let (mut retried, mut answered) = (false, false);
+    ) -> Result<Response, MiddlewareError> {
+        let prepared = Prepared::new(self.flow.clone(), snapshot, ());
+        let mut exchange = Exchange::new(Arc::new(prepared));
         loop {
-            let wanted = if retried {
-                P::Credential::HANDLES_CHALLENGES
+            let copy = if exchange.wants_copy() {
+                request.try_clone()
             } else {
-                flow.wants_copy(&snapshot)
+                None
             };
-            let copy = if wanted { request.try_clone() } else { None };
-            if let Some(why) = attach(flow, &snapshot.credential, &mut request, extensions)? {
+            if let Some(why) = attach(&mut exchange, &mut request, extensions)? {
                 return pass(request, extensions, next, why).await;
             }
-            let head = sent_head::<P::Credential>(&mut request, extensions)?;
             let response = next.clone().run(request, extensions).await;
             let mut response = response.map_err(|error| match error {
                 MiddlewareError::Reqwest(error) => without_query(error).into(),
                 other => other,
             })?;
-            let (head, status) = (head.as_deref(), response.status());
-            let verdict = flow.judge(&snapshot, head, status, response.headers());
-            if verdict == Verdict::Accepted {
+            let class = exchange.classify(response.status(), response.headers());
+            if class == Classification::Accepted {
                 return Ok(response);
             }
-            let attempt = Attempt {
-                retried,
-                answered,
-                replayable: copy.is_some(),
+            let resend = match exchange.decide(class, response.headers(), copy) {
+                Decision::Return(why) => Err(why),
+                Decision::Resend(copy) => Ok(copy),
+                Decision::Wait(wait, copy) => match exchange.refreshed(wait.outcome().await) {
+                    Ok(()) => Ok(copy),
+                    Err(why) => Err(Some(why)),
+                },
             };
-            let then = flow.follow(&snapshot, verdict, response.headers(), attempt);
-            let newer = match then {
-                Then::Return(None) => return Ok(response),
-                Then::Return(Some(why)) => Err(why),
-                Then::Answer => Ok(None),
-                Then::Retry(newer) => Ok(Some(newer)),
-                Then::Wait(wait) => flow.renewed(&snapshot, wait.outcome().await).map(Some),
-            };
-            let again = newer.and_then(|newer| {
-                let copy = copy.ok_or(NotRetried::BodyNotReplayable)?;
-                Ok((newer, copy))
-            });
-            match again {
-                Ok((newer, copy)) => {
-                    request = copy;
-                    answered = newer.is_none();
-                    if let Some(newer) = newer {
-                        snapshot = newer;
-                        retried = true;
-                    }
-                    flow.resent(&snapshot, answered);
-                }
+            match resend {
+                Ok(copy) => request = copy,
                 Err(why) => {
-                    flow.not_retried(why, response.extensions_mut());
+                    exchange.not_retried(why, response.extensions_mut());
                     return Ok(response);
                 }
             }
             let body = http::Response::<reqwest::Body>::from(response).into_body();
-            let limit = flow.policy.drain;
+            let limit = exchange.drain_limit();
             if let Some(drain) = Drain::new(body, limit.bytes, limit.time) {
                 drain.await;
             }
@@ -149,26 +129,26 @@ impl<P: Provider> AuthMiddleware<P> {
 }
 
 #[async_trait]
-impl<P: Provider> Middleware for AuthMiddleware<P> {
+impl<C: Credential> Middleware for AuthMiddleware<C> {
     async fn handle(
         &self,
         mut request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
-    ) -> Result<Response> {
-        let credential = match Head::of(&mut request, extensions) {
+    ) -> Result<Response, MiddlewareError> {
+        let credential = match Head::new(&mut request, extensions) {
             Ok(head) => self.credential(&head).await,
-            // It is not known where that would go. reqwest will have its say about it.
+            // The destination is unknown. reqwest reports its own error for such a URL.
             Err(_) => Ok(Err(NotAttached::OtherOrigin)),
         };
         match credential.map_err(MiddlewareError::middleware)? {
-            Ok(snapshot) => self.drive(request, snapshot, extensions, next).await,
+            Ok(snapshot) => self.exchange(request, snapshot, extensions, next).await,
             Err(why) => pass(request, extensions, next, why).await,
         }
     }
 }
 
-impl<P: Provider> Clone for AuthMiddleware<P> {
+impl<C> Clone for AuthMiddleware<C> {
     fn clone(&self) -> Self {
         Self {
             flow: self.flow.clone(),
@@ -176,7 +156,7 @@ impl<P: Provider> Clone for AuthMiddleware<P> {
     }
 }
 
-impl<P: Provider> fmt::Debug for AuthMiddleware<P> {
+impl<C> fmt::Debug for AuthMiddleware<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthMiddleware")
             .field("policy", &self.flow.policy)
@@ -184,13 +164,13 @@ impl<P: Provider> fmt::Debug for AuthMiddleware<P> {
     }
 }
 
-/// Sends a request as it came.
+/// Sends a request unchanged.
 async fn pass(
     request: Request,
     extensions: &mut Extensions,
     next: Next<'_>,
     why: NotAttached,
-) -> Result<Response> {
+) -> Result<Response, MiddlewareError> {
     let mut response = next.run(request, extensions).await?;
     response.extensions_mut().insert(why);
     Ok(response)
@@ -198,15 +178,14 @@ async fn pass(
 
 /// Puts the credential on a request.
 fn attach<C: Credential>(
-    flow: &Flow<C>,
-    credential: &C,
+    exchange: &mut Exchange<C>,
     request: &mut Request,
     extensions: &Extensions,
-) -> Result<Option<NotAttached>> {
-    let mut head = Head::of(request, extensions).map_err(MiddlewareError::middleware)?;
+) -> Result<Option<NotAttached>, MiddlewareError> {
+    let mut head = Head::new(request, extensions).map_err(MiddlewareError::middleware)?;
     let before = head.uri.clone();
-    let kept = flow
-        .attach(credential, &mut head)
+    let kept = exchange
+        .attach(&mut head)
         .map_err(MiddlewareError::middleware)?;
     if head.uri != before {
         let url = reqwest::Url::parse(&head.uri.to_string());
@@ -215,19 +194,7 @@ fn attach<C: Credential>(
     Ok(kept)
 }
 
-/// What has to be kept of a request with its credential.
-fn sent_head<C: Credential>(
-    request: &mut Request,
-    extensions: &Extensions,
-) -> Result<Option<Box<SentHead>>> {
-    if !C::HANDLES_CHALLENGES {
-        return Ok(None);
-    }
-    let head = Head::of(request, extensions).map_err(MiddlewareError::middleware)?;
-    Ok(Flow::<C>::sent_head(&head))
-}
-
-/// The head of a reqwest request. Its URL is kept as a URI meanwhile.
+/// The head of a reqwest request, with its URL as a URI.
 struct Head<'a> {
     request: &'a mut Request,
     uri: Uri,
@@ -235,10 +202,7 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    fn of(
-        request: &'a mut Request,
-        extensions: &'a Extensions,
-    ) -> std::result::Result<Self, InvalidUri> {
+    fn new(request: &'a mut Request, extensions: &'a Extensions) -> Result<Self, InvalidUri> {
         let uri = request.url().as_str().parse()?;
         Ok(Self {
             request,

@@ -103,7 +103,7 @@ fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert
 
 /// A client with the layer.
 pub(crate) struct Api<P: Provider> {
-    service: Auth<Http, P>,
+    service: Auth<Http, P::Credential>,
     pub(crate) handle: Handle<P::Credential>,
     /// The requests to the API.
     pub(crate) http: Http,

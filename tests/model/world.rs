@@ -42,7 +42,7 @@ impl Shared {
 /// A layer, its servers, and the requests under way.
 pub(crate) struct World {
     shared: Shared,
-    service: Auth<Server, Source>,
+    service: Auth<Server, Bearer>,
     handle: Handle<Bearer>,
     requests: Vec<(usize, JoinHandle<()>)>,
     log_outs: Vec<JoinHandle<()>>,

@@ -16,7 +16,8 @@ use http_body_util::Full;
 use tokio::time::sleep;
 use tower::{Service, ServiceExt};
 use tower_auth::{
-    Auth, AuthLayer, BoxError, Issued, Origins, Provider, ProviderError, RefreshSettings,
+    Auth, AuthLayer, BoxError, Credential, Issued, Origins, Provider, ProviderError,
+    RefreshSettings,
     credential::Bearer,
     oauth2::{ClientCredentials, RefreshTokenGrant, TokenProvider},
     provider_fn,
@@ -57,11 +58,11 @@ pub(crate) fn layer_with<P: Provider>(provider: P, settings: RefreshSettings) ->
     AuthLayer::with_settings(provider, origins, settings)
 }
 
-pub(crate) async fn call<P: Provider>(api: &Auth<Api, P>) -> Result<Answer, BoxError> {
+pub(crate) async fn call<C: Credential>(api: &Auth<Api, C>) -> Result<Answer, BoxError> {
     api.clone().oneshot(get()).await
 }
 
-pub(crate) async fn call_all<P: Provider>(api: &Auth<Api, P>, callers: usize) {
+pub(crate) async fn call_all<C: Credential>(api: &Auth<Api, C>, callers: usize) {
     for answer in join_all((0..callers).map(|_| call(api))).await {
         answer.unwrap();
     }

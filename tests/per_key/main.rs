@@ -19,7 +19,7 @@ use http_body_util::Full;
 use tokio::{task::JoinSet, time::sleep};
 use tower::Layer;
 use tower_auth::{
-    AuthLayer, Error, Issued, NotAttached, Origins, PerKeyLayer, PerKeySettings, Provider,
+    AuthLayer, BoxProvider, Error, Issued, NotAttached, Origins, PerKey, PerKeySettings, Provider,
     credential::Bearer, provider_fn,
 };
 
@@ -31,10 +31,10 @@ struct User(u32);
 type Calls = Arc<Mutex<HashMap<User, usize>>>;
 
 /// Issues `u7-1`, `u7-2` and so on for user 7, and counts.
-fn users() -> (PerKeyLayer<User, Bearer>, Calls) {
+fn users() -> (AuthLayer<BoxProvider<Bearer>, PerKey<User>>, Calls) {
     let calls = Calls::default();
     let counter = Arc::clone(&calls);
-    let provider = move |user: &User| -> Option<tower_auth::BoxProvider<Bearer>> {
+    let provider = move |user: &User| -> Option<BoxProvider<Bearer>> {
         let (user, counter) = (*user, Arc::clone(&counter));
         let provider = provider_fn(move |_| {
             let number = {
@@ -227,13 +227,13 @@ async fn what_is_printed_says_what_it_is() {
     let policy = "policy: Policy { origins: Origins { allowed: [https://api.example.com]";
     let shown = format!("{layer:?}");
     assert!(
-        shown.starts_with(&format!("PerKeyLayer {{ {policy}")),
+        shown.starts_with(&format!("AuthLayer {{ {policy}")),
         "{shown}"
     );
     assert_eq!(format!("{:?}", layer.handle()), "PerKeyHandle { .. }");
     let shown = format!("{:?}", layer.layer("inner"));
     assert!(
-        shown.starts_with(&format!("PerKeyAuth {{ inner: \"inner\", {policy}")),
+        shown.starts_with(&format!("Auth {{ inner: \"inner\", {policy}")),
         "{shown}"
     );
     let seen = layer.key_from(|request| {

@@ -22,7 +22,7 @@ use tower_auth::{
 
 use crate::server::{Server, World, chunked_401, numbered, ok, status, streaming, within};
 
-fn client(middleware: AuthMiddleware<impl Provider>) -> ClientWithMiddleware {
+fn client(middleware: AuthMiddleware<impl Credential>) -> ClientWithMiddleware {
     ClientBuilder::new(plain()).with(middleware).build()
 }
 

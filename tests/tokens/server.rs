@@ -127,7 +127,7 @@ impl Server {
     pub(crate) fn layer<P: Provider<Credential = Bearer>>(
         &self,
         provider: P,
-    ) -> (Auth<Client, P>, Handle<Bearer>) {
+    ) -> (Auth<Client, Bearer>, Handle<Bearer>) {
         let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
         let handle = layer.handle();
         (tower::Layer::layer(&layer, self.client()), handle)
@@ -286,9 +286,7 @@ impl State {
 }
 
 /// One API request; gives its status.
-pub(crate) async fn call<P: Provider<Credential = Bearer>>(
-    api: &Auth<Client, P>,
-) -> Result<StatusCode, BoxError> {
+pub(crate) async fn call(api: &Auth<Client, Bearer>) -> Result<StatusCode, BoxError> {
     let request = Request::get(API).body(Full::default()).unwrap();
     let mut api = api.clone();
     let response = api.ready().await?.call(request).await?;
@@ -296,10 +294,7 @@ pub(crate) async fn call<P: Provider<Credential = Bearer>>(
 }
 
 /// So many API requests at once; gives how many did not succeed.
-pub(crate) async fn call_all<P: Provider<Credential = Bearer>>(
-    api: &Auth<Client, P>,
-    count: usize,
-) -> usize {
+pub(crate) async fn call_all(api: &Auth<Client, Bearer>, count: usize) -> usize {
     let calls = (0..count).map(|_| call(api));
     let answers = futures::future::join_all(calls).await;
     let failed = |answer: &&Result<StatusCode, _>| !matches!(answer, Ok(StatusCode::OK));

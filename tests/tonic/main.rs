@@ -40,7 +40,7 @@ struct Setup {
 }
 
 /// The whole stack has a name, so that it fits into a struct.
-type Stack<P> = Replay<Auth<MapRequest<Channel, ToBody>, P>>;
+type Stack = Replay<Auth<MapRequest<Channel, ToBody>, Bearer>>;
 type ToBody = fn(http::Request<ReplayBody<Body>>) -> http::Request<Body>;
 
 impl Setup {
@@ -83,7 +83,10 @@ impl Setup {
         AuthLayer::new(provider, origins).rejected_if(grpc::is_unauthenticated)
     }
 
-    fn stack<P: Provider>(&self, layer: &AuthLayer<P>, cap: usize) -> Stack<P> {
+    fn stack<P>(&self, layer: &AuthLayer<P>, cap: usize) -> Stack
+    where
+        P: Provider<Credential = Bearer>,
+    {
         let channel = Channel::from_shared(self.url()).unwrap().connect_lazy();
         ServiceBuilder::new()
             .layer(ReplayLayer::new().cap(cap))
@@ -92,7 +95,7 @@ impl Setup {
             .service(channel)
     }
 
-    fn client(&self) -> EchoClient<Stack<impl Provider<Credential = Bearer> + use<>>> {
+    fn client(&self) -> EchoClient<Stack> {
         EchoClient::new(self.stack(&self.layer(self.bound()), 1024))
     }
 }

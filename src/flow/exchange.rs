@@ -1,0 +1,297 @@
+//! One exchange with a server: what was sent, with which credential, and what follows from the
+//! response.
+
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, StatusCode};
+use tokio::time::Instant;
+
+use super::{DrainLimit, Flow, NotAttached, NotRetried};
+use crate::{
+    cache::{Acquired, Snapshot, TooManyRejections, Wait},
+    challenge::{self, Challenge, Complaint, StepUp},
+    credential::{AnyRequestHead, Credential, RequestHeadMut, ResponseHead, SentHead},
+    error::Error,
+    observe,
+    provider::Reason,
+};
+
+/// Everything that exchanges with the same credential share. `D` is what the driver needs to send
+/// a request again.
+///
+/// All of it is behind one reference count, because a count that several processors write limits
+/// how requests scale. The alignment puts that count on cache lines of its own.
+#[repr(align(128))]
+pub(crate) struct Prepared<C, D = ()> {
+    pub(crate) flow: Flow<C>,
+    pub(crate) snapshot: Arc<Snapshot<C>>,
+    /// A copy of the credential that shares no memory with other services.
+    unshared: Option<C>,
+    pub(crate) driver: D,
+}
+
+impl<C: Credential, D> Prepared<C, D> {
+    pub(crate) fn new(flow: Flow<C>, snapshot: Arc<Snapshot<C>>, driver: D) -> Self {
+        Self {
+            flow,
+            snapshot,
+            unshared: None,
+            driver,
+        }
+    }
+
+    /// Gives a service that is called more than once its own copy of the credential.
+    pub(crate) fn unshared(mut self) -> Self {
+        self.unshared = Some(self.snapshot.credential.unshared());
+        self
+    }
+
+    /// Whether its credential can be used without asking the cache.
+    #[inline]
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.flow.cache.is_fresh(&self.snapshot)
+    }
+}
+
+/// One call: the credential of the current attempt, and what was already done for the call.
+pub(crate) struct Exchange<C, D = ()> {
+    prepared: Arc<Prepared<C, D>>,
+    /// The credential of a retry after a rejection. The first attempt uses the prepared one.
+    newer: Option<Arc<Snapshot<C>>>,
+    /// The request as it was sent, for a credential that handles challenges.
+    sent: Option<Box<SentHead>>,
+    /// Whether the current credential has already answered a challenge.
+    answered_challenge: bool,
+}
+
+/// What a response means for the credential of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Classification {
+    Accepted,
+    Rejected,
+    /// The credential can answer the response if the request is sent again.
+    Challenged {
+        rejected: bool,
+    },
+}
+
+/// What the driver does next. `Q` is its copy of the request.
+pub(crate) enum Decision<C, Q> {
+    /// Return the server's response, with the reason why a rejected request was not sent again.
+    Return(Option<NotRetried>),
+    /// Send this request.
+    Resend(Q),
+    /// Wait for the refresh and pass its outcome to [`Exchange::refreshed`]. On success, send this
+    /// request.
+    Wait(Wait<C>, Q),
+}
+
+impl<C: Credential, D> Exchange<C, D> {
+    #[inline(always)]
+    pub(crate) fn new(prepared: Arc<Prepared<C, D>>) -> Self {
+        Self {
+            prepared,
+            newer: None,
+            sent: None,
+            answered_challenge: false,
+        }
+    }
+
+    #[inline(always)]
+    fn flow(&self) -> &Flow<C> {
+        &self.prepared.flow
+    }
+
+    #[inline(always)]
+    fn snapshot(&self) -> &Snapshot<C> {
+        self.newer.as_ref().unwrap_or(&self.prepared.snapshot)
+    }
+
+    /// What the driver has put into the [`Prepared`] value.
+    pub(crate) fn driver(&self) -> &D {
+        &self.prepared.driver
+    }
+
+    pub(crate) fn drain_limit(&self) -> DrainLimit {
+        self.flow().policy.drain
+    }
+
+    /// Whether the request may be sent again after this attempt, so that copying it is worth the
+    /// cost.
+    #[inline(always)]
+    pub(crate) fn wants_copy(&self) -> bool {
+        // A retry is sent again only to answer a challenge.
+        C::HANDLES_CHALLENGES
+            || (self.newer.is_none() && self.flow().policy.retry && !self.snapshot().permanent)
+    }
+
+    /// Puts the credential on a request that is about to be sent. Returns the reason if the
+    /// request keeps its own credential.
+    ///
+    /// # Errors
+    /// The credential cannot be put on this request.
+    #[inline(always)]
+    pub(crate) fn attach(
+        &mut self,
+        head: &mut dyn AnyRequestHead,
+    ) -> Result<Option<NotAttached>, Error> {
+        if self.newer.is_some() || self.answered_challenge {
+            let (generation, answer) = (self.snapshot().generation, self.answered_challenge);
+            observe::resent(self.flow().cache.name(), generation, answer);
+        }
+        let credential = match (&self.newer, &self.prepared.unshared) {
+            (None, Some(unshared)) => unshared,
+            _ => &self.snapshot().credential,
+        };
+        let keep_existing = self.flow().policy.keep_existing;
+        let mut outgoing = RequestHeadMut::over(head).keep_existing(keep_existing);
+        credential.apply(&mut outgoing).map_err(Error::apply)?;
+        if outgoing.found_existing() {
+            return Ok(Some(NotAttached::AlreadyPresent));
+        }
+        if C::HANDLES_CHALLENGES {
+            self.sent = Some(Box::new(SentHead::of(head)));
+        }
+        Ok(None)
+    }
+
+    /// Classifies a response. Remembers that its credential was accepted.
+    #[inline]
+    pub(crate) fn classify(&self, status: StatusCode, headers: &HeaderMap) -> Classification {
+        let (flow, snapshot) = (self.flow(), self.snapshot());
+        let rejected = match &flow.policy.rejected_if {
+            None => status == StatusCode::UNAUTHORIZED,
+            Some(rejected_if) => rejected_if(status, headers),
+        };
+        // RFC 6750 section 3.1 answers insufficient rights with status 403.
+        let rejected = rejected
+            || (status == StatusCode::FORBIDDEN
+                && self.can_step_up(&Challenge::from_headers(headers)));
+        // A failing server, or a proxy in front of it, has not checked the credential.
+        let unchecked =
+            status.is_server_error() || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        if !rejected && !unchecked {
+            flow.cache.accept(snapshot.generation);
+        }
+        let challenged = C::HANDLES_CHALLENGES
+            && self.sent.as_ref().is_some_and(|sent| {
+                let response = ResponseHead::new(sent, status, headers);
+                snapshot.credential.on_response(&response)
+            });
+        match (challenged, rejected) {
+            (false, false) => Classification::Accepted,
+            (false, true) => Classification::Rejected,
+            (true, rejected) => Classification::Challenged { rejected },
+        }
+    }
+
+    /// Decides what follows from a response that is not simply accepted. `copy` is the request for
+    /// another attempt, if there is one that can be sent.
+    pub(crate) fn decide<Q>(
+        &mut self,
+        classification: Classification,
+        headers: &HeaderMap,
+        copy: Option<Q>,
+    ) -> Decision<C, Q> {
+        let (challenged, rejected) = match classification {
+            Classification::Accepted => (false, false),
+            Classification::Rejected => (false, true),
+            Classification::Challenged { rejected } => (true, rejected),
+        };
+        let copy = match copy {
+            Some(copy) if challenged && !self.answered_challenge => {
+                self.answered_challenge = true;
+                return Decision::Resend(copy);
+            }
+            copy => copy,
+        };
+        if !rejected {
+            return Decision::Return(None);
+        }
+        self.decide_rejected(headers, copy)
+            .unwrap_or_else(|why| Decision::Return(Some(why)))
+    }
+
+    fn decide_rejected<Q>(
+        &mut self,
+        headers: &HeaderMap,
+        copy: Option<Q>,
+    ) -> Result<Decision<C, Q>, NotRetried> {
+        let (generation, retried) = (self.snapshot().generation, self.newer.is_some());
+        if self.snapshot().permanent {
+            return Err(NotRetried::StaticCredential);
+        }
+        let challenges = Challenge::from_headers(headers);
+        let insufficient = match challenge::complaint(&challenges) {
+            Some(Complaint::InvalidRequest) => return Err(NotRetried::InvalidRequest),
+            Some(Complaint::InsufficientScope) => Some(NotRetried::InsufficientScope),
+            Some(Complaint::InsufficientAuthentication) => {
+                Some(NotRetried::InsufficientAuthentication)
+            }
+            Some(Complaint::InvalidToken) | None => None,
+        };
+        let reason = match insufficient {
+            Some(why) if retried || !self.can_step_up(&challenges) => return Err(why),
+            Some(_) => Reason::StepUp,
+            None => Reason::Rejected,
+        };
+        let flow = self.flow();
+        if retried {
+            flow.cache.note_rejection(generation);
+            return Err(NotRetried::RejectedAgain);
+        }
+        let acquired = flow.cache.reject(generation, reason, challenges);
+        // The refresh runs for later requests, even if this one is not sent again.
+        if !flow.policy.retry {
+            return Err(NotRetried::RetriesDisabled);
+        }
+        let copy = copy.ok_or(NotRetried::BodyNotReplayable)?;
+        match acquired {
+            Ok(Acquired::Use(newer)) => {
+                self.use_newer(newer);
+                Ok(Decision::Resend(copy))
+            }
+            Ok(Acquired::Wait(wait)) => Ok(Decision::Wait(wait, copy)),
+            Ok(Acquired::Fail(error)) => Err(NotRetried::RefreshFailed(error)),
+            Err(TooManyRejections { retry_at }) => Err(NotRetried::TooManyRejections {
+                retry_after: retry_at.saturating_duration_since(Instant::now()),
+            }),
+        }
+    }
+
+    /// Takes the outcome of the refresh that a rejection has led to.
+    ///
+    /// # Errors
+    /// The request is not sent again, for this reason.
+    pub(crate) fn refreshed(
+        &mut self,
+        outcome: Result<Arc<Snapshot<C>>, Error>,
+    ) -> Result<(), NotRetried> {
+        let newer = outcome.map_err(NotRetried::RefreshFailed)?;
+        if newer.generation == self.snapshot().generation {
+            return Err(NotRetried::SameCredential);
+        }
+        self.use_newer(newer);
+        Ok(())
+    }
+
+    fn use_newer(&mut self, newer: Arc<Snapshot<C>>) {
+        self.newer = Some(newer);
+        self.answered_challenge = false;
+    }
+
+    /// Reports why a rejected request is not sent again: to observers, and to the caller in the
+    /// extensions of the response.
+    pub(crate) fn not_retried(&self, why: Option<NotRetried>, extensions: &mut Extensions) {
+        if let Some(why) = why {
+            observe::not_retried(self.flow().cache.name(), why.as_str(), &why);
+            extensions.insert(why);
+        }
+    }
+
+    /// Whether the provider can get a credential that satisfies these challenges.
+    fn can_step_up(&self, challenges: &[Challenge]) -> bool {
+        StepUp::from_challenges(challenges)
+            .is_some_and(|wanted| self.flow().cache.provider().can_step_up(&wanted))
+    }
+}
