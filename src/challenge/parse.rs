@@ -1,18 +1,104 @@
-//! The grammar of RFC 9110 section 11.6.1, as servers write it.
+//! Challenges, and the grammar of RFC 9110 section 11.6.1 as servers write it.
 //!
-//! The `http-auth` crate was looked at first: it knows no token68, accepts only ASCII, and gives
-//! up the whole field at the first slip.
+//! The `http-auth` crate does not fit: it does not know token68, accepts only ASCII, and gives up
+//! on the whole field at the first syntax error.
 
-use super::Challenge;
+use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-/// More than any server means.
-pub(super) const MOST_CHALLENGES: usize = 32;
-const MOST_PARAMS: usize = 64;
+/// Bounds the challenges that are read. Real responses have far fewer.
+pub(super) const MAX_CHALLENGES: usize = 32;
+/// Bounds the parameters that are read of one challenge.
+const MAX_PARAMS: usize = 64;
 
-/// A list of challenges and their parameters is one comma-separated list, so each of its elements
-/// either starts a challenge (`Scheme`, `Scheme token68`, `Scheme name=value`) or goes on with the
-/// last one (`name=value`).
-pub(super) fn challenges(value: &str) -> Vec<Challenge> {
+/// One challenge of a `WWW-Authenticate` header: a scheme with either parameters or a token68.
+///
+/// ```
+/// use tower_auth::Challenge;
+///
+/// let challenges = Challenge::parse(r#"Basic realm="api", Bearer error="invalid_token""#);
+/// assert!(challenges[1].is_scheme("bearer"));
+/// assert_eq!(challenges[1].param("error"), Some("invalid_token"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    scheme: String,
+    params: Vec<(String, String)>,
+    token68: Option<String>,
+}
+
+impl Challenge {
+    /// Parses the value of one header field, which can hold several challenges.
+    ///
+    /// Text that does not follow the grammar is skipped, so a syntax error in one challenge does
+    /// not hide the others.
+    #[must_use]
+    pub fn parse(value: &str) -> Vec<Self> {
+        challenges(value)
+    }
+
+    /// Parses all `WWW-Authenticate` fields in their order. Bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Vec<Self> {
+        let mut all = Vec::new();
+        for value in headers.get_all(WWW_AUTHENTICATE) {
+            all.append(&mut Self::parse(&String::from_utf8_lossy(value.as_bytes())));
+            if all.len() >= MAX_CHALLENGES {
+                break;
+            }
+        }
+        all.truncate(MAX_CHALLENGES);
+        all
+    }
+
+    /// Returns the scheme's name as the server spells it.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// Returns whether the scheme has this name. Names are case-insensitive.
+    #[must_use]
+    pub fn is_scheme(&self, name: &str) -> bool {
+        self.scheme.eq_ignore_ascii_case(name)
+    }
+
+    /// Returns the value of a parameter, without quotes and escapes. Names are case-insensitive. If
+    /// several parameters have that name, returns the first.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Returns the parameters in their order.
+    pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Returns the token68, which some schemes use instead of parameters: `abc==` in
+    /// `Negotiate abc==`.
+    #[must_use]
+    pub fn token68(&self) -> Option<&str> {
+        self.token68.as_deref()
+    }
+
+    fn add(&mut self, param: (String, String)) {
+        // A challenge has either a token68 or parameters. What looked like a token68 was a
+        // parameter without its value.
+        self.token68 = None;
+        if self.params.len() < MAX_PARAMS {
+            self.params.push(param);
+        }
+    }
+}
+
+/// Challenges and their parameters form one comma-separated list. Each element either starts a
+/// challenge (`Scheme`, `Scheme token68`, `Scheme name=value`) or continues the last one
+/// (`name=value`).
+fn challenges(value: &str) -> Vec<Challenge> {
     let mut found: Vec<Challenge> = Vec::new();
     let mut rest = value;
     while let Some(element) = next_element(&mut rest) {
@@ -28,7 +114,7 @@ pub(super) fn challenges(value: &str) -> Vec<Challenge> {
             Some(' ' | '\t') => skip_space(after),
             Some(_) => continue,
         };
-        if scheme.is_empty() || found.len() == MOST_CHALLENGES {
+        if scheme.is_empty() || found.len() == MAX_CHALLENGES {
             continue;
         }
         let mut challenge = Challenge {
@@ -46,17 +132,7 @@ pub(super) fn challenges(value: &str) -> Vec<Challenge> {
     found
 }
 
-impl Challenge {
-    fn add(&mut self, param: (String, String)) {
-        // A challenge has the one or the other: it was a parameter without its value.
-        self.token68 = None;
-        if self.params.len() < MOST_PARAMS {
-            self.params.push(param);
-        }
-    }
-}
-
-/// Cuts off the text up to the next comma that is not quoted.
+/// Cuts off the text up to the next comma outside of quotes.
 fn next_element<'a>(rest: &mut &'a str) -> Option<&'a str> {
     if rest.is_empty() {
         return None;
@@ -80,7 +156,7 @@ fn next_element<'a>(rest: &mut &'a str) -> Option<&'a str> {
     Some(element.trim_matches([' ', '\t']))
 }
 
-/// `name=value`, with the white space around `=` that the grammar tolerates.
+/// Parses `name=value`, with the white space around `=` that the grammar tolerates.
 fn param(text: &str) -> Option<(String, String)> {
     let (name, after) = token(text);
     let value = skip_space(skip_space(after).strip_prefix('=')?);
@@ -95,7 +171,7 @@ fn param(text: &str) -> Option<(String, String)> {
     Some((name.to_owned(), value))
 }
 
-/// The text up to the closing quote, or all of it if there is none.
+/// Returns the text up to the closing quote, or all of it if the quote is missing.
 fn unquote(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();

@@ -1,4 +1,4 @@
-//! What a server wants beyond a valid credential.
+//! Step-up authentication: requirements beyond a valid credential.
 
 use std::time::Duration;
 
@@ -9,15 +9,18 @@ use base64::{
 };
 use http::HeaderMap;
 
-use super::{Challenge, Complaint, complaint};
+use super::{
+    error_code::{ErrorCode, error_code},
+    parse::Challenge,
+};
 
-/// What a server wants of a credential beyond its being valid: more scopes (`insufficient_scope`,
-/// RFC 6750 section 3.1), a newer or stronger log-in (`insufficient_user_authentication`, RFC 9470), or
-/// certain claims (`insufficient_claims`, as Azure says it).
+/// The requirements of a server beyond a valid credential: more scopes (`insufficient_scope`, RFC
+/// 6750 section 3.1), a newer or stronger login (`insufficient_user_authentication`, RFC 9470), or
+/// certain claims (`insufficient_claims`, as Azure calls it).
 ///
-/// Providers that can get such a credential are asked for it
-/// ([`Provider::can_step_up`](crate::Provider::can_step_up)). Otherwise the caller gets the server's response,
-/// and can read here what a new log-in must ask for:
+/// The layer asks the provider for such a credential if it can get one
+/// ([`Provider::can_step_up`](crate::Provider::can_step_up)). Otherwise the caller gets the
+/// server's response, and can read from it what a new login must request:
 ///
 /// ```
 /// use http::HeaderMap;
@@ -25,9 +28,9 @@ use super::{Challenge, Complaint, complaint};
 ///
 /// # fn log_in_again(_: Option<String>) {}
 /// fn handle(headers: &HeaderMap) {
-///     if let Some(wanted) = StepUp::from_headers(headers) {
-///         // .. as the parameter of a log-in: .authorization_param("acr_values", ..)
-///         log_in_again(Some(wanted.acr_values().collect::<Vec<_>>().join(" ")));
+///     if let Some(required) = StepUp::from_headers(headers) {
+///         // ... as a parameter of the login: .authorization_param("acr_values", ...)
+///         log_in_again(Some(required.acr_values().collect::<Vec<_>>().join(" ")));
 ///     }
 /// }
 /// ```
@@ -40,18 +43,18 @@ pub struct StepUp {
 }
 
 impl StepUp {
-    /// Reads a response's `WWW-Authenticate` fields. `None` if they don't say that more is wanted.
+    /// Reads a response's `WWW-Authenticate` fields. Returns `None` if they require nothing more.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         Self::from_challenges(&Challenge::from_headers(headers))
     }
 
-    /// Reads the challenges of a response. `None` if they don't say that more is wanted.
+    /// Reads the challenges of a response. Returns `None` if they require nothing more.
     #[must_use]
     pub fn from_challenges(challenges: &[Challenge]) -> Option<Self> {
         if !matches!(
-            complaint(challenges),
-            Some(Complaint::InsufficientScope | Complaint::InsufficientAuthentication)
+            error_code(challenges),
+            Some(ErrorCode::InsufficientScope | ErrorCode::InsufficientAuthentication)
         ) {
             return None;
         }
@@ -67,38 +70,38 @@ impl StepUp {
             max_age: param("max_age")
                 .and_then(|seconds| seconds.parse().ok())
                 .map(Duration::from_secs),
-            claims: param("claims").map(decoded),
+            claims: param("claims").map(decode_claims),
         })
     }
 
-    /// The scopes that are needed, all of them.
+    /// Returns all scopes that the request needs.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scope.split_ascii_whitespace()
     }
 
-    /// The authentication context classes that would do, the best first.
+    /// Returns the acceptable authentication context classes, in order of preference.
     pub fn acr_values(&self) -> impl Iterator<Item = &str> {
         self.acr_values.split_ascii_whitespace()
     }
 
-    /// How long ago the person may have logged in at most.
+    /// Returns the maximum time since the user's login.
     #[must_use]
     pub fn max_age(&self) -> Option<Duration> {
         self.max_age
     }
 
-    /// The claims to ask for: JSON for the parameter `claims` of a log-in or a token request. Servers
-    /// that send it in base64 have it decoded.
+    /// Returns the required claims: JSON for the parameter `claims` of a login or a token request.
+    /// If the server encodes it in base64, it is decoded.
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
         self.claims.as_deref()
     }
 }
 
-fn decoded(claims: &str) -> String {
+fn decode_claims(claims: &str) -> String {
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    // Both alphabets are met.
+    // Servers use both alphabets.
     let standard = claims.replace('-', "+").replace('_', "/");
     let bytes = GeneralPurpose::new(&STANDARD, config).decode(standard);
     let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -113,28 +116,28 @@ mod tests {
         StepUp::from_challenges(&Challenge::parse(challenge))
     }
 
-    /// RFC 6750 3.1.
+    /// RFC 6750 section 3.1.
     #[test]
     fn scopes_are_read() {
-        let wanted = read("Bearer error=\"insufficient_scope\", scope=\"a b\"").unwrap();
-        assert_eq!(wanted.scopes().collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(wanted.acr_values().count(), 0);
+        let required = read("Bearer error=\"insufficient_scope\", scope=\"a b\"").unwrap();
+        assert_eq!(required.scopes().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(required.acr_values().count(), 0);
     }
 
     /// R32: the example of RFC 9470 section 3.
     #[test]
     fn acr_values_and_max_age_are_read() {
-        let wanted = read(
+        let required = read(
             "Bearer error=\"insufficient_user_authentication\", error_description=\"A different \
              authentication level is required\", acr_values=\"myACR\", max_age=\"5\"",
         )
         .unwrap();
-        assert_eq!(wanted.acr_values().collect::<Vec<_>>(), ["myACR"]);
-        assert_eq!(wanted.max_age(), Some(Duration::from_secs(5)));
+        assert_eq!(required.acr_values().collect::<Vec<_>>(), ["myACR"]);
+        assert_eq!(required.max_age(), Some(Duration::from_secs(5)));
     }
 
     #[test]
-    fn claims_are_read_whether_they_are_encoded_or_not() {
+    fn claims_are_read_plain_and_in_base64() {
         let json = r#"{"access_token":{"nbf":{"essential":true,"value":"1702682181"}}}"#;
         let encoded = "eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwidmFsdWUiOiIxNzAyNjgyMTgxIn19fQ";
         for encoded in [
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn other_complaints_want_nothing_more() {
+    fn other_error_codes_require_nothing_more() {
         for challenge in [
             "Bearer",
             "Bearer error=\"invalid_token\"",

@@ -1,10 +1,11 @@
 use std::fmt::Write;
 
 use fastrand::Rng;
+use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-use super::*;
+use super::{parse::MAX_CHALLENGES, *};
 
-/// Challenges as `scheme token68 name=value ..`, one a line.
+/// Prints each challenge as a line `scheme token68 name=value ...`.
 fn read(value: &str) -> String {
     let mut text = String::new();
     for challenge in Challenge::parse(value) {
@@ -22,7 +23,7 @@ fn read(value: &str) -> String {
 
 /// P19, R33.
 #[test]
-fn challenges_are_read_as_servers_write_them() {
+fn real_challenges_are_parsed() {
     for (value, expected) in [
         ("Basic", "Basic\n"),
         ("Basic realm=\"x\"", "Basic realm=x\n"),
@@ -63,9 +64,9 @@ fn challenges_are_read_as_servers_write_them() {
     }
 }
 
-/// P19, R34: a slip in one challenge does not hide the next.
+/// P19, R34: a syntax error in one challenge does not hide the next.
 #[test]
-fn what_is_not_understood_is_skipped_and_what_follows_is_read() {
+fn text_outside_the_grammar_is_skipped() {
     for (value, expected) in [
         (
             "Basic realm=\"x\" junk, Bearer error=y",
@@ -94,7 +95,7 @@ fn what_is_not_understood_is_skipped_and_what_follows_is_read() {
 }
 
 #[test]
-fn several_fields_are_one_list_and_other_bytes_than_text_do_not_matter() {
+fn several_fields_form_one_list_even_with_invalid_utf8() {
     let mut headers = HeaderMap::new();
     headers.append(WWW_AUTHENTICATE, "Basic realm=x".parse().unwrap());
     headers.append(WWW_AUTHENTICATE, "Bearer error=y".parse().unwrap());
@@ -107,36 +108,37 @@ fn several_fields_are_one_list_and_other_bytes_than_text_do_not_matter() {
 }
 
 #[test]
-fn a_huge_field_costs_little() {
-    assert_eq!(Challenge::parse(&"Basic,".repeat(100_000)).len(), MOST);
+fn a_huge_field_is_bounded() {
+    assert_eq!(
+        Challenge::parse(&"Basic,".repeat(100_000)).len(),
+        MAX_CHALLENGES
+    );
     let many = format!("Basic {}", "a=b,".repeat(100_000));
     assert_eq!(Challenge::parse(&many)[0].params().count(), 64);
 }
 
-const MOST: usize = parse::MOST_CHALLENGES;
-
 /// P19, R15.
 #[test]
-fn complaints_are_read_without_case_and_a_curable_one_wins() {
-    let complaint = |value| complaint(&Challenge::parse(value));
+fn error_codes_ignore_case_and_invalid_token_wins() {
+    let code = |value| error_code(&Challenge::parse(value));
     assert_eq!(
-        complaint("Bearer error=\"invalid_token\""),
-        Some(Complaint::InvalidToken)
+        code("Bearer error=\"invalid_token\""),
+        Some(ErrorCode::InvalidToken)
     );
     assert_eq!(
-        complaint("BEARER ERROR=invalid_request"),
-        Some(Complaint::InvalidRequest)
+        code("BEARER ERROR=invalid_request"),
+        Some(ErrorCode::InvalidRequest)
     );
     assert_eq!(
-        complaint("DPoP error=\"insufficient_scope\""),
-        Some(Complaint::InsufficientScope)
+        code("DPoP error=\"insufficient_scope\""),
+        Some(ErrorCode::InsufficientScope)
     );
     assert_eq!(
-        complaint("Bearer error=insufficient_scope, Bearer error=invalid_token"),
-        Some(Complaint::InvalidToken)
+        code("Bearer error=insufficient_scope, Bearer error=invalid_token"),
+        Some(ErrorCode::InvalidToken)
     );
-    assert_eq!(complaint("Basic error=\"invalid_request\""), None);
-    assert_eq!(complaint("Bearer realm=x"), None);
+    assert_eq!(code("Basic error=\"invalid_request\""), None);
+    assert_eq!(code("Bearer realm=x"), None);
 }
 
 /// Rule 13, P19, R33.
@@ -156,7 +158,7 @@ fn no_field_makes_the_parser_panic() {
 }
 
 #[test]
-fn what_is_well_formed_reads_back_as_it_was_meant() {
+fn well_formed_challenges_round_trip() {
     let mut random = Rng::with_seed(33);
     let word = |random: &mut Rng| -> String {
         (0..random.usize(1..8))
@@ -164,31 +166,31 @@ fn what_is_well_formed_reads_back_as_it_was_meant() {
             .collect()
     };
     for _ in 0..10_000 {
-        let (mut text, mut meant) = (String::new(), String::new());
+        let (mut text, mut expected) = (String::new(), String::new());
         for challenge in 0..random.usize(1..4) {
             if challenge > 0 {
                 text.push_str(random.choice([",", ", ", " ,\t,"]).unwrap());
             }
             let scheme = word(&mut random);
             write!(text, "{scheme} ").unwrap();
-            write!(meant, "{scheme}").unwrap();
+            write!(expected, "{scheme}").unwrap();
             for param in 0..random.usize(1..4) {
                 let (name, value) = (word(&mut random), word(&mut random));
                 let comma = if param > 0 { ", " } else { "" };
                 let odd = random.choice(["", ",", "\"", " ", "\\", "="]).unwrap();
                 let escaped = odd.replace('\\', r"\\").replace('"', "\\\"");
                 write!(text, "{comma}{name}=\"{value}{escaped}\"").unwrap();
-                write!(meant, " {name}={value}{odd}").unwrap();
+                write!(expected, " {name}={value}{odd}").unwrap();
             }
-            meant.push('\n');
+            expected.push('\n');
         }
-        assert_eq!(read(&text), meant, "{text}");
+        assert_eq!(read(&text), expected, "{text}");
     }
 }
 
-/// RFC 9110 11.6.1: a challenge has parameters or a token68.
+/// RFC 9110 section 11.6.1: a challenge has parameters or a token68.
 #[test]
-fn an_empty_parameter_before_others_is_no_token68() {
+fn an_empty_parameter_before_others_is_not_a_token68() {
     let challenges = Challenge::parse(r#"Bearer error=, realm="api""#);
     assert_eq!(challenges.len(), 1);
     assert_eq!(challenges[0].token68(), None);

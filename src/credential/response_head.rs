@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
-use super::AnyRequestHead;
+use super::request_head::AnyRequestHead;
 
 /// A view of a response's head and of the request it belongs to, for
 /// [`Credential::on_response`](super::Credential::on_response).
@@ -15,7 +15,8 @@ pub struct ResponseHead<'a> {
     headers: &'a HeaderMap,
 }
 
-/// What is kept of a request until its response arrives, for credentials that handle challenges.
+/// The part of a request that is kept until its response arrives, for credentials that handle
+/// challenges.
 pub(crate) struct SentHead {
     uri: Uri,
     headers: HeaderMap,

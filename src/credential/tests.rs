@@ -2,22 +2,22 @@ use http::{HeaderValue, Request, Uri, header::CACHE_CONTROL};
 
 use super::*;
 
-/// Applies a credential as the layer does, and says whether its place was taken.
+/// Applies a credential as the layer does. Returns whether the request already carried one.
 fn apply(
     credential: &impl Credential,
     request: &mut Request<()>,
     keep: bool,
 ) -> Result<bool, BoxError> {
-    let mut outgoing = RequestHeadMut::new(request).keep_existing(keep);
-    credential.apply(&mut outgoing)?;
-    Ok(outgoing.found_existing())
+    let mut head = RequestHeadMut::new(request).keep_existing(keep);
+    credential.apply(&mut head)?;
+    Ok(head.found_existing())
 }
 
 fn get(uri: &str) -> Request<()> {
     Request::get(uri).body(()).unwrap()
 }
 
-/// The value of the one header of that name.
+/// Returns the value of the only header of that name.
 fn only<'a>(request: &'a Request<()>, name: &str) -> &'a HeaderValue {
     let mut values = request.headers().get_all(name).iter();
     let value = values.next().expect("the header is there");
@@ -36,7 +36,7 @@ fn with_query(uri: &str, name: &str, key: &str) -> String {
 }
 
 #[test]
-fn a_bearer_token_is_sent_in_authorization_and_marked_sensitive() {
+fn a_bearer_token_is_sent_in_authorization_as_sensitive() {
     let bearer = Bearer::new("test-08/12/2024-01/01/2025-xxxx").unwrap();
     let mut request = get("https://api.example.com/");
     assert!(!apply(&bearer, &mut request, true).unwrap());
@@ -48,7 +48,7 @@ fn a_bearer_token_is_sent_in_authorization_and_marked_sensitive() {
 
 /// P51, R14.
 #[test]
-fn tokens_that_cannot_stand_in_the_header_are_refused_without_echo() {
+fn invalid_tokens_are_refused_and_not_shown() {
     for token in [
         "",
         "se cret",
@@ -65,15 +65,15 @@ fn tokens_that_cannot_stand_in_the_header_are_refused_without_echo() {
     }
 }
 
-/// P51: real tokens have characters that are no `b64token`.
+/// P51: real tokens contain characters outside of `b64token`.
 #[test]
-fn all_visible_ascii_is_let_through() {
+fn tokens_may_contain_all_visible_ascii() {
     let token: String = ('!'..='~').collect();
     assert_eq!(Bearer::new(token.as_str()).unwrap().expose(), token);
 }
 
 #[test]
-fn a_bearer_token_goes_into_the_header_that_is_named() {
+fn a_bearer_token_is_sent_in_the_configured_header() {
     let bearer = Bearer::new("t")
         .unwrap()
         .header_name("Authentication")
@@ -90,17 +90,17 @@ fn a_bearer_token_goes_into_the_header_that_is_named() {
 }
 
 #[test]
-fn a_detached_credential_is_the_same_with_memory_of_its_own() {
+fn an_unshared_copy_is_equal_and_shares_no_memory() {
     fn check(credential: &impl Credential, header: &str) {
         let (mut one, mut other) = (get("/"), get("/"));
-        let detached = credential.unshared();
+        let unshared = credential.unshared();
         apply(credential, &mut one, true).unwrap();
-        apply(&detached, &mut other, true).unwrap();
+        apply(&unshared, &mut other, true).unwrap();
         let (one, other) = (only(&one, header), only(&other, header));
         assert_eq!(one, other);
         assert!(other.is_sensitive());
         assert_ne!(one.as_bytes().as_ptr(), other.as_bytes().as_ptr());
-        assert!(credential.is_same(&detached));
+        assert!(credential.is_same(&unshared));
     }
     check(&Bearer::new("t").unwrap(), "authorization");
     check(
@@ -112,7 +112,7 @@ fn a_detached_credential_is_the_same_with_memory_of_its_own() {
 }
 
 #[test]
-fn other_bytes_or_another_place_make_another_credential() {
+fn different_bytes_or_places_are_different_credentials() {
     let bearer = Bearer::new("t").unwrap();
     assert!(!bearer.is_same(&Bearer::new("u").unwrap()));
     assert!(!bearer.is_same(&bearer.clone().header_name("x-token").unwrap()));
@@ -124,7 +124,7 @@ fn other_bytes_or_another_place_make_another_credential() {
     assert!(!query.is_same(&ApiKey::query("x-api-key", "l").unwrap()));
 }
 
-/// P50, R18, S2: the bytes that `curl -u` sends, the first two from RFC 7617 2 and 2.1.
+/// P50, R18, S2: the bytes that `curl -u` sends, the first two from RFC 7617 sections 2 and 2.1.
 #[test]
 fn basic_encodes_the_exact_utf8_bytes() {
     for (user, password, sent) in [
@@ -151,7 +151,7 @@ fn basic_encodes_the_exact_utf8_bytes() {
 
 /// P50, R17, R18.
 #[test]
-fn basic_refuses_what_cannot_be_sent_and_names_the_field_only() {
+fn invalid_users_and_passwords_are_refused_and_not_shown() {
     for (user, password, field) in [
         ("hidden:x", "hidden", "user"),
         ("hidden\n", "hidden", "user"),
@@ -165,7 +165,7 @@ fn basic_refuses_what_cannot_be_sent_and_names_the_field_only() {
 }
 
 #[test]
-fn an_api_key_goes_into_its_header() {
+fn an_api_key_is_sent_in_its_header() {
     let key = ApiKey::header("Authorization", "Token k-123").unwrap();
     let mut request = get("/");
     assert!(!is_attached(Some(&key), &request));
@@ -175,12 +175,12 @@ fn an_api_key_goes_into_its_header() {
     assert!(is_attached(Some(&key), &request));
     assert!(
         !is_attached::<ApiKey>(None, &request),
-        "the place is unknown"
+        "the header is not known"
     );
 }
 
 #[test]
-fn api_keys_that_cannot_be_sent_are_refused_without_echo() {
+fn invalid_api_keys_are_refused_and_not_shown() {
     for (name, key, field) in [
         ("x-key", "", "key"),
         ("x-key", "hidden\n", "key"),
@@ -202,7 +202,7 @@ fn api_keys_that_cannot_be_sent_are_refused_without_echo() {
 
 /// R13.
 #[test]
-fn a_key_in_the_query_forbids_caches_to_store() {
+fn a_key_in_the_query_forbids_caching() {
     let key = ApiKey::query("api_key", "k").unwrap();
     let mut request = get("https://api.example.com/items");
     apply(&key, &mut request, true).unwrap();
@@ -225,7 +225,7 @@ fn a_key_in_the_query_forbids_caches_to_store() {
 }
 
 #[test]
-fn a_key_in_the_query_changes_nothing_else_of_the_uri() {
+fn a_key_in_the_query_leaves_the_rest_of_the_uri_unchanged() {
     for (uri, expected) in [
         ("https://h:8443/a/b", "https://h:8443/a/b?key=k"),
         ("https://h", "https://h/?key=k"),
@@ -245,9 +245,9 @@ fn name_and_key_are_percent_encoded_in_the_query() {
     );
 }
 
-/// P21, for the query: also when the caller wrote the name in another way.
+/// P21, for the query: also if the caller encodes the name differently.
 #[test]
-fn a_parameter_of_the_callers_own_is_kept_or_replaced_by_choice() {
+fn an_existing_parameter_is_kept_or_replaced_as_configured() {
     let key = ApiKey::query("api_key", "k").unwrap();
     for own in [
         "/?a=1&api_key=own&b=2",
@@ -267,7 +267,7 @@ fn a_parameter_of_the_callers_own_is_kept_or_replaced_by_choice() {
 }
 
 #[test]
-fn a_uri_that_has_no_query_is_an_error_that_says_so() {
+fn a_uri_that_cannot_have_a_query_is_an_error() {
     for uri in [Uri::from_static("*"), Uri::from_static("example.com:443")] {
         let mut request = Request::new(());
         *request.uri_mut() = uri.clone();
@@ -279,7 +279,7 @@ fn a_uri_that_has_no_query_is_an_error_that_says_so() {
 }
 
 #[test]
-fn a_uri_that_gets_too_long_is_an_error_without_the_key() {
+fn a_uri_that_becomes_too_long_is_an_error_without_the_key() {
     let key = ApiKey::query("key", "hidden".repeat(20_000)).unwrap();
     let error = apply(&key, &mut get("/"), true).unwrap_err();
     assert!(!format!("{error:#}").contains("hidden"), "{error:#}");
@@ -287,7 +287,7 @@ fn a_uri_that_gets_too_long_is_an_error_without_the_key() {
 
 /// P21.
 #[test]
-fn all_of_the_callers_own_authorization_values_are_kept() {
+fn all_existing_authorization_values_are_kept() {
     let mut request = get("/");
     for value in ["Bearer one", "Basic two"] {
         let value = HeaderValue::from_static(value);
@@ -302,7 +302,7 @@ fn all_of_the_callers_own_authorization_values_are_kept() {
 
 /// P22.
 #[test]
-fn a_replaced_credential_leaves_one_header() {
+fn an_overwritten_credential_leaves_one_header() {
     let mut request = get("/");
     for value in ["Bearer one", "Basic two"] {
         let value = HeaderValue::from_static(value);

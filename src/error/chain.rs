@@ -1,6 +1,9 @@
-//! An error printed with all of its sources.
+//! Boxed errors, and printing an error with all of its sources.
 
 use std::{error::Error, fmt};
+
+/// A boxed error of any type, as tower's middleware uses it.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Prints the messages of an error and of its sources, joined by `: `; `Debug` quotes the text.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
+use super::chain::Chain;
+
 /// The reason why a setting was refused: its name, what is wrong, and what would be accepted.
 ///
 /// The message never contains a value that may be secret.
@@ -34,9 +36,7 @@ impl fmt::Display for ConfigError {
 
 impl fmt::Debug for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ConfigError")
-            .field(&super::Chain(self))
-            .finish()
+        f.debug_tuple("ConfigError").field(&Chain(self)).finish()
     }
 }
 

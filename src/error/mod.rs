@@ -14,11 +14,8 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+pub use self::{chain::BoxError, config::ConfigError, provider::ProviderError};
 pub(crate) use self::{chain::Chain, provider::Class};
-pub use self::{config::ConfigError, provider::ProviderError};
-
-/// A boxed error of any type, as tower's middleware uses it.
-pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The reason why a request was not sent with a credential.
 ///

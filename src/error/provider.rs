@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use super::{BoxError, Chain};
+use super::chain::{BoxError, Chain};
 
 /// The reason why a provider did not return a credential, and whether another attempt makes sense.
 ///

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{DrainLimit, Flow, NotAttached, NotRetried};
 use crate::{
     cache::{Acquired, Snapshot, TooManyRejections, Wait},
-    challenge::{self, Challenge, Complaint, StepUp},
+    challenge::{self, Challenge, ErrorCode, StepUp},
     credential::{AnyRequestHead, Credential, RequestHeadMut, ResponseHead, SentHead},
     error::Error,
     observe,
@@ -222,13 +222,13 @@ impl<C: Credential, D> Exchange<C, D> {
             return Err(NotRetried::StaticCredential);
         }
         let challenges = Challenge::from_headers(headers);
-        let insufficient = match challenge::complaint(&challenges) {
-            Some(Complaint::InvalidRequest) => return Err(NotRetried::InvalidRequest),
-            Some(Complaint::InsufficientScope) => Some(NotRetried::InsufficientScope),
-            Some(Complaint::InsufficientAuthentication) => {
+        let insufficient = match challenge::error_code(&challenges) {
+            Some(ErrorCode::InvalidRequest) => return Err(NotRetried::InvalidRequest),
+            Some(ErrorCode::InsufficientScope) => Some(NotRetried::InsufficientScope),
+            Some(ErrorCode::InsufficientAuthentication) => {
                 Some(NotRetried::InsufficientAuthentication)
             }
-            Some(Complaint::InvalidToken) | None => None,
+            Some(ErrorCode::InvalidToken) | None => None,
         };
         let reason = match insufficient {
             Some(why) if retried || !self.can_step_up(&challenges) => return Err(why),

@@ -1,4 +1,4 @@
-//! The hashes of RFC 7616.
+//! The hash algorithms of RFC 7616.
 
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};
@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256, Sha512_256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Algorithm {
     hash: Hash,
-    /// Whether nonces are part of the key.
+    /// Whether the key includes the nonces (`-sess`).
     pub(super) is_session: bool,
-    /// As the server writes it; `None` if it leaves it to the default.
+    /// The name as registered. `None` if the challenge has no name, which means MD5.
     pub(super) name: Option<&'static str>,
 }
 
@@ -20,7 +20,7 @@ enum Hash {
 }
 
 impl Algorithm {
-    pub(super) fn read(name: Option<&str>) -> Option<Self> {
+    pub(super) fn from_name(name: Option<&str>) -> Option<Self> {
         const KNOWN: [(&str, Hash, bool); 6] = [
             ("MD5", Hash::Md5, false),
             ("MD5-sess", Hash::Md5, true),
@@ -46,7 +46,7 @@ impl Algorithm {
         })
     }
 
-    /// The hash, in lower-case hexadecimal digits, of parts with colons between them.
+    /// Returns the hash of the parts joined by colons, in lower-case hexadecimal digits.
     pub(super) fn hash(self, parts: &[&str]) -> String {
         fn digest<D: Digest>(parts: &[&str]) -> String {
             let mut digest = D::new();

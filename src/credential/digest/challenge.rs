@@ -1,23 +1,23 @@
-//! What a server asks for.
+//! The challenge of a server.
 
 use super::algorithm::Algorithm;
 use crate::challenge::Challenge;
 
-/// A Digest challenge that can be answered.
+/// A Digest challenge that this implementation supports.
 #[derive(Clone)]
-pub(super) struct Asked {
+pub(super) struct DigestChallenge {
     pub(super) realm: String,
     pub(super) nonce: String,
     pub(super) opaque: Option<String>,
     pub(super) algorithm: Algorithm,
-    /// Whether `qop=auth` is spoken, or RFC 2069.
+    /// Whether the server supports `qop=auth`. If not, it follows RFC 2069.
     pub(super) has_qop: bool,
     pub(super) userhash: bool,
     pub(super) stale: bool,
 }
 
-impl Asked {
-    pub(super) fn read(challenge: &Challenge) -> Option<Self> {
+impl DigestChallenge {
+    pub(super) fn new(challenge: &Challenge) -> Option<Self> {
         if !challenge.is_scheme("digest") {
             return None;
         }
@@ -28,7 +28,7 @@ impl Asked {
         };
         let has_qop = match challenge.param("qop") {
             None => false,
-            // `auth-int` would need the body.
+            // `auth-int` would need the request's body.
             Some(offered) => {
                 let mut offered = offered.split(',').map(str::trim);
                 offered.find(|qop| qop.eq_ignore_ascii_case("auth"))?;
@@ -39,7 +39,7 @@ impl Asked {
             realm: challenge.param("realm").unwrap_or_default().to_owned(),
             nonce: challenge.param("nonce")?.to_owned(),
             opaque: challenge.param("opaque").map(str::to_owned),
-            algorithm: Algorithm::read(challenge.param("algorithm"))?,
+            algorithm: Algorithm::from_name(challenge.param("algorithm"))?,
             has_qop,
             userhash: is_true("userhash"),
             stale: is_true("stale"),

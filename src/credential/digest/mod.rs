@@ -2,7 +2,7 @@
 
 mod algorithm;
 mod challenge;
-mod space;
+mod protection_space;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +18,7 @@ use http::{
     uri::PathAndQuery,
 };
 
-use self::{challenge::Asked, space::Space};
+use self::{challenge::DigestChallenge, protection_space::ProtectionSpace};
 use super::{Credential, RequestHeadMut, ResponseHead, basic::check_pair};
 use crate::{
     challenge::Challenge,
@@ -29,23 +29,24 @@ use crate::{
 
 const AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("authentication-info");
 
-/// Servers that are remembered, each with its nonce. A layer has few origins.
-const MOST_SPACES: usize = 64;
+/// Bounds the servers whose nonces are kept. A layer has few origins.
+const MAX_SPACES: usize = 64;
 
-/// A user name and a password for HTTP Digest (RFC 7616), which never sends the password: the
-/// server asks with a nonce, and the answer proves that both sides know it.
+/// A user name and a password for HTTP Digest (RFC 7616), which never sends the password. The
+/// server sends a nonce, and the client proves with a hash that it knows the password.
 ///
-/// The first request to a server goes out without it, gets a 401 that brings the nonce, and is sent
-/// again; the nonce then serves all requests to that server until it is
-/// stale. Algorithms are SHA-256, SHA-512-256 and, for old servers, MD5, each with `-sess`; of several
-/// that a server offers it takes the server's first (RFC 7616 section 3.7). The quality of protection is
-/// `auth`, or none for servers as old as RFC 2069. `userhash` and `nextnonce` are followed.
+/// The first request to a server is sent without authorization, gets a 401 with the nonce, and is
+/// sent again. The nonce then serves all requests to that server until it is stale. Supported
+/// algorithms are SHA-256, SHA-512-256 and, for old servers, MD5, each also with `-sess`. If a
+/// server offers several, its first is used (RFC 7616 section 3.7). The quality of protection is
+/// `auth`, or none for servers that follow RFC 2069. `userhash` and `nextnonce` are supported.
 ///
-/// A 401 to a right answer, that is to say a wrong password, goes to the caller untouched.
+/// If the server rejects a request with a fresh nonce, the password is wrong, and the 401 goes to
+/// the caller unchanged.
 ///
-/// As a provider it issues itself, as a permanent credential. A request whose body can't be sent
-/// a second time needs a nonce that is there already; put a [`ReplayLayer`](crate::ReplayLayer)
-/// above, or send another request first.
+/// It is also a provider of itself, as a credential that never changes. A request whose body cannot
+/// be replayed fails unless there is a nonce already: put a [`ReplayLayer`](crate::ReplayLayer)
+/// above the layer, or send another request first.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, credential::Digest};
@@ -63,20 +64,23 @@ pub struct Digest {
 struct Shared {
     user: String,
     password: Secret,
-    /// By authority.
-    spaces: Mutex<HashMap<String, Arc<Space>>>,
+    /// Keyed by the authority of the request's URI.
+    spaces: Mutex<HashMap<String, Arc<ProtectionSpace>>>,
 }
 
 impl Digest {
-    /// A user name and a password, used as the UTF-8 that they are.
+    /// Creates a credential from a user name and a password, which are used as UTF-8.
     ///
     /// # Errors
-    /// The user name has a `:`, which would end it, or one of the two has a control character. The
-    /// error names which (`user` or `password`) and shows neither.
+    /// The user name contains a `:`, which would end it, or one of the two contains a control
+    /// character. The error names the field (`user` or `password`) and shows neither value.
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Result<Self, ConfigError> {
         let (user, password) = (user.into(), Secret::new(password));
-        let pair = (("user", &*user), ("password", password.expose()));
-        check_pair("HTTP Digest", pair.0, pair.1)?;
+        check_pair(
+            "HTTP Digest",
+            ("user", &user),
+            ("password", password.expose()),
+        )?;
         Ok(Self {
             shared: Arc::new(Shared {
                 user,
@@ -86,64 +90,66 @@ impl Digest {
         })
     }
 
-    fn spaces(&self) -> MutexGuard<'_, HashMap<String, Arc<Space>>> {
+    fn spaces(&self) -> MutexGuard<'_, HashMap<String, Arc<ProtectionSpace>>> {
         lock(&self.shared.spaces)
     }
 
-    fn space(&self, uri: &Uri) -> Option<Arc<Space>> {
+    fn space(&self, uri: &Uri) -> Option<Arc<ProtectionSpace>> {
         self.spaces().get(authority(uri)).cloned()
     }
 
-    /// From now on this is how requests to that server are answered for.
-    fn enter(&self, uri: &Uri, asked: Asked) -> Result<(), BoxError> {
-        let space = Space::new(asked, &self.shared.user, self.shared.password.expose())?;
+    /// Uses this challenge for all further requests to that server.
+    fn adopt(&self, uri: &Uri, challenge: DigestChallenge) -> Result<(), BoxError> {
+        let password = self.shared.password.expose();
+        let space = ProtectionSpace::new(challenge, &self.shared.user, password)?;
         let mut spaces = self.spaces();
         let authority = authority(uri);
-        if spaces.len() >= MOST_SPACES && !spaces.contains_key(authority) {
+        if spaces.len() >= MAX_SPACES && !spaces.contains_key(authority) {
             spaces.clear();
         }
         spaces.insert(authority.to_owned(), Arc::new(space));
         Ok(())
     }
 
-    /// A 401: whether another answer may be a better one.
-    fn challenged(&self, response: &ResponseHead<'_>) -> bool {
+    /// Handles a 401. Returns whether a retry can succeed.
+    fn on_challenge(&self, response: &ResponseHead<'_>) -> bool {
         let challenges = Challenge::from_headers(response.headers());
-        let Some(asked) = challenges.iter().find_map(Asked::read) else {
+        let Some(challenge) = challenges.iter().find_map(DigestChallenge::new) else {
             return false;
         };
-        let answered = nonce_of(response.request_headers());
+        let used = used_nonce(response.request_headers());
         let space = self.space(response.uri());
-        let again = match (&answered, &space) {
-            // It went out without, or another request has brought a newer nonce meanwhile.
+        let retry = match (&used, &space) {
+            // The request had no authorization, or another one has got a newer nonce since.
             (None, _) => true,
             (Some(used), Some(space)) if *used != space.nonce() => true,
-            // Servers that have forgotten a nonce do not always say that it is stale.
-            (_, Some(space)) => asked.stale || space.was_accepted(),
-            (Some(_), None) => asked.stale,
+            // Servers that have forgotten a nonce do not always report it as stale.
+            (_, Some(space)) => challenge.stale || space.was_accepted(),
+            (Some(_), None) => challenge.stale,
         };
-        let is_newer = space.is_none_or(|space| space.nonce() != asked.nonce);
-        if is_newer && self.enter(response.uri(), asked).is_err() {
+        let is_new = space.is_none_or(|space| space.nonce() != challenge.nonce);
+        if is_new && self.adopt(response.uri(), challenge).is_err() {
             return false;
         }
-        again
+        retry
     }
 
-    /// Anything else: the nonce was good, and there may be a next one.
-    fn accepted(&self, response: &ResponseHead<'_>) {
-        let used = nonce_of(response.request_headers());
+    /// Handles any other response: the nonce was accepted, and the server may have sent the next
+    /// one.
+    fn on_accepted(&self, response: &ResponseHead<'_>) {
+        let used = used_nonce(response.request_headers());
         let Some(space) = self.space(response.uri()) else {
             return;
         };
         if used.as_deref() != Some(space.nonce()) {
             return;
         }
-        space.accept();
+        space.set_accepted();
         let info = response.headers().get(AUTHENTICATION_INFO);
         let next = info.and_then(next_nonce);
         if let Some(next) = next.filter(|next| next != space.nonce()) {
-            // It is used for what it is worth: without it, the server asks again.
-            let _ = self.enter(response.uri(), space.asked().with_nonce(next));
+            // A failure is harmless: the server sends another challenge.
+            let _ = self.adopt(response.uri(), space.challenge().with_nonce(next));
         }
     }
 }
@@ -157,7 +163,7 @@ impl Credential for Digest {
         };
         let path = request.uri().path_and_query();
         let path = path.map_or("/", PathAndQuery::as_str);
-        let value = space.answer(&self.shared.user, request.method(), path)?;
+        let value = space.authorize(&self.shared.user, request.method(), path)?;
         request.insert_header(&AUTHORIZATION, value);
         Ok(())
     }
@@ -168,9 +174,9 @@ impl Credential for Digest {
 
     fn on_response(&self, response: &ResponseHead<'_>) -> bool {
         if response.status() == StatusCode::UNAUTHORIZED {
-            return self.challenged(response);
+            return self.on_challenge(response);
         }
-        self.accepted(response);
+        self.on_accepted(response);
         false
     }
 }
@@ -181,17 +187,19 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Nonces of different servers are kept apart.
+/// Returns the server that a nonce is valid for.
 fn authority(uri: &Uri) -> &str {
     uri.authority().map_or("", |authority| authority.as_str())
 }
 
-/// The nonce that a request has answered for.
-fn nonce_of(headers: &HeaderMap) -> Option<String> {
+/// Returns the nonce that authorized a request.
+fn used_nonce(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    // It has the grammar of a challenge.
-    let answer = Challenge::parse(value).into_iter().next()?;
-    let nonce = answer.param("nonce").filter(|_| answer.is_scheme("digest"));
+    // The value has the grammar of a challenge.
+    let authorization = Challenge::parse(value).into_iter().next()?;
+    let nonce = authorization
+        .param("nonce")
+        .filter(|_| authorization.is_scheme("digest"));
     nonce.map(str::to_owned)
 }
 

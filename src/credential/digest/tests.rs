@@ -12,14 +12,14 @@ fn mufasa(algorithm: &str) -> Challenge {
     Challenge::parse(&value).remove(0)
 }
 
-fn answer_of(space: &Space, user: &str, uri: &str) -> Challenge {
-    let value = space.answer(user, &Method::GET, uri).unwrap();
+fn answer_of(space: &ProtectionSpace, user: &str, uri: &str) -> Challenge {
+    let value = space.authorize(user, &Method::GET, uri).unwrap();
     Challenge::parse(value.to_str().unwrap()).remove(0)
 }
 
 /// RFC 7616 section 3.9.1.
 #[test]
-fn the_answers_are_those_that_the_rfc_shows() {
+fn authorizations_match_the_examples_of_the_rfc() {
     for (algorithm, response) in [
         ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
         (
@@ -27,9 +27,9 @@ fn the_answers_are_those_that_the_rfc_shows() {
             "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
         ),
     ] {
-        let asked = Asked::read(&mufasa(algorithm)).unwrap();
+        let challenge = DigestChallenge::new(&mufasa(algorithm)).unwrap();
         let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ".to_owned();
-        let space = Space::with_cnonce(asked, "Mufasa", "Circle of Life", cnonce);
+        let space = ProtectionSpace::with_cnonce(challenge, "Mufasa", "Circle of Life", cnonce);
         let answer = answer_of(&space, "Mufasa", "/dir/index.html");
         let param = |name| answer.param(name).unwrap();
         assert_eq!(param("response"), response);
@@ -48,17 +48,17 @@ fn the_answers_are_those_that_the_rfc_shows() {
 
 /// RFC 7616 section 3.9.2, with the values of its erratum 4897 (SHA-512/256, not SHA-512 cut short).
 #[test]
-fn a_user_name_can_be_hashed() {
+fn the_user_name_can_be_hashed() {
     let challenge = Challenge::parse(
         "Digest realm=\"api@example.org\", qop=\"auth\", algorithm=SHA-512-256, \
          nonce=\"5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK\", \
          opaque=\"HRPCssKJSGjCrkzDg8OhwpzCiGPChXYjwrI2QmXDnsOS\", charset=UTF-8, userhash=true",
     )
     .remove(0);
-    let asked = Asked::read(&challenge).unwrap();
+    let challenge = DigestChallenge::new(&challenge).unwrap();
     let cnonce = "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v".to_owned();
     let user = "J\u{e4}s\u{f8}n Doe";
-    let space = Space::with_cnonce(asked, user, "Secret, or not?", cnonce);
+    let space = ProtectionSpace::with_cnonce(challenge, user, "Secret, or not?", cnonce);
     let answer = answer_of(&space, user, "/doe.json");
     assert_eq!(
         answer.param("username"),
@@ -72,17 +72,17 @@ fn a_user_name_can_be_hashed() {
 }
 
 #[test]
-fn quotes_and_accents_are_written_so_that_a_server_reads_them() {
+fn quotes_and_accents_are_encoded() {
     let challenge = "Digest realm=\"a \\\"realm\\\"\", nonce=\"n\"";
-    let asked = Asked::read(&Challenge::parse(challenge).remove(0)).unwrap();
-    let space = Space::new(asked, "J\u{e4}", "p").unwrap();
-    let value = space.answer("J\u{e4}", &Method::GET, "/").unwrap();
+    let challenge = DigestChallenge::new(&Challenge::parse(challenge).remove(0)).unwrap();
+    let space = ProtectionSpace::new(challenge, "J\u{e4}", "p").unwrap();
+    let value = space.authorize("J\u{e4}", &Method::GET, "/").unwrap();
     let value = value.to_str().unwrap();
     assert!(
         value.starts_with("Digest username*=UTF-8''J%C3%A4, realm=\"a \\\"realm\\\"\""),
         "{value}"
     );
-    // RFC 2069: neither count nor cnonce.
+    // RFC 2069 has neither a count nor a cnonce.
     assert!(
         !value.contains("nc=") && !value.contains("algorithm"),
         "{value}"
@@ -90,7 +90,7 @@ fn quotes_and_accents_are_written_so_that_a_server_reads_them() {
 }
 
 #[test]
-fn challenges_that_cannot_be_answered_are_left_to_others() {
+fn unsupported_challenges_are_ignored() {
     for challenge in [
         "Basic realm=\"x\"",
         "Digest realm=\"x\"",
@@ -98,7 +98,7 @@ fn challenges_that_cannot_be_answered_are_left_to_others() {
         "Digest realm=\"x\", nonce=\"n\", qop=\"auth-int\"",
     ] {
         assert!(
-            Asked::read(&Challenge::parse(challenge).remove(0)).is_none(),
+            DigestChallenge::new(&Challenge::parse(challenge).remove(0)).is_none(),
             "{challenge}"
         );
     }
@@ -106,8 +106,8 @@ fn challenges_that_cannot_be_answered_are_left_to_others() {
 
 const URL: &str = "https://camera.example/snapshot?size=2";
 
-/// A request with the credential as it is now, and the server's answer to it: whether it is sent again,
-/// and what went out.
+/// Sends a request with the credential in its current state, and returns whether the response leads
+/// to a retry, and the `Authorization` that was sent.
 fn exchange(
     digest: &Digest,
     url: &str,
@@ -120,19 +120,19 @@ fn exchange(
         .unwrap();
     let sent = request.headers().get(AUTHORIZATION);
     let sent = sent.map(|value| value.to_str().unwrap().to_owned());
-    let mut answer = HeaderMap::new();
+    let mut response = HeaderMap::new();
     for (name, value) in headers {
-        answer.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        response.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
     }
     let head = SentHead::of(&request);
     let status = StatusCode::from_u16(status).unwrap();
     (
-        digest.on_response(&ResponseHead::new(&head, status, &answer)),
+        digest.on_response(&ResponseHead::new(&head, status, &response)),
         sent,
     )
 }
 
-fn asks(nonce: &str) -> Vec<(&'static str, String)> {
+fn challenge_with(nonce: &str) -> Vec<(&'static str, String)> {
     vec![(
         "www-authenticate",
         format!("Digest realm=\"r\", qop=\"auth\", nonce=\"{nonce}\""),
@@ -148,11 +148,11 @@ fn challenged(digest: &Digest, url: &str, challenge: &str) -> bool {
 }
 
 #[test]
-fn a_nonce_serves_until_it_is_stale() {
+fn a_nonce_is_used_until_it_is_stale() {
     let digest = digest();
     let (_, sent) = exchange(&digest, URL, 200, &[]);
     assert_eq!(sent, None);
-    assert!(challenged(&digest, URL, &asks("n1")[0].1));
+    assert!(challenged(&digest, URL, &challenge_with("n1")[0].1));
     for count in 1..=3 {
         let sent = exchange(&digest, URL, 200, &[]).1.unwrap();
         assert!(
@@ -164,7 +164,7 @@ fn a_nonce_serves_until_it_is_stale() {
     assert!(challenged(
         &digest,
         URL,
-        &format!("{}, stale=TRUE", asks("n2")[0].1)
+        &format!("{}, stale=TRUE", challenge_with("n2")[0].1)
     ));
     let sent = exchange(&digest, URL, 200, &[]).1.unwrap();
     assert!(
@@ -174,33 +174,33 @@ fn a_nonce_serves_until_it_is_stale() {
 }
 
 #[test]
-fn a_wrong_password_is_not_tried_again() {
+fn a_wrong_password_is_not_retried() {
     let digest = digest();
     assert!(
-        challenged(&digest, URL, &asks("n1")[0].1),
-        "the first time it was not there"
+        challenged(&digest, URL, &challenge_with("n1")[0].1),
+        "sent without authorization"
     );
     assert!(
-        !challenged(&digest, URL, &asks("n2")[0].1),
-        "now it was, and is wrong"
+        !challenged(&digest, URL, &challenge_with("n2")[0].1),
+        "the password is wrong"
     );
-    assert!(!challenged(&digest, URL, &asks("n3")[0].1));
+    assert!(!challenged(&digest, URL, &challenge_with("n3")[0].1));
 }
 
-/// A server that was started anew knows nothing of the nonce, and does not say `stale`.
+/// A restarted server does not know the nonce, and does not report it as stale.
 #[test]
-fn a_nonce_that_was_accepted_and_is_refused_was_forgotten() {
+fn an_accepted_nonce_that_is_rejected_is_replaced() {
     let digest = digest();
-    assert!(challenged(&digest, URL, &asks("n1")[0].1));
+    assert!(challenged(&digest, URL, &challenge_with("n1")[0].1));
     exchange(&digest, URL, 200, &[]);
-    assert!(challenged(&digest, URL, &asks("n2")[0].1));
-    assert!(!challenged(&digest, URL, &asks("n3")[0].1));
+    assert!(challenged(&digest, URL, &challenge_with("n2")[0].1));
+    assert!(!challenged(&digest, URL, &challenge_with("n3")[0].1));
 }
 
 #[test]
-fn the_next_nonce_is_taken_where_the_server_gives_one() {
+fn nextnonce_replaces_the_nonce() {
     let digest = digest();
-    assert!(challenged(&digest, URL, &asks("n1")[0].1));
+    assert!(challenged(&digest, URL, &challenge_with("n1")[0].1));
     exchange(
         &digest,
         URL,
@@ -212,22 +212,22 @@ fn the_next_nonce_is_taken_where_the_server_gives_one() {
 }
 
 #[test]
-fn servers_are_kept_apart_and_not_for_ever() {
+fn servers_have_separate_nonces_and_are_bounded() {
     let digest = digest();
-    assert!(challenged(&digest, URL, &asks("n1")[0].1));
+    assert!(challenged(&digest, URL, &challenge_with("n1")[0].1));
     assert_eq!(
         exchange(&digest, "https://other.example/", 200, &[]).1,
         None
     );
     for number in 0..1000 {
         let url = format!("https://{number}.example/");
-        assert!(challenged(&digest, &url, &asks("n")[0].1));
+        assert!(challenged(&digest, &url, &challenge_with("n")[0].1));
     }
-    assert!(digest.spaces().len() <= MOST_SPACES);
+    assert!(digest.spaces().len() <= MAX_SPACES);
 }
 
 #[test]
-fn neither_name_nor_password_can_end_early_and_neither_is_shown() {
+fn bad_user_names_and_passwords_are_refused_and_not_shown() {
     for (user, password, field) in [
         ("a:b", "p", "user"),
         ("a\n", "p", "user"),

@@ -1,4 +1,4 @@
-//! The answers to one nonce.
+//! Authorizing requests with one nonce.
 
 use std::{
     fmt::Write,
@@ -8,38 +8,49 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderValue, Method};
 
-use super::challenge::Asked;
+use super::challenge::DigestChallenge;
 use crate::{encoding::percent_encode, error::BoxError, secret::Secret};
 
-pub(super) struct Space {
-    asked: Asked,
-    /// One for all answers to this nonce, as `-sess` wants it; the count makes each another one.
+/// The part of a server that a challenge covers, with what authorizes requests to it.
+pub(super) struct ProtectionSpace {
+    challenge: DigestChallenge,
+    /// The same for all requests with this nonce, because `-sess` requires it. The count makes each
+    /// authorization unique.
     cnonce: String,
-    /// H(A1) of RFC 7616 section 3.4.2: as good as the password, for this realm.
+    /// H(A1) of RFC 7616 section 3.4.2: equivalent to the password, for this realm.
     key: Secret,
-    /// How many answers were given.
+    /// The number of requests authorized with this nonce.
     count: AtomicU32,
     accepted: AtomicBool,
 }
 
-impl Space {
+impl ProtectionSpace {
     /// # Errors
-    /// The system has no random numbers.
-    pub(super) fn new(asked: Asked, user: &str, password: &str) -> Result<Self, BoxError> {
+    /// The system cannot supply random numbers.
+    pub(super) fn new(
+        challenge: DigestChallenge,
+        user: &str,
+        password: &str,
+    ) -> Result<Self, BoxError> {
         let mut random = [0; 18];
         getrandom::fill(&mut random)?;
         let cnonce = BASE64_URL_SAFE_NO_PAD.encode(random);
-        Ok(Self::with_cnonce(asked, user, password, cnonce))
+        Ok(Self::with_cnonce(challenge, user, password, cnonce))
     }
 
-    pub(super) fn with_cnonce(asked: Asked, user: &str, password: &str, cnonce: String) -> Self {
-        let algorithm = asked.algorithm;
-        let mut key = Secret::new(algorithm.hash(&[user, &asked.realm, password]));
+    pub(super) fn with_cnonce(
+        challenge: DigestChallenge,
+        user: &str,
+        password: &str,
+        cnonce: String,
+    ) -> Self {
+        let algorithm = challenge.algorithm;
+        let mut key = Secret::new(algorithm.hash(&[user, &challenge.realm, password]));
         if algorithm.is_session {
-            key = Secret::new(algorithm.hash(&[key.expose(), &asked.nonce, &cnonce]));
+            key = Secret::new(algorithm.hash(&[key.expose(), &challenge.nonce, &cnonce]));
         }
         Self {
-            asked,
+            challenge,
             cnonce,
             key,
             count: AtomicU32::new(0),
@@ -47,16 +58,16 @@ impl Space {
         }
     }
 
-    pub(super) fn asked(&self) -> &Asked {
-        &self.asked
+    pub(super) fn challenge(&self) -> &DigestChallenge {
+        &self.challenge
     }
 
     pub(super) fn nonce(&self) -> &str {
-        &self.asked.nonce
+        &self.challenge.nonce
     }
 
-    /// The server has taken an answer to this nonce.
-    pub(super) fn accept(&self) {
+    /// Records that the server accepted a request with this nonce.
+    pub(super) fn set_accepted(&self) {
         self.accepted.store(true, Ordering::Relaxed);
     }
 
@@ -64,31 +75,38 @@ impl Space {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// The value of `Authorization` for a request (RFC 7616 section 3.4).
+    /// Returns the value of `Authorization` for a request (RFC 7616 section 3.4).
     ///
     /// # Errors
-    /// The server's parameters have characters that cannot stand in a header.
-    pub(super) fn answer(
+    /// The server's parameters contain characters that a header value cannot have.
+    pub(super) fn authorize(
         &self,
         user: &str,
         method: &Method,
         uri: &str,
     ) -> Result<HeaderValue, BoxError> {
-        let asked = &self.asked;
-        let algorithm = asked.algorithm;
-        let what = algorithm.hash(&[method.as_str(), uri]);
+        let challenge = &self.challenge;
+        let algorithm = challenge.algorithm;
+        let request = algorithm.hash(&[method.as_str(), uri]);
         let count = self.count.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let count = format!("{count:08x}");
         let key = self.key.expose();
-        let response = if asked.has_qop {
-            algorithm.hash(&[key, &asked.nonce, &count, &self.cnonce, "auth", &what])
+        let response = if challenge.has_qop {
+            algorithm.hash(&[
+                key,
+                &challenge.nonce,
+                &count,
+                &self.cnonce,
+                "auth",
+                &request,
+            ])
         } else {
-            algorithm.hash(&[key, &asked.nonce, &what])
+            algorithm.hash(&[key, &challenge.nonce, &request])
         };
 
         let mut value = String::from("Digest ");
-        if asked.userhash {
-            let hashed = algorithm.hash(&[user, &asked.realm]);
+        if challenge.userhash {
+            let hashed = algorithm.hash(&[user, &challenge.realm]);
             write!(value, "username=\"{hashed}\", userhash=true")?;
         } else if user.is_ascii() {
             write!(value, "username={}", Quoted(user))?;
@@ -99,20 +117,20 @@ impl Space {
         write!(
             value,
             ", realm={}, nonce={}, uri={}, response=\"{response}\"",
-            Quoted(&asked.realm),
-            Quoted(&asked.nonce),
+            Quoted(&challenge.realm),
+            Quoted(&challenge.nonce),
             Quoted(uri)
         )?;
         if let Some(name) = algorithm.name {
             write!(value, ", algorithm={name}")?;
         }
-        if let Some(opaque) = &asked.opaque {
+        if let Some(opaque) = &challenge.opaque {
             write!(value, ", opaque={}", Quoted(opaque))?;
         }
-        if asked.has_qop {
+        if challenge.has_qop {
             write!(value, ", qop=auth, nc={count}")?;
         }
-        if asked.has_qop || algorithm.is_session {
+        if challenge.has_qop || algorithm.is_session {
             write!(value, ", cnonce=\"{}\"", self.cnonce)?;
         }
         Ok(HeaderValue::from_bytes(value.as_bytes())?)
