@@ -12,38 +12,32 @@ pub(super) const TOKEN_REQUEST_DURATION: &str = "tower_auth.token_request.durati
 #[cfg(feature = "oauth2")]
 pub(super) const FAILED_SAVES: &str = "tower_auth.store.failed_saves";
 
-/// Tells the recorder what the crate's metrics are, with their units. Call it once, after the
-/// recorder was installed; exporters show it then.
+/// Registers descriptions and units of the crate's metrics with the recorder.
+///
+/// Call it once, after installing the recorder. Exporters then show the descriptions.
 pub fn describe() {
-    describe_counter!(
-        REFRESHES,
-        "Refreshes, by why they were started and how they ended"
-    );
-    describe_histogram!(
-        REFRESH_DURATION,
-        Unit::Seconds,
-        "From the start of a refresh to its end"
-    );
-    describe_histogram!(WAITERS, "Callers who waited when a refresh ended");
+    describe_counter!(REFRESHES, "Refreshes, by reason and outcome");
+    describe_histogram!(REFRESH_DURATION, Unit::Seconds, "Duration of refreshes");
+    describe_histogram!(WAITERS, "Callers that were waiting when a refresh ended");
     describe_histogram!(
         REMAINING_LIFETIME,
         Unit::Seconds,
-        "What the replaced credential had left when the new one came"
+        "Remaining lifetime of the replaced credential when the refresh ended"
     );
     describe_counter!(
         REJECTIONS,
-        "Responses that rejected a credential, by what followed"
+        "Responses that rejected a credential, by outcome"
     );
     #[cfg(feature = "oauth2")]
     {
         describe_histogram!(
             TOKEN_REQUEST_DURATION,
             Unit::Seconds,
-            "From a token request to the head of its answer"
+            "Time from a token request to the head of its response"
         );
         describe_counter!(
             FAILED_SAVES,
-            "Attempts to save new tokens in the store that failed"
+            "Failed attempts to save new tokens in the store"
         );
     }
 }

@@ -1,17 +1,14 @@
-//! What the crate tells those who watch it: spans and events (feature `tracing`), counters and
-//! histograms (feature `metrics`). `watching.md` lists them all, for users. Without the features
-//! nothing is told, and it costs nothing.
+//! Spans and events (feature `tracing`), counters and histograms (feature `metrics`).
 //!
-//! Nothing here is on the hot path, and nothing is given a secret: names, numbers, and errors, whose
-//! messages hold none.
+//! The guide's page `observability.md` lists all of them for users. Without the features, these
+//! functions compile to nothing.
+//!
+//! None of them is on the hot path, and none receives a secret: their arguments are names, numbers,
+//! and errors, whose messages contain no secrets.
 
 #![cfg_attr(
     not(all(feature = "tracing", feature = "metrics")),
-    allow(
-        dead_code,
-        unused_variables,
-        reason = "one who watches does not see all"
-    )
+    allow(dead_code, unused_variables, reason = "each feature uses a part of it")
 )]
 
 #[cfg(feature = "metrics")]
@@ -26,11 +23,11 @@ pub use self::metrics::describe as describe_metrics;
 pub(crate) use self::refresh::{Outcome, Refresh};
 pub(crate) use self::requests::{held_back, not_retried, resent};
 #[cfg(feature = "oauth2")]
-pub(crate) use self::tokens::{TokenCall, adopted, saved_after_all, unsaved};
+pub(crate) use self::tokens::{TokenCall, adopted, save_failed, save_recovered};
 
 use crate::error::{Class, Error, ProviderError};
 
-/// The kind of an error in a word, as OpenTelemetry's `error.type` wants it.
+/// Returns the value of OpenTelemetry's attribute `error.type` for an error.
 fn error_type(error: &Error) -> &'static str {
     match error.provider_error().map(ProviderError::class) {
         Some(Class::Transient) => "transient",

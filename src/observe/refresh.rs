@@ -1,4 +1,4 @@
-//! A refresh, from its start to its end.
+//! The span, the events and the metrics of a refresh.
 
 use std::{future::Future, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{error::Error, provider::Reason};
 
-/// One refresh, as those who watch see it.
+/// Reports one refresh.
 pub(crate) struct Refresh {
     name: &'static str,
     reason: Reason,
@@ -19,19 +19,21 @@ pub(crate) struct Refresh {
 pub(crate) enum Outcome<'a> {
     Success {
         generation: u64,
-        /// What the new credential has, where that is known.
+        /// The lifetime of the new credential, if it is known.
         lifetime: Option<Duration>,
-        /// What the old one had left, where there was one whose end is known.
+        /// The remaining lifetime of the replaced credential, if it is known.
         remaining: Option<Duration>,
     },
     Failure(&'a Error),
-    /// A log-out or another credential came first.
+    /// A logout or a new credential made the result obsolete.
     Superseded,
 }
 
 impl Refresh {
-    /// The span follows from that of the caller who starts the refresh, but is no part of it: the
-    /// refresh is for all, and can outlive the caller.
+    /// Starts the span.
+    ///
+    /// It follows from the span of the caller that starts the refresh, but is not its child: the
+    /// refresh serves all callers, and can outlive that one.
     pub(crate) fn start(name: &'static str, reason: Reason, started_at: Instant) -> Self {
         #[cfg(feature = "tracing")]
         let span = {
@@ -60,7 +62,7 @@ impl Refresh {
         }
     }
 
-    /// The provider's work, within the span.
+    /// Calls the provider within the span.
     #[cfg(feature = "tracing")]
     pub(crate) fn over<W: Future + Unpin>(
         &self,
@@ -69,35 +71,35 @@ impl Refresh {
         tracing::Instrument::instrument(self.span.in_scope(work), self.span.clone())
     }
 
-    /// The provider's work.
+    /// Calls the provider.
     #[cfg(not(feature = "tracing"))]
     pub(crate) fn over<W: Future + Unpin>(&self, work: impl FnOnce() -> W) -> W {
         work()
     }
 
-    /// The refresh timeout has passed, but an answer is on its way that must not be lost.
+    /// Reports that the refresh timeout passed, but the refresh must not be cancelled.
     pub(crate) fn overdue(&self) {
         #[cfg(feature = "tracing")]
         self.span.in_scope(|| {
             tracing::warn!(
                 target: "tower_auth",
-                "the refresh timeout has passed while the answer is being read and saved: callers \
-                 get an error, the answer is not lost"
+                "the refresh timeout passed while a token response was being read and saved: callers \
+                 get an error, but the response is not lost"
             );
         });
     }
 
     pub(crate) fn ended(&self, outcome: &Outcome<'_>, waiters: usize) {
         #[cfg(feature = "tracing")]
-        self.tell(outcome, waiters);
+        self.emit(outcome, waiters);
         #[cfg(feature = "metrics")]
         self.count(outcome, waiters);
     }
 
     #[cfg(feature = "tracing")]
-    fn tell(&self, outcome: &Outcome<'_>, waiters: usize) {
+    fn emit(&self, outcome: &Outcome<'_>, waiters: usize) {
         let took = self.started_at.elapsed().as_millis();
-        self.span.record("outcome", outcome.name());
+        self.span.record("outcome", outcome.as_str());
         self.span.record("waiters", waiters);
         self.span
             .record("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
@@ -110,7 +112,7 @@ impl Refresh {
             } => {
                 self.span.record("generation", generation);
                 let lifetime_s = lifetime.map(|lifetime| lifetime.as_secs());
-                tracing::debug!(target: "tower_auth", generation, lifetime_s, "refreshed");
+                tracing::debug!(target: "tower_auth", generation, lifetime_s, "a refresh succeeded");
             }
             Outcome::Failure(error) => {
                 let error_type = super::error_type(error);
@@ -122,21 +124,21 @@ impl Refresh {
                         error = %format_args!("{error:#}"),
                         error_type,
                         retry_in_ms,
-                        "the refresh failed"
+                        "a refresh failed"
                     ),
                     _ => tracing::error!(
                         target: "tower_auth",
                         error = %format_args!("{error:#}"),
                         error_type,
                         retry_in_ms,
-                        "the refresh failed"
+                        "a refresh failed"
                     ),
                 }
             }
             Outcome::Superseded => {
                 tracing::debug!(
                     target: "tower_auth",
-                    "not used: a log-out or another credential came first"
+                    "the result of a refresh is not used: a logout or a new credential came first"
                 );
             }
         }
@@ -154,7 +156,7 @@ impl Refresh {
         let labels = [
             ("name", self.name),
             ("reason", reason),
-            ("outcome", outcome.name()),
+            ("outcome", outcome.as_str()),
             ("error.type", failure),
         ];
         metrics::counter!(REFRESHES, &labels).increment(1);
@@ -173,7 +175,7 @@ impl Refresh {
 }
 
 impl Outcome<'_> {
-    fn name(&self) -> &'static str {
+    fn as_str(&self) -> &'static str {
         match self {
             Self::Success { .. } => "success",
             Self::Failure(_) => "failure",

@@ -1,11 +1,13 @@
-//! Token requests, and what becomes of the tokens.
+//! The events and the metrics of token requests, and of saving tokens.
 
 use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::store::StoreError;
 
-/// A request to a token endpoint, up to the head of its answer.
+/// Reports one request to a token endpoint, up to the head of its response.
+///
+/// If it is dropped before a response arrived, the request was cancelled.
 pub(crate) struct TokenCall<'a> {
     endpoint: &'static str,
     host: Option<&'a str>,
@@ -23,16 +25,16 @@ impl<'a> TokenCall<'a> {
         }
     }
 
-    /// `None` is a failure of the network.
+    /// Reports the status of the response, or `None` if the network failed.
     pub(crate) fn answered(mut self, status: Option<StatusCode>) {
         self.is_done = true;
         match status {
-            Some(status) => self.tell(Some(status), ""),
-            None => self.tell(None, "network"),
+            Some(status) => self.emit(Some(status), ""),
+            None => self.emit(None, "network"),
         }
     }
 
-    fn tell(&self, status: Option<StatusCode>, error_type: &'static str) {
+    fn emit(&self, status: Option<StatusCode>, error_type: &'static str) {
         #[cfg(feature = "tracing")]
         tracing::debug!(
             target: "tower_auth",
@@ -41,7 +43,7 @@ impl<'a> TokenCall<'a> {
             http.response.status_code = status.map(|status| status.as_u16()),
             error.type = error_type,
             duration_ms = self.started_at.elapsed().as_millis() as u64,
-            "token request"
+            "a token request"
         );
         #[cfg(feature = "metrics")]
         {
@@ -57,34 +59,34 @@ impl<'a> TokenCall<'a> {
     }
 }
 
-/// Who is dropped had no answer in time.
 impl Drop for TokenCall<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            self.tell(None, "cancelled");
+            self.emit(None, "cancelled");
         }
     }
 }
 
-/// Another process has fetched newer tokens.
+/// Reports that newer tokens of another process were adopted.
 pub(crate) fn adopted() {
     #[cfg(feature = "tracing")]
-    tracing::debug!(target: "tower_auth", "took over newer tokens from the store");
+    tracing::debug!(target: "tower_auth", "newer tokens were adopted from the store");
 }
 
-/// The newest tokens are not in the store.
-pub(crate) fn unsaved(error: &StoreError) {
+/// Reports that new tokens could not be saved.
+pub(crate) fn save_failed(error: &StoreError) {
     #[cfg(feature = "tracing")]
     tracing::warn!(
         target: "tower_auth",
         error = %format_args!("{error:#}"),
-        "new tokens could not be saved: this process goes on with them and tries to save them again"
+        "new tokens could not be saved: this process continues with them and retries the save"
     );
     #[cfg(feature = "metrics")]
     metrics::counter!(super::metrics::FAILED_SAVES).increment(1);
 }
 
-pub(crate) fn saved_after_all() {
+/// Reports that a save succeeded after failures.
+pub(crate) fn save_recovered() {
     #[cfg(feature = "tracing")]
-    tracing::info!(target: "tower_auth", "the new tokens are saved after all");
+    tracing::info!(target: "tower_auth", "the new tokens were saved after earlier failures");
 }

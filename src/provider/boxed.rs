@@ -1,4 +1,4 @@
-//! Providers whose type is hidden.
+//! Type-erased providers.
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use super::{Issued, Provider, RefreshContext, RevokeContext};
 use crate::{challenge::StepUp, credential::Credential, error::ProviderError};
 
-/// A provider of any type that issues `C`, made by [`Provider::boxed`]. Cloning shares the
+/// A type-erased provider of credentials `C`, created by [`Provider::boxed`]. Clones share the
 /// provider.
 ///
 /// ```
@@ -81,7 +81,7 @@ impl<C> fmt::Debug for BoxProvider<C> {
     }
 }
 
-/// [`Provider`] in a form that trait objects can have.
+/// The dyn-compatible form of [`Provider`].
 pub(crate) trait ErasedProvider<C>: Send + Sync {
     fn issue(&self, context: RefreshContext<C>) -> BoxFuture<'_, Result<Issued<C>, ProviderError>>;
     fn initial(&self) -> Option<Issued<C>>;

@@ -1,4 +1,4 @@
-//! Credentials that never change are providers of themselves.
+//! Static credentials, which are their own providers.
 
 use std::future::{Future, ready};
 
@@ -10,8 +10,8 @@ use crate::{
 
 macro_rules! provides_itself {
     ($($credential:ty),*) => {$(
-        /// The credential never changes: it is there from the start, it is never refreshed, and a
-        /// response that rejects it goes to the caller untouched.
+        /// The credential is static: it is available from the start and never refreshed, and a
+        /// response that rejects it is returned to the caller unchanged.
         impl Provider for $credential {
             type Credential = Self;
 
@@ -38,11 +38,11 @@ mod tests {
     use super::*;
     use crate::provider::Lifetime;
 
-    /// P18: what makes their 401 final is that they are there from the start, and permanent.
+    /// P18: this is what makes their 401 final.
     #[test]
-    fn static_credentials_are_there_from_the_start_and_permanent() {
+    fn static_credentials_are_available_at_once_and_permanent() {
         fn check<P: Provider>(provider: &P) {
-            let initial = provider.initial().expect("there from the start");
+            let initial = provider.initial().expect("available from the start");
             assert_eq!(initial.lifetime(), Lifetime::Permanent);
         }
         check(&Bearer::new("token").unwrap());

@@ -1,13 +1,13 @@
-//! Providers made from closures.
+//! Providers from closures.
 
 use std::{fmt, future::Future, marker::PhantomData};
 
 use super::{Issued, Provider, RefreshContext};
 use crate::{credential::Credential, error::ProviderError};
 
-/// Makes a [`Provider`] from a closure that gives a future.
+/// Creates a [`Provider`] from a closure that returns a future.
 ///
-/// The [module's example](super) shows one.
+/// See the [module's example](super).
 pub fn provider_fn<F, Fut, C>(issue: F) -> ProviderFn<F, C>
 where
     F: Fn(RefreshContext<C>) -> Fut + Send + Sync + 'static,
@@ -20,7 +20,7 @@ where
     }
 }
 
-/// A provider made from a closure by [`provider_fn`].
+/// A provider that calls a closure, created by [`provider_fn`].
 pub struct ProviderFn<F, C> {
     issue: F,
     credential: PhantomData<fn() -> C>,

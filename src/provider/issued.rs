@@ -1,4 +1,4 @@
-//! What a provider returns: a credential and how long it lasts.
+//! A credential with its lifetime.
 
 use std::{
     fmt,
@@ -14,17 +14,17 @@ pub struct Issued<C> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifetime {
-    /// Never refreshed; its rejection is final.
+    /// The credential is never refreshed, and a rejection is final.
     Permanent,
-    /// Used until it is rejected, or for the layer's default lifetime.
+    /// The credential is used until it is rejected, or for the default lifetime.
     Unknown,
-    /// Counted from before the provider was called.
+    /// The time from the provider's call to the expiry.
     In(Duration),
     At(SystemTime),
 }
 
 impl<C> Issued<C> {
-    /// A credential of unknown lifetime: it is refreshed when it is rejected, or when the layer's
+    /// Creates a credential of unknown lifetime. It is refreshed when it is rejected, or when the
     /// [`default_lifetime`](crate::RefreshSettings::default_lifetime) is over, if one is set.
     pub fn new(credential: C) -> Self {
         Self {
@@ -33,8 +33,8 @@ impl<C> Issued<C> {
         }
     }
 
-    /// A credential that never changes: it is never refreshed, and its 401 goes to the caller
-    /// untouched.
+    /// Creates a static credential. It is never refreshed, and a response that rejects it is returned
+    /// to the caller unchanged.
     pub fn permanent(credential: C) -> Self {
         Self {
             credential,
@@ -42,23 +42,25 @@ impl<C> Issued<C> {
         }
     }
 
-    /// The credential lasts so long, counted from before the provider was called (the time that
-    /// the answer took is part of its life). Zero means that it is expired already: whoever waited
-    /// for it uses it all the same, and the next refresh follows at least 1 s later.
+    /// Sets the lifetime, which counts from before the provider was called, so that the time the
+    /// server took to respond is part of it.
+    ///
+    /// Zero means that the credential has already expired. Callers that are waiting for it still use
+    /// it, and the next refresh starts at least 1 s later.
     #[must_use]
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
         self.lifetime = Lifetime::In(lifetime);
         self
     }
 
-    /// The credential lasts until this moment of the system's clock.
+    /// Sets the time at which the credential expires, by the system's clock.
     #[must_use]
     pub fn expires_at(mut self, moment: SystemTime) -> Self {
         self.lifetime = Lifetime::At(moment);
         self
     }
 
-    /// Another credential that is made from this one and lasts as long.
+    /// Converts the credential, and keeps its lifetime.
     #[cfg(feature = "oauth2")]
     pub(crate) fn try_map<D, E>(
         self,
@@ -70,7 +72,7 @@ impl<C> Issued<C> {
         })
     }
 
-    /// The credential.
+    /// Returns the credential.
     #[must_use]
     pub fn credential(&self) -> &C {
         &self.credential

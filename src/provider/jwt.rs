@@ -1,12 +1,13 @@
-//! When a token that is a JWT expires, for tokens that come without anything else.
+//! The expiry of a JWT, for tokens that come without a lifetime.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-/// The `exp` of a JWT (RFC 7519 4.1.4), unverified: whoever issued it knows better. `None` for
-/// everything else.
+/// Returns the `exp` of a JWT (RFC 7519 4.1.4), or `None` if the token is not a JWT with an `exp`.
+///
+/// The signature is not verified, because only the server that receives the token relies on it.
 pub(super) fn expiry(token: &str) -> Option<SystemTime> {
     let mut parts = token.split('.');
     let (_, claims, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
@@ -17,7 +18,7 @@ pub(super) fn expiry(token: &str) -> Option<SystemTime> {
     moment(claims.get("exp")?.as_f64()?)
 }
 
-/// Seconds since 1970.
+/// Converts seconds since 1970.
 pub(super) fn moment(seconds: f64) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }
@@ -27,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_jwt_says_when_it_expires() {
+    fn only_a_jwt_with_exp_has_an_expiry() {
         let jwt = |claims: &str| format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
         assert_eq!(

@@ -1,20 +1,20 @@
-//! Providers: where credentials come from.
+//! Providers, which obtain credentials.
 //!
-//! [`Provider`] is the one trait a user implements. A provider only knows how to get *the next*
-//! credential; when that happens, who waits for it, what a failure means for callers and when the
-//! next attempt is due are the layer's business, the same for every provider. So a provider needs
-//! no lock, no cache, no retry and no backoff of its own: it is never called twice at once.
+//! [`Provider`] is the one trait that a user implements. A provider only knows how to obtain *the
+//! next* credential. The layer decides when to call it, which requests wait for the result, what a
+//! failure means for them, and when the next attempt is due. It never calls a provider twice at the
+//! same time. Therefore a provider needs no lock, cache, retry or backoff.
 //!
-//! For a provider without state, [`provider_fn`] makes one from a closure:
+//! [`provider_fn`] creates a provider from a closure:
 //!
 //! ```
 //! use std::time::Duration;
 //! use tower_auth::{AuthLayer, Issued, Origins, ProviderError, credential::Bearer, provider_fn};
 //!
-//! # async fn ask_somebody() -> Result<(String, u64), std::io::Error> { Ok(("t".into(), 60)) }
+//! # async fn request_token() -> Result<(String, u64), std::io::Error> { Ok(("t".into(), 60)) }
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let provider = provider_fn(|_context| async {
-//!     let (token, seconds) = ask_somebody().await.map_err(ProviderError::transient)?;
+//!     let (token, seconds) = request_token().await.map_err(ProviderError::transient)?;
 //!     let token = Bearer::new(token).map_err(ProviderError::permanent)?;
 //!     Ok(Issued::new(token).expires_in(Duration::from_secs(seconds)))
 //! });
@@ -53,65 +53,74 @@ pub(crate) use self::{
 };
 use crate::{challenge::StepUp, credential::Credential, error::ProviderError};
 
-/// Where credentials come from.
+/// A source of credentials.
 ///
-/// The layer calls [`issue`](Self::issue) from a task of its own, at most once at a time, and
-/// never cancels it because a caller went away. See [`RefreshContext`] for what a call is told.
+/// The layer calls [`issue`](Self::issue) in a separate task, at most once at a time, and never
+/// cancels it because a caller was dropped. Give a provider an HTTP client *without* the layer: a
+/// token request that waits for the refresh that sent it fails with an error that explains this. Only
+/// if the provider sends it from another task that it spawned does it wait until the refresh timeout.
+///
+/// The module `test_util` (feature `test-util`) creates the arguments of these methods for tests.
 pub trait Provider: Send + Sync + 'static {
-    /// What this provider issues.
+    /// The type of the credentials.
     type Credential: Credential;
 
-    /// Gets the next credential.
+    /// Obtains the next credential.
     ///
     /// # Cancellation
     /// The future is dropped when [`RefreshContext::deadline`] passes, unless
     /// [`RefreshContext::commit`] was called before.
     ///
     /// # Errors
-    /// The class of the error decides what callers see and when the next attempt is made.
+    /// The class of the error determines what callers get and when the next attempt is made.
     fn issue(
         &self,
         context: RefreshContext<Self::Credential>,
     ) -> impl Future<Output = Result<Issued<Self::Credential>, ProviderError>> + Send;
 
-    /// A credential that is at hand without asking anybody: a permanent one, or one that was
-    /// saved earlier. Asked once, before the first call to [`issue`](Self::issue).
+    /// Returns a credential that is available without a request, such as a static one or one that was
+    /// saved earlier. Called once, before the first call of [`issue`](Self::issue).
     ///
-    /// Default: none.
+    /// Default: `None`.
     fn initial(&self) -> Option<Issued<Self::Credential>> {
         None
     }
 
-    /// Whether a provider made anew could issue what this one can: whether all it lives on is in
-    /// its settings or in a store. One that holds the only copy of something, such as a refresh
-    /// token that was rotated, says `false`, and is then not dropped by a layer for many users.
+    /// Returns whether a newly created provider could replace this one, because everything it needs is
+    /// in its settings or in a store.
+    ///
+    /// A provider that holds the only copy of something, such as a rotated refresh token, returns
+    /// `false`. A layer for many users does not drop such a provider.
     ///
     /// Default: `true`.
     fn is_restorable(&self) -> bool {
         true
     }
 
-    /// Whether [`issue`](Self::issue) could get a credential that has what a server wants beyond a
-    /// valid one: more scopes, say. If so it is called with [`Reason::StepUp`] and the server's
-    /// challenges, and the request is sent again with what it brings. From then on every credential
-    /// should have it, so remember what was added once it was granted.
+    /// Returns whether [`issue`](Self::issue) can obtain a credential that has what the server
+    /// requires beyond a valid one, such as more scopes.
     ///
-    /// The layer sees to it that a request steps up once, and that a server that is never content
-    /// does not cause refreshes without end (the budget of rejections).
+    /// If so, the layer calls `issue` with [`Reason::StepUp`] and the server's challenges, and retries
+    /// the request with the new credential. Every later credential should have the same, so remember
+    /// what the server granted.
     ///
-    /// Default: no; callers get the server's response.
+    /// The layer ensures that a request steps up only once. The budget of rejections limits the
+    /// refreshes that a server can cause if it is never satisfied.
+    ///
+    /// Default: `false`. Callers get the server's response.
     fn can_step_up(&self, wanted: &StepUp) -> bool {
         let _ = wanted;
         false
     }
 
-    /// Undoes at log-out what belongs to the credentials issued so far: revokes them at the
-    /// server, empties the store. The layer has forgotten them already when it calls this.
+    /// Ends the session at logout: revokes the credentials at the server and deletes stored tokens. The
+    /// layer has already discarded its own copies.
     ///
-    /// Default: nothing.
+    /// Default: does nothing.
     ///
     /// # Errors
-    /// The one who logs out gets the error; the layer stays logged out.
+    /// The caller of [`Handle::log_out`](crate::Handle::log_out) gets the error. The layer stays
+    /// logged out.
     fn revoke(
         &self,
         context: RevokeContext<Self::Credential>,
@@ -120,7 +129,7 @@ pub trait Provider: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Hides the provider's type, for choosing one at run time.
+    /// Erases the provider's type, so that a program can choose between providers at run time.
     fn boxed(self) -> BoxProvider<Self::Credential>
     where
         Self: Sized,

@@ -1,13 +1,11 @@
-//! What those see who watch: spans and events, counters and histograms.
+//! Spans and events, counters and histograms.
 
-// Not all of it is needed here.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test file uses a part of it")]
 #[path = "../tokens/faulty.rs"]
 mod faulty;
 #[path = "../support/log.rs"]
 mod log;
-// Not all of it is needed here.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test file uses a part of it")]
 #[path = "../requests/memory.rs"]
 mod memory;
 mod metrics;

@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// What is counted while a program runs: by name and labels, the count or the recorded values.
-async fn counted(program: impl Future<Output = ()>) -> BTreeMap<String, Vec<f64>> {
+/// Runs a program and returns its metrics: by name and labels, the count or the recorded values.
+async fn recorded(program: impl Future<Output = ()>) -> BTreeMap<String, Vec<f64>> {
     leave_open();
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
@@ -46,11 +46,11 @@ async fn counted(program: impl Future<Output = ()>) -> BTreeMap<String, Vec<f64>
 
 #[tokio::test(start_paused = true)]
 async fn refreshes_are_counted_by_reason_and_outcome() {
-    let counted = counted(async {
+    let metrics = recorded(async {
         let watched = layer(slow());
         let api = watched.layer(welcoming());
         call_all(&api, 10).await;
-        sleep(Duration::from_secs(3600 - 200)).await; // time for an early refresh
+        sleep(Duration::from_secs(3600 - 200)).await; // an early refresh is due
         call(&api).await.unwrap();
         sleep(Duration::from_secs(2)).await;
         watched.handle().invalidate();
@@ -60,14 +60,14 @@ async fn refreshes_are_counted_by_reason_and_outcome() {
         call(&failing.layer(welcoming())).await.unwrap_err();
     })
     .await;
-    let one = |key: &str| counted.get(key).map_or(&[][..], Vec::as_slice);
+    let one = |key: &str| metrics.get(key).map_or(&[][..], Vec::as_slice);
     for (reason, waiters) in [("initial", 10.0), ("early", 0.0), ("invalidated", 1.0)] {
         let labels = format!("name=billing reason={reason}");
         let outcome = format!("{labels} outcome=success");
         assert_eq!(
             one(&format!("tower_auth.refreshes {outcome}")),
             [1.0],
-            "{counted:#?}"
+            "{metrics:#?}"
         );
         assert_eq!(
             one(&format!("tower_auth.refresh.duration {outcome}")),
@@ -80,15 +80,15 @@ async fn refreshes_are_counted_by_reason_and_outcome() {
     }
     let failure = "name=other reason=initial outcome=failure error.type=transient";
     assert_eq!(one(&format!("tower_auth.refreshes {failure}")), [1.0]);
-    // Of the hour, 199 s were left when the early refresh ended.
+    // 199 s of the hour remained when the early refresh ended.
     let remaining = one("tower_auth.refresh.remaining_lifetime name=billing reason=early");
     assert_eq!(remaining.len(), 1);
     assert!((198.0..=200.0).contains(&remaining[0]), "{remaining:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn rejections_are_counted_by_what_followed() {
-    let counted = counted(async {
+async fn rejections_are_counted_by_outcome() {
+    let metrics = recorded(async {
         let api = layer(slow()).layer(Api::accepting(&Valid::of(&["t2"])));
         for _ in 0..3 {
             call(&api).await.unwrap();
@@ -100,7 +100,7 @@ async fn rejections_are_counted_by_what_followed() {
     })
     .await;
     let rejections =
-        |outcome| counted[&format!("tower_auth.rejections name=billing outcome={outcome}")][0];
+        |outcome| metrics[&format!("tower_auth.rejections name=billing outcome={outcome}")][0];
     assert_eq!(
         (rejections("retried"), rejections("retries_disabled")),
         (1.0, 1.0)
@@ -109,7 +109,7 @@ async fn rejections_are_counted_by_what_followed() {
 
 #[tokio::test(start_paused = true)]
 async fn token_requests_and_failed_saves_are_counted() {
-    let counted = counted(async {
+    let metrics = recorded(async {
         describe_metrics();
         call(&layer(machine(200, TOKEN)).layer(welcoming()))
             .await
@@ -128,8 +128,8 @@ async fn token_requests_and_failed_saves_are_counted() {
         let key = format!(
             "tower_auth.token_request.duration endpoint=token http.response.status_code={status}"
         );
-        counted[&key].len()
+        metrics[&key].len()
     };
-    assert_eq!((requests(200), requests(503)), (2, 1), "{counted:#?}");
-    assert_eq!(counted["tower_auth.store.failed_saves "], [1.0]);
+    assert_eq!((requests(200), requests(503)), (2, 1), "{metrics:#?}");
+    assert_eq!(metrics["tower_auth.store.failed_saves "], [1.0]);
 }

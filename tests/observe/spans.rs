@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The only line with this text.
+/// Returns the only line that contains this text.
 fn line(log: &Log, text: &str) -> String {
     let all = log.text();
     let mut lines = all.lines().filter(|line| line.contains(text));
@@ -28,7 +28,7 @@ fn line(log: &Log, text: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_is_one_span_for_all_who_wait_for_it() {
+async fn a_refresh_is_one_span_for_all_waiters() {
     let (log, _guard) = Log::listen(Level::INFO);
     let span = tracing::info_span!("the_caller");
     let api = layer(slow()).layer(welcoming());
@@ -43,18 +43,18 @@ async fn a_refresh_is_one_span_for_all_who_wait_for_it() {
     ] {
         assert!(closed.contains(part), "{part}: {closed}");
     }
-    // Within the refresh, and outside of the one caller who started it.
+    // Within the refresh, but not within the span of the caller that started it.
     let work = line(&log, "the provider is at work");
     assert!(
         work.contains("refresh{") && !work.contains("the_caller"),
         "{work}"
     );
-    // Nothing else is of interest to who runs it. The third is the caller's own.
+    // Nothing else is logged at this level. The third line is the caller's own.
     assert_eq!(log.text().lines().count(), 3, "{}", log.text());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_tells_its_error_and_the_next_attempt() {
+async fn a_failure_reports_its_error_and_the_next_attempt() {
     for (error, level, kind) in [
         (ProviderError::transient as fn(_) -> _, "WARN", "transient"),
         (ProviderError::permanent, "ERROR", "permanent"),
@@ -65,74 +65,74 @@ async fn a_failure_tells_its_error_and_the_next_attempt() {
         for _ in 0..3 {
             call(&api).await.unwrap_err();
         }
-        let told = line(&log, "the refresh failed");
-        assert!(told.trim_start().starts_with(level), "{told}");
-        assert!(told.contains("no luck"), "{told}");
-        assert!(told.contains(&format!("error_type=\"{kind}\"")), "{told}");
-        let has_next = told.contains("retry_in_ms=");
-        assert_eq!(has_next, kind != "login_required", "{told}");
+        let event = line(&log, "a refresh failed");
+        assert!(event.trim_start().starts_with(level), "{event}");
+        assert!(event.contains("no luck"), "{event}");
+        assert!(event.contains(&format!("error_type=\"{kind}\"")), "{event}");
+        let has_next = event.contains("retry_in_ms=");
+        assert_eq!(has_next, kind != "login_required", "{event}");
         assert!(line(&log, "close").contains(&format!("error.type=\"{kind}\"")));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_hangs_is_told_as_a_timeout() {
+async fn a_hanging_provider_is_reported_as_a_timeout() {
     let (log, _guard) = Log::listen(Level::INFO);
     let settings = RefreshSettings::default().refresh_timeout(Duration::from_millis(10));
     let api = layer_with(slow(), settings);
     call(&api.layer(welcoming())).await.unwrap_err();
-    let told = line(&log, "the refresh failed");
+    let event = line(&log, "a refresh failed");
     assert!(
-        told.contains("WARN") && told.contains("error_type=\"timeout\""),
-        "{told}"
+        event.contains("WARN") && event.contains("error_type=\"timeout\""),
+        "{event}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_is_told_to_those_who_look_for_it() {
+async fn a_retry_is_reported_at_debug() {
     let (log, _guard) = Log::listen(Level::DEBUG);
     let api = layer(slow()).layer(Api::accepting(&Valid::of(&["t2"])));
     assert_eq!(call(&api).await.unwrap().status(), 200);
-    let told = line(&log, "sending again after a rejection");
+    let event = line(&log, "a rejected request is retried");
     assert!(
-        told.contains("DEBUG") && told.contains("generation=2"),
-        "{told}"
+        event.contains("DEBUG") && event.contains("generation=2"),
+        "{event}"
     );
     assert!(log.text().contains("reason=rejected"));
 }
 
-/// Under load, what is told once each request would drown all else.
+/// Under load, an event per request would drown everything else.
 #[tokio::test(start_paused = true)]
-async fn endless_rejections_are_warned_of_once() {
+async fn repeated_rejections_cause_one_warning() {
     let (log, _guard) = Log::listen(Level::WARN);
     let api = layer(slow()).layer(hostile());
     for _ in 0..100 {
         assert_eq!(call(&api).await.unwrap().status(), 401);
     }
-    let told = line(&log, "held back");
-    assert!(told.contains("name=\"billing\" retry_in_ms="), "{told}");
+    let event = line(&log, "are delayed");
+    assert!(event.contains("name=\"billing\" retry_in_ms="), "{event}");
     assert_eq!(log.text().lines().count(), 1, "{}", log.text());
 }
 
 #[tokio::test(start_paused = true)]
-async fn token_requests_are_told_with_their_status() {
+async fn a_token_request_reports_its_status() {
     let (log, _guard) = Log::listen(Level::DEBUG);
     let api = layer(machine(200, TOKEN)).layer(welcoming());
     call(&api).await.unwrap();
-    let told = line(&log, "token request");
+    let event = line(&log, "a token request");
     for part in [
         "refresh{",
         "endpoint=\"token\"",
         "server.address=\"login.example.com\"",
         "http.response.status_code=200",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(event.contains(part), "{part}: {event}");
     }
 }
 
-/// P42: who reads the log learns that a restart would now lose the tokens, and when that is over.
+/// P42: the log shows for how long a restart would lose the tokens.
 #[tokio::test(start_paused = true)]
-async fn tokens_that_cannot_be_saved_are_warned_of() {
+async fn a_failed_save_and_its_recovery_are_reported() {
     let (log, _guard) = Log::listen(Level::INFO);
     let store = Faulty::default();
     store.fail([Saving]);
@@ -141,5 +141,5 @@ async fn tokens_that_cannot_be_saved_are_warned_of() {
     assert!(line(&log, "could not be saved").contains("WARN"));
     store.fail([]);
     sleep(Duration::from_secs(2)).await;
-    assert!(line(&log, "saved after all").contains("INFO"));
+    assert!(line(&log, "after earlier failures").contains("INFO"));
 }

@@ -1,4 +1,4 @@
-//! A program that is watched.
+//! The programs whose spans and metrics are tested.
 
 use std::{
     convert::Infallible,
@@ -29,7 +29,7 @@ use crate::{
     memory::{Answer, Api, get},
 };
 
-/// Each token takes a second, lasts an hour, and is `t1`, `t2` and so on.
+/// A provider of the tokens `t1`, `t2`, ... Each takes a second and lasts an hour.
 pub(crate) fn slow() -> impl Provider<Credential = Bearer> {
     let calls = Arc::new(AtomicUsize::new(0));
     provider_fn(move |_| {
@@ -63,21 +63,22 @@ pub(crate) async fn call<C: Credential>(api: &Auth<Api, C>) -> Result<Answer, Bo
 }
 
 pub(crate) async fn call_all<C: Credential>(api: &Auth<Api, C>, callers: usize) {
-    for answer in join_all((0..callers).map(|_| call(api))).await {
-        answer.unwrap();
+    for response in join_all((0..callers).map(|_| call(api))).await {
+        response.unwrap();
     }
 }
 
-/// An API that takes a token, and one that rejects all.
+/// An API that accepts every token.
 pub(crate) fn welcoming() -> Api {
     Api::new(|_| (Duration::ZERO, crate::memory::status(200)))
 }
 
+/// An API that rejects every token.
 pub(crate) fn hostile() -> Api {
     Api::new(|_| (Duration::ZERO, crate::memory::status(401)))
 }
 
-/// A token endpoint that answers with this.
+/// A token endpoint that always returns this response.
 fn endpoint(
     status: u16,
     body: &'static str,
@@ -104,7 +105,7 @@ pub(crate) fn machine(status: u16, body: &'static str) -> TokenProvider<ClientCr
     provider.http(endpoint(status, body)).build().unwrap()
 }
 
-/// Lives on a refresh token, with a store that can fail.
+/// A provider with a refresh token and a store that can fail.
 pub(crate) fn stored(store: Faulty) -> TokenProvider<RefreshTokenGrant> {
     RefreshTokenGrant::builder("https://login.example.com/token")
         .client_id("me")

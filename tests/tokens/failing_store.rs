@@ -26,7 +26,7 @@ async fn at_the_start_it_is_an_error_and_passes() {
         let doing = match operation {
             Load => "to load the tokens",
             Lock => "to take the lock",
-            _ => "to record that the refresh token is being spent",
+            _ => "to record that the refresh token is about to be spent",
         };
         assert_eq!(
             format!("{error:#}"),

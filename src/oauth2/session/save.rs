@@ -41,7 +41,7 @@ impl<G: Grant> Session<G> {
 
     /// Reports why the known tokens are not saved, and saves them in the background.
     pub(super) fn save_later(self: &Arc<Self>, error: StoreError) {
-        observe::unsaved(&error);
+        observe::save_failed(&error);
         self.set_save_error(Some(error));
         tokio::spawn(save_until_done(Arc::downgrade(self)));
     }
@@ -86,12 +86,12 @@ async fn save_until_done<G: Grant>(session: Weak<Session<G>>) {
         }
         match session.save_again(&mut state).await {
             Ok(()) => {
-                observe::saved_after_all();
+                observe::save_recovered();
                 session.entry.unlock(&mut state.lock).await;
                 return;
             }
             Err(error) => {
-                observe::unsaved(&error);
+                observe::save_failed(&error);
                 session.set_save_error(Some(error));
             }
         }

@@ -155,7 +155,7 @@ async fn the_scope_is_as_granted_or_else_as_requested() {
 }
 
 #[tokio::test]
-async fn the_token_goes_into_the_header_that_is_named() {
+async fn the_token_is_sent_in_the_configured_header() {
     let client = client().header_name("Authentication");
     let issued = issue(client, Response::new(TOKEN)).await.unwrap();
     let expected = Bearer::new("abc").unwrap().header_name("Authentication");

@@ -1,4 +1,4 @@
-//! Tokens that other programs print.
+//! Bearer tokens that another program prints.
 
 mod output;
 mod run;
@@ -20,30 +20,29 @@ use crate::{
     error::{ConfigError, ProviderError},
 };
 
-/// A provider of bearer tokens that a credential helper prints: the tool of a cloud, an exec plugin
-/// of Kubernetes, a script of your own. Feature `command`.
+/// Runs a credential helper and uses the bearer token it prints: a cloud's command-line tool, an exec
+/// plugin of Kubernetes, your own script. Feature `command`.
 ///
-/// The program is started without a shell, anew for each refresh, and with nothing to read. What it
-/// prints may be
+/// Each refresh runs the program once, without a shell and with empty standard input. Supported output:
 ///
-/// | output | such as that of |
+/// | output | printed by, for example |
 /// |---|---|
 /// | the token, on one line | `gcloud auth print-access-token`, `gh auth token`, `oc whoami -t` |
 /// | JSON with `access_token`, `accessToken` or `token` | `az account get-access-token`, `azd auth token --output json` |
-/// | the same in `status` | `ExecCredential` of Kubernetes (`kubectl`, `aws eks get-token`) |
-/// | the same in `credential` | `gcloud config config-helper --format json` |
+/// | such JSON inside `status` | `ExecCredential` of Kubernetes (`kubectl`, `aws eks get-token`) |
+/// | such JSON inside `credential` | `gcloud config config-helper --format json` |
 ///
-/// Beside the token JSON says how long it lasts: `expires_in` in seconds; or `expires_on`,
-/// `expires_at`, `expiresOn`, `expiration_time`, `expirationTimestamp`, `token_expiry` or `expiry`, in
-/// seconds since 1970 or as RFC 3339 has dates. Otherwise the token lasts as long as its own `exp`
-/// says, if it is a JWT; else until it is rejected, or for the layer's
+/// JSON can also contain the lifetime: `expires_in` in seconds; or `expires_on`, `expires_at`,
+/// `expiresOn`, `expiration_time`, `expirationTimestamp`, `token_expiry` or `expiry`, in seconds since
+/// 1970 or as an RFC 3339 date. Otherwise, a JWT is used until its `exp`, and any other token until it
+/// is rejected, or for the
 /// [`default_lifetime`](crate::RefreshSettings::default_lifetime).
 ///
 /// When the layer's [`refresh_timeout`](crate::RefreshSettings::refresh_timeout) passes (10 s by default),
-/// the program is killed; on Unix with all that it has started, unless they left its process group.
-/// A program that fails, or prints no token, is a transient failure; one that can't be started a
-/// permanent one. What it writes to its standard error is not read, because it may hold secrets:
-/// run it by hand to see why it fails.
+/// the program is killed. On Unix, so are the processes that it has started, unless they left its
+/// process group. A program that fails or prints no token is a transient failure. A program that
+/// cannot be started is a permanent failure. Its standard error is not read, because it may contain
+/// secrets: run the program by hand to see why it fails.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, provider::CommandToken};
@@ -59,7 +58,7 @@ pub struct CommandToken {
     header: Option<HeaderName>,
 }
 
-/// What is started.
+/// A program with its arguments and environment.
 #[derive(Clone)]
 struct Helper {
     program: OsString,
@@ -68,7 +67,7 @@ struct Helper {
 }
 
 impl CommandToken {
-    /// The program: its path, or its name, which is looked for in the `PATH`.
+    /// Creates a provider that runs this program: a path, or a name that is searched in `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
             helper: Arc::new(Helper {
@@ -80,7 +79,7 @@ impl CommandToken {
         }
     }
 
-    /// Its arguments, besides those of earlier calls. Everybody on this machine can read them.
+    /// Adds arguments. Every user of the machine can read them.
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
         let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
@@ -88,7 +87,7 @@ impl CommandToken {
         self
     }
 
-    /// An environment variable of it, besides those of this process.
+    /// Adds an environment variable to those of this process.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         let variable = (name.as_ref().to_owned(), value.as_ref().to_owned());
@@ -96,10 +95,10 @@ impl CommandToken {
         self
     }
 
-    /// The header that the token goes into, with the word `Bearer`. Default: `Authorization`.
+    /// Sets the header that carries the token, with the scheme `Bearer`. Default: `Authorization`.
     ///
     /// # Errors
-    /// The name is no header name.
+    /// The name is not a valid header name.
     pub fn header_name(mut self, name: impl TryInto<HeaderName>) -> Result<Self, ConfigError> {
         self.header = Some(parse_name("header_name", name)?);
         Ok(self)
@@ -110,9 +109,9 @@ impl Provider for CommandToken {
     type Credential = Bearer;
 
     async fn issue(&self, _: RefreshContext<Bearer>) -> Result<Issued<Bearer>, ProviderError> {
-        let begun = SystemTime::now();
+        let started_at = SystemTime::now();
         let printed = self.helper.run().await?;
-        let (mut token, expiry) = output::parse(&printed, begun)
+        let (mut token, expiry) = output::parse(&printed, started_at)
             .map_err(|why| ProviderError::transient(format!("{} {why}", self.helper)))?;
         if let Some(name) = &self.header {
             let named = token.header_name(name.clone());
@@ -134,7 +133,7 @@ impl fmt::Debug for CommandToken {
     }
 }
 
-/// The program alone: its arguments and its environment may hold secrets.
+/// Shows the program alone, because its arguments and environment may contain secrets.
 impl fmt::Display for Helper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the credential helper {:?}", self.program)

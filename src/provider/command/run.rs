@@ -1,4 +1,4 @@
-//! Running a program for what it prints.
+//! Running a credential helper.
 
 use std::{
     io,
@@ -14,11 +14,11 @@ use zeroize::Zeroizing;
 use super::Helper;
 use crate::error::ProviderError;
 
-/// What a helper prints is a token and a few words about it.
-const MOST: u64 = 64 * 1024;
+/// The maximum size of a helper's output.
+const MAX_OUTPUT_SIZE: u64 = 64 * 1024;
 
 impl Helper {
-    /// Everything it prints, once it has ended well. Dropping the future kills it.
+    /// Runs the helper and returns its output. Dropping the future kills the helper.
     pub(super) async fn run(&self) -> Result<Zeroizing<Vec<u8>>, ProviderError> {
         let mut command = Command::new(&self.program);
         command
@@ -31,16 +31,16 @@ impl Helper {
         #[cfg(unix)]
         command.process_group(0);
         let child = command.spawn().map_err(|error| {
-            ProviderError::permanent(format!("{self} can't be started: {error}"))
+            ProviderError::permanent(format!("{self} cannot be started: {error}"))
         })?;
 
-        let mut family = Family(child);
-        let (printed, status) = family.finish().await.map_err(|error| {
-            ProviderError::transient(format!("{self} can't be waited for: {error}"))
+        let mut group = ProcessGroup(child);
+        let (printed, status) = group.finish().await.map_err(|error| {
+            ProviderError::transient(format!("failed to wait for {self}: {error}"))
         })?;
-        // Who is not listened to any more may end badly for that.
-        if printed.len() as u64 > MOST {
-            let problem = format!("{self} has printed more than 64 KiB");
+        // Checked before the status, because a helper whose output is cut off may fail for that reason.
+        if printed.len() as u64 > MAX_OUTPUT_SIZE {
+            let problem = format!("{self} printed more than 64 KiB");
             return Err(ProviderError::transient(problem));
         }
         if !status.success() {
@@ -52,29 +52,32 @@ impl Helper {
     }
 }
 
-/// A program, and those that it has started.
-struct Family(Child);
+/// A program and the processes that it has started. Killed on drop.
+struct ProcessGroup(Child);
 
-impl Family {
+impl ProcessGroup {
     async fn finish(&mut self) -> io::Result<(Zeroizing<Vec<u8>>, ExitStatus)> {
-        // One that grows leaves its old bytes behind unwiped.
-        let mut printed = Zeroizing::new(Vec::with_capacity(MOST as usize + 1));
+        // A `Vec` that grows would leave its old bytes in memory without wiping them.
+        let mut printed = Zeroizing::new(Vec::with_capacity(MAX_OUTPUT_SIZE as usize + 1));
         if let Some(stdout) = self.0.stdout.take() {
-            stdout.take(MOST + 1).read_to_end(&mut printed).await?;
+            stdout
+                .take(MAX_OUTPUT_SIZE + 1)
+                .read_to_end(&mut printed)
+                .await?;
         }
         let status = self.0.wait().await?;
         Ok((printed, status))
     }
 }
 
-impl Drop for Family {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // Without an id it has ended by itself, and whom it left behind may stay.
+        // Without an ID, the program has ended by itself. Processes that it left behind may stay.
         #[cfg(unix)]
         if let Some(id) = self.0.id().and_then(|id| i32::try_from(id).ok())
             && let Some(group) = rustix::process::Pid::from_raw(id)
         {
-            // It may have ended meanwhile.
+            // The group may have ended in the meantime.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }

@@ -29,25 +29,25 @@ async fn fails(helper: &CommandToken) -> ProviderError {
     helper.issue(context()).await.unwrap_err()
 }
 
-/// A folder that is removed with it.
-struct Folder(PathBuf);
+/// A directory that is removed on drop.
+struct TempDir(PathBuf);
 
-impl Folder {
+impl TempDir {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("tower-auth-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
+        let dir = std::env::temp_dir().join(format!("tower-auth-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Self(dir)
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 #[tokio::test]
-async fn the_program_gets_its_arguments_as_they_are_and_nothing_to_read() {
+async fn a_program_gets_literal_arguments_and_an_empty_stdin() {
     let helper = CommandToken::new("printf").args(["%s\\n", "a;$HOME`id`*"]);
     let issued = helper.issue(context()).await.unwrap();
     assert_eq!(issued.credential().expose(), "a;$HOME`id`*");
@@ -59,9 +59,9 @@ async fn the_program_gets_its_arguments_as_they_are_and_nothing_to_read() {
     );
 }
 
-/// Rule 10: what a helper says about its trouble can hold anything.
+/// Rule 10: the output of a failing helper can contain anything.
 #[tokio::test]
-async fn a_program_that_fails_is_told_by_its_name_and_status_alone() {
+async fn the_error_of_a_program_has_only_its_name_and_status() {
     let helper = sh("echo hunter2; echo hunter2 >&2; exit 3").env("SECRET", "hunter2");
     let error = fails(&helper).await;
     assert!(error.is_transient());
@@ -73,21 +73,21 @@ async fn a_program_that_fails_is_told_by_its_name_and_status_alone() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_a_permanent_failure() {
+async fn a_missing_program_is_a_permanent_failure() {
     let error = fails(&CommandToken::new("/nowhere/helper")).await;
     assert!(error.is_permanent());
     assert!(
         format!("{error:#}")
-            .starts_with("provider error: the credential helper \"/nowhere/helper\" can't be")
+            .starts_with("provider error: the credential helper \"/nowhere/helper\" cannot be")
     );
 }
 
 #[tokio::test]
-async fn output_without_a_token_is_refused_without_being_shown() {
+async fn output_without_a_token_is_an_error_that_hides_it() {
     for (script, why) in [
         ("true", "printed nothing"),
-        ("echo hunter2 hunter3", "no token"),
-        ("echo '{\"hunter2'", "no JSON object"),
+        ("echo hunter2 hunter3", "a valid token"),
+        ("echo '{\"hunter2'", "not begin a JSON object"),
         (
             "echo '{\"status\":{\"clientKeyData\":\"hunter2\"}}'",
             "without a token",
@@ -96,9 +96,9 @@ async fn output_without_a_token_is_refused_without_being_shown() {
         ("echo '{\"token\":\"\"}'", "is empty"),
         (
             "echo '{\"token\":\"hunter2\",\"token_type\":\"mac\"}'",
-            "another type",
+            "whose type is not Bearer",
         ),
-        ("printf '\\377'", "no text"),
+        ("printf '\\377'", "not UTF-8"),
         ("while echo hunter2; do :; done", "more than 64 KiB"),
     ] {
         let error = fails(&sh(script)).await;
@@ -111,10 +111,10 @@ async fn output_without_a_token_is_refused_without_being_shown() {
     }
 }
 
-/// What the tools print that are named in the documentation.
+/// The output of the tools that the documentation names.
 #[test]
-fn what_the_usual_helpers_print_is_understood() {
-    let begun = UNIX_EPOCH + Duration::from_secs(1_000);
+fn the_output_of_common_helpers_is_parsed() {
+    let started_at = UNIX_EPOCH + Duration::from_secs(1_000);
     let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
     let jwt = "e30.eyJleHAiOjEzMDA4MTkzODB9.c2ln";
     for (printed, token, expiry) in [
@@ -174,7 +174,7 @@ fn what_the_usual_helpers_print_is_understood() {
         ),
         (&format!(r#"{{"token":"{jwt}"}}"#), jwt, at(1_300_819_380)),
     ] {
-        let (read, until) = output::parse(printed.as_bytes(), begun).expect(printed);
+        let (read, until) = output::parse(printed.as_bytes(), started_at).expect(printed);
         assert_eq!(read.expose(), token);
         if printed.contains(".5Z") {
             let half = Duration::from_millis(500);
@@ -186,7 +186,7 @@ fn what_the_usual_helpers_print_is_understood() {
 }
 
 #[tokio::test]
-async fn a_lifetime_that_is_not_said_is_unknown() {
+async fn a_missing_lifetime_is_unknown() {
     let issued = sh("echo t").issue(context()).await.unwrap();
     assert_eq!(issued.lifetime(), Lifetime::Unknown);
     let issued = sh("echo '{\"token\":\"t\",\"expires_on\":60}'")
@@ -197,7 +197,7 @@ async fn a_lifetime_that_is_not_said_is_unknown() {
 }
 
 #[tokio::test]
-async fn the_token_goes_into_the_header_that_is_named() {
+async fn the_token_is_sent_in_the_configured_header() {
     let helper = sh("echo t").header_name("x-token").unwrap();
     let layer = AuthLayer::new(helper, Origins::only("https://api.example.com").unwrap());
     let api = tower::service_fn(|request: http::Request<String>| async move {
@@ -220,7 +220,7 @@ fn handle(helper: CommandToken) -> Handle<Bearer> {
     AuthLayer::new(helper, Origins::only("https://api.example.com").unwrap()).handle()
 }
 
-/// Whether a process runs: the dead may wait to be collected by whoever they fell to.
+/// Returns whether a process runs. A dead one can still be listed, as a zombie.
 #[cfg(target_os = "linux")]
 fn runs(id: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/stat", id.trim()));
@@ -243,12 +243,11 @@ async fn written(path: &Path) -> String {
     }
 }
 
-/// With the one that it has started, and at once when the deadline has passed.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_program_that_hangs_is_killed_with_its_children() {
-    let folder = Folder::new("family");
-    let (child, parent) = (folder.0.join("child"), folder.0.join("parent"));
+async fn a_hanging_program_is_killed_with_its_children() {
+    let dir = TempDir::new("group");
+    let (child, parent) = (dir.0.join("child"), dir.0.join("parent"));
     let script = format!(
         "sleep 1000 & echo $! > '{}'; echo $$ > '{}'; wait",
         child.display(),
@@ -256,14 +255,14 @@ async fn a_program_that_hangs_is_killed_with_its_children() {
     );
     let helper = sh(&script);
     let mut issue = Box::pin(helper.issue(context()));
-    let family = async { (written(&child).await, written(&parent).await) };
+    let started = async { (written(&child).await, written(&parent).await) };
     let (child, parent) = tokio::select! {
-        _ = &mut issue => panic!("it hangs"),
-        family = family => family,
+        _ = &mut issue => panic!("it does not end"),
+        started = started => started,
     };
     assert!(runs(&child) && runs(&parent));
     drop(issue);
-    // A signal takes its time.
+    // Signals are asynchronous.
     let gone = async {
         while runs(&child) || runs(&parent) {
             tokio::task::yield_now().await;
@@ -274,7 +273,7 @@ async fn a_program_that_hangs_is_killed_with_its_children() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_layers_timeout_ends_the_wait() {
+async fn the_refresh_timeout_ends_a_hanging_program() {
     let error = handle(sh("exec sleep 1000"))
         .credential()
         .await
@@ -282,10 +281,9 @@ async fn the_layers_timeout_ends_the_wait() {
     assert!(error.is_timeout(), "{error:#}");
 }
 
-/// Who is left behind on purpose, by a program that has ended well, is left alone.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_a_program_leaves_behind_lives_on() {
+async fn a_process_left_behind_on_purpose_survives() {
     let helper = sh("sleep 1000 > /dev/null & echo $!");
     let issued = helper.issue(context()).await.unwrap();
     let id = issued.credential().expose();

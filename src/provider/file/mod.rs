@@ -1,4 +1,4 @@
-//! Tokens in files.
+//! Bearer tokens in files.
 
 #[cfg(test)]
 mod tests;
@@ -21,19 +21,19 @@ use crate::{
     error::{BoxError, ConfigError, ProviderError},
 };
 
-/// No token is larger.
-const MOST: u64 = 64 * 1024;
-const USUAL_REREAD: Duration = Duration::from_secs(60);
+/// The maximum size of a token file.
+const MAX_FILE_SIZE: u64 = 64 * 1024;
+const DEFAULT_REREAD: Duration = Duration::from_secs(60);
 
-/// A provider of the bearer token in a file that somebody else keeps up to date: Kubernetes with
-/// its projected service account tokens, an agent, a scheduled job. Feature `file`.
+/// Reads a bearer token from a file that another program keeps up to date: Kubernetes with its
+/// projected service account tokens, an agent, a scheduled job. Feature `file`.
 ///
-/// The file is read again after a minute at the latest ([`reread_after`](Self::reread_after)), before
-/// a token expires that is a JWT (its `exp`), and when a server rejects the token. So a change is
-/// noticed at least that soon. White space around the token does not belong to it.
+/// The file is read again after at most a minute ([`reread_after`](Self::reread_after)), before the
+/// token expires if it is a JWT with an `exp`, and when a server rejects the token. Whitespace around
+/// the token is ignored.
 ///
-/// A file that is missing, empty, larger than 64 KiB or holds no token is a transient failure; a
-/// JWT that was read before serves until it expires.
+/// A file that is missing, empty, larger than 64 KiB or without a valid token is a transient failure.
+/// A JWT that was read earlier remains in use until it expires.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, provider::FileToken};
@@ -44,7 +44,7 @@ const USUAL_REREAD: Duration = Duration::from_secs(60);
 /// # let _ = layer; Ok(()) }
 /// ```
 ///
-/// For a server that exchanges such a token, give
+/// For a server that exchanges such a token for another one, pass
 /// [`oauth2::TokenExchange`](crate::oauth2::TokenExchange) a closure that reads the file.
 #[derive(Clone)]
 pub struct FileToken {
@@ -54,29 +54,29 @@ pub struct FileToken {
 }
 
 impl FileToken {
-    /// Where Kubernetes puts the token for its own API.
+    /// The path at which Kubernetes mounts the token for its own API.
     pub const KUBERNETES: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-    /// The file's path. It need not exist yet.
+    /// Creates a provider for the file at this path. The file need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into().into(),
-            reread_after: USUAL_REREAD,
+            reread_after: DEFAULT_REREAD,
             header: None,
         }
     }
 
-    /// The file is read again at the latest after this time. Default: a minute.
+    /// Sets the maximum time after which the file is read again. Default: 1 minute.
     #[must_use]
     pub fn reread_after(mut self, time: Duration) -> Self {
         self.reread_after = time;
         self
     }
 
-    /// The header that the token goes into, with the word `Bearer`. Default: `Authorization`.
+    /// Sets the header that carries the token, with the scheme `Bearer`. Default: `Authorization`.
     ///
     /// # Errors
-    /// The name is no header name.
+    /// The name is not a valid header name.
     pub fn header_name(mut self, name: impl TryInto<HeaderName>) -> Result<Self, ConfigError> {
         self.header = Some(parse_name("header_name", name)?);
         Ok(self)
@@ -115,7 +115,7 @@ impl Provider for FileToken {
                 (token, left)
             }
             Err(error) => {
-                // Files are replaced, and mounts come and go, while the token in use is good.
+                // While a file or a mount is being replaced, the current token is still valid.
                 let is_good = matches!(context.reason(), Reason::Early | Reason::Expired);
                 let last = context.previous().filter(|_| is_good);
                 let last = last.map(|token| (token.clone(), left(token)));
@@ -138,17 +138,19 @@ impl fmt::Debug for FileToken {
 }
 
 fn read(path: &Path) -> io::Result<Zeroizing<String>> {
-    let about = fs::metadata(path)?;
-    // Opening a pipe would wait for somebody who writes.
-    if !about.is_file() {
-        return Err(io::Error::other("is no file"));
+    let metadata = fs::metadata(path)?;
+    // Opening a named pipe would block until another process writes to it.
+    if !metadata.is_file() {
+        return Err(io::Error::other("is not a regular file"));
     }
-    // A `String` that grows leaves its old bytes behind unwiped.
-    let room = about.len().min(MOST) + 1;
-    let mut text = Zeroizing::new(String::with_capacity(room as usize));
-    let read = File::open(path)?.take(MOST + 1).read_to_string(&mut text)?;
+    // A `String` that grows would leave its old bytes in memory without wiping them.
+    let capacity = metadata.len().min(MAX_FILE_SIZE) + 1;
+    let mut text = Zeroizing::new(String::with_capacity(capacity as usize));
+    let read = File::open(path)?
+        .take(MAX_FILE_SIZE + 1)
+        .read_to_string(&mut text)?;
     match read {
-        read if read as u64 > MOST => Err(io::Error::other("is larger than 64 KiB")),
+        read if read as u64 > MAX_FILE_SIZE => Err(io::Error::other("is larger than 64 KiB")),
         _ if text.trim().is_empty() => Err(io::Error::other("is empty")),
         _ => Ok(text),
     }

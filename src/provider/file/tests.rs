@@ -9,7 +9,7 @@ use crate::{
     provider::{Lifetime, RefreshControl},
 };
 
-/// A token file, which is removed with it.
+/// A token file, which is removed on drop.
 struct TokenFile(PathBuf);
 
 impl TokenFile {
@@ -19,7 +19,7 @@ impl TokenFile {
     }
 
     fn write(&self, text: impl AsRef<[u8]>) {
-        // As Kubernetes does it: nobody reads half a token.
+        // Atomic, as Kubernetes does it.
         let new = self.0.with_extension("new");
         fs::write(&new, text).unwrap();
         fs::rename(new, &self.0).unwrap();
@@ -40,7 +40,7 @@ impl Drop for TokenFile {
     }
 }
 
-/// A JWT that expires in so many seconds.
+/// Creates a JWT that expires in `ttl` seconds.
 fn jwt(name: &str, ttl: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let expiry = now.as_secs().checked_add_signed(ttl).unwrap();
@@ -67,7 +67,7 @@ fn seconds(issued: &Issued<Bearer>) -> u64 {
 }
 
 #[tokio::test]
-async fn a_token_lasts_until_it_expires_but_a_minute_at_most() {
+async fn a_token_is_used_until_it_expires_or_for_a_minute() {
     let file = TokenFile::new("lifetime");
     for (token, ttl) in [
         ("opaque".to_owned(), 60),
@@ -86,11 +86,11 @@ async fn a_token_lasts_until_it_expires_but_a_minute_at_most() {
     }
     let often = file.provider().reread_after(Duration::from_secs(10));
     let issued = often.issue(context(Reason::Initial, None)).await.unwrap();
-    assert_eq!(seconds(&issued), 0, "it has expired all the same");
+    assert_eq!(seconds(&issued), 0, "it has expired nevertheless");
 }
 
 #[tokio::test]
-async fn a_file_without_a_token_is_a_transient_failure_that_names_the_file() {
+async fn a_file_without_a_token_is_a_transient_failure() {
     let file = TokenFile::new("bad");
     let check = async |why: &str| {
         let error = issue(&file).await.unwrap_err();
@@ -121,12 +121,15 @@ async fn a_file_without_a_token_is_a_transient_failure_that_names_the_file() {
         .issue(context(Reason::Initial, None))
         .await
         .unwrap_err();
-    assert!(format!("{error:#}").contains("is no file"), "{error:#}");
+    assert!(
+        format!("{error:#}").contains("is not a regular file"),
+        "{error:#}"
+    );
 }
 
 /// Rule 4, beyond the minute after which the file is read again.
 #[tokio::test]
-async fn a_token_that_has_not_expired_serves_while_the_file_is_gone() {
+async fn a_valid_jwt_remains_in_use_while_the_file_is_missing() {
     let file = TokenFile::new("gone");
     let (good, over) = (jwt("good", 3600), jwt("over", -1));
     for (reason, previous, served) in [
@@ -147,7 +150,7 @@ async fn a_token_that_has_not_expired_serves_while_the_file_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_layer_notices_a_change_within_a_minute_and_a_rejection_at_once() {
+async fn a_change_is_noticed_within_a_minute_or_at_a_rejection() {
     let file = TokenFile::new("change");
     file.write(jwt("one", 3600));
     let origins = Origins::only("https://api.example.com").unwrap();
@@ -156,7 +159,7 @@ async fn the_layer_notices_a_change_within_a_minute_and_a_rejection_at_once() {
     let one = held().await;
     let two = jwt("two", 3600);
     file.write(&two);
-    assert_eq!(held().await, one, "it is not read for each request");
+    assert_eq!(held().await, one, "the file is not read for each request");
     sleep(Duration::from_secs(61)).await;
     assert_eq!(held().await, two);
 
@@ -167,5 +170,5 @@ async fn the_layer_notices_a_change_within_a_minute_and_a_rejection_at_once() {
 
     file.remove();
     sleep(Duration::from_secs(300)).await;
-    assert_eq!(held().await, three, "it has not expired");
+    assert_eq!(held().await, three, "the token has not expired");
 }
