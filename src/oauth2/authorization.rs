@@ -18,7 +18,7 @@ impl AuthorizationSettings {
             params: Vec::new(),
             issuer: Some(ExpectedIssuer {
                 url: metadata.issuer().to_owned(),
-                is_required: metadata.says_issuer_in_answers(),
+                is_required: metadata.names_issuer_in_responses(),
             }),
         }
     }

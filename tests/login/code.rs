@@ -1,37 +1,37 @@
-//! The authorization code flow: what goes out, and which answers are believed.
+//! The authorization code flow: what is sent, and which responses are accepted.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use tower_auth::{
     ConfigError,
-    oauth2::{AuthorizationCode, LoginError, PendingLogin},
+    oauth2::{AuthorizationCode, LoginError, PendingLogin, TokenError},
     store::TokenSet,
 };
 
-use crate::server::{AUTHORIZE, Asked, REDIRECT, TOKEN, TOKENS, client, pairs, query, server};
+use crate::server::{AUTHORIZE, REDIRECT, Requests, TOKEN, TOKENS, client, pairs, query, server};
 
-/// The answer to an attempt, with its own `state`.
-fn answer(login: &AuthorizationCode, attempt: &PendingLogin, rest: &str) -> String {
-    let state = &query(&login.authorization_url(attempt))["state"];
+/// The authorization response to a pending login, with its `state`.
+fn response(login: &AuthorizationCode, pending: &PendingLogin, rest: &str) -> String {
+    let state = &query(&login.authorization_url(pending))["state"];
     format!("{REDIRECT}?state={state}&{rest}")
 }
 
 async fn finish(login: &AuthorizationCode, rest: &str) -> Result<TokenSet, LoginError> {
-    let attempt = login.start(REDIRECT).unwrap();
-    let callback = answer(login, &attempt, rest);
-    login.finish(attempt, &callback).await
+    let pending = login.start(REDIRECT).unwrap();
+    let callback = response(login, &pending, rest);
+    login.finish(pending, &callback).await
 }
 
 async fn refused(login: &AuthorizationCode, rest: &str) -> LoginError {
     finish(login, rest).await.unwrap_err()
 }
 
-/// P52, R2, R4, R10, R11, R20, R21, R39: the address and the exchange belong together.
+/// P52, R2, R4, R10, R11, R20, R21, R39: the URL and the code exchange match.
 #[tokio::test]
-async fn a_code_is_exchanged_with_the_verifier_and_the_same_redirect_uri() {
-    let (login, asked) = client(200, TOKENS);
-    let attempt = login.start(REDIRECT).unwrap();
-    let url = login.authorization_url(&attempt);
+async fn a_code_is_exchanged_with_verifier_and_redirect_uri() {
+    let (login, requests) = client(200, TOKENS);
+    let pending = login.start(REDIRECT).unwrap();
+    let url = login.authorization_url(&pending);
     assert!(url.starts_with("https://login.example.com/authorize?tenant=7&response_type=code&"));
     let sent = query(&url);
     assert_eq!(sent["client_id"], "my app");
@@ -41,17 +41,17 @@ async fn a_code_is_exchanged_with_the_verifier_and_the_same_redirect_uri() {
     assert_eq!(sent["prompt"], "consent");
     assert_eq!(sent["code_challenge_method"], "S256");
 
-    // Another process has the callback.
-    let attempt = PendingLogin::restore(&attempt.expose()).unwrap();
+    // Another process serves the callback.
+    let pending = PendingLogin::restore(&pending.expose()).unwrap();
     let callback = format!("/callback?code=a%2Fb+c&state={}", sent["state"]);
-    let tokens = login.finish(attempt, &callback).await.unwrap();
+    let tokens = login.finish(pending, &callback).await.unwrap();
     assert_eq!(tokens.expose_access_token(), Some("at"));
     assert_eq!(tokens.expose_refresh_token(), Some("rt"));
     assert_eq!(tokens.scope(), Some("read write"));
 
-    let asked = asked.lock().unwrap();
-    let [(path, form)] = asked.as_slice() else {
-        panic!("{asked:?}")
+    let requests = requests.lock().unwrap();
+    let [(path, form)] = requests.as_slice() else {
+        panic!("{requests:?}")
     };
     assert_eq!(path, TOKEN);
     let verifier = &form
@@ -73,10 +73,10 @@ async fn a_code_is_exchanged_with_the_verifier_and_the_same_redirect_uri() {
     assert_eq!(form.as_slice(), expected);
 }
 
-/// RFC 6749 4.1.3, R1: a confidential client authenticates as it does elsewhere.
+/// RFC 6749 4.1.3, R1: a confidential client authenticates as for other grants.
 #[tokio::test]
-async fn a_client_with_a_secret_says_who_it_is_once() {
-    let (http, asked) = server(200, TOKENS);
+async fn a_confidential_client_authenticates_once() {
+    let (http, requests) = server(200, TOKENS);
     let login = AuthorizationCode::builder(AUTHORIZE, TOKEN)
         .client_id("id")
         .client_secret("s")
@@ -85,38 +85,38 @@ async fn a_client_with_a_secret_says_who_it_is_once() {
         .build()
         .unwrap();
     assert!(finish(&login, "code=c").await.is_ok());
-    let form = asked.lock().unwrap()[0].1.clone();
+    let form = requests.lock().unwrap()[0].1.clone();
     let of_client = form.iter().filter(|(name, _)| name.starts_with("client_"));
     assert_eq!(of_client.count(), 2);
 }
 
-/// An answer comes in whatever form the application has it.
+/// Applications have the response in different forms.
 #[tokio::test]
 async fn the_callback_can_be_a_url_a_path_a_query_or_a_form() {
     let (login, _) = client(200, TOKENS);
     for before in ["https://app.example.com/callback?", "/callback?", "?", ""] {
-        let attempt = login.start(REDIRECT).unwrap();
-        let state = query(&login.authorization_url(&attempt))["state"].clone();
+        let pending = login.start(REDIRECT).unwrap();
+        let state = query(&login.authorization_url(&pending))["state"].clone();
         let callback = format!("{before}code=c&state={state}");
-        assert!(login.finish(attempt, &callback).await.is_ok(), "{before}");
+        assert!(login.finish(pending, &callback).await.is_ok(), "{before}");
     }
 }
 
-fn nothing_asked(asked: &Asked) {
-    assert!(asked.lock().unwrap().is_empty());
+fn no_requests(requests: &Requests) {
+    assert!(requests.lock().unwrap().is_empty());
 }
 
 /// P52, P53, R11.
 #[tokio::test]
-async fn a_wrong_state_is_refused_before_all_else() {
-    let (login, asked) = client(200, TOKENS);
+async fn a_wrong_state_is_refused_first() {
+    let (login, requests) = client(200, TOKENS);
     for callback in ["?code=c&state=x", "?error=access_denied&state=x"] {
-        let attempt = login.start(REDIRECT).unwrap();
-        let error = login.finish(attempt, callback).await.unwrap_err();
+        let pending = login.start(REDIRECT).unwrap();
+        let error = login.finish(pending, callback).await.unwrap_err();
         assert_eq!(
             format!("{error:#}"),
-            "the answer's `state` is not that of this log-in: it belongs to another attempt, or is \
-             forged, and is not used"
+            "the `state` of the authorization response is not that of this login: the response \
+             belongs to another login or is forged, and is not used"
         );
         assert!(error.is_forged() && !error.is_denied());
     }
@@ -126,21 +126,21 @@ async fn a_wrong_state_is_refused_before_all_else() {
         "https://app.example.com/callback",
         "",
     ] {
-        let attempt = login.start(REDIRECT).unwrap();
-        let error = login.finish(attempt, callback).await.unwrap_err();
+        let pending = login.start(REDIRECT).unwrap();
+        let error = login.finish(pending, callback).await.unwrap_err();
         assert_eq!(
             format!("{error:#}"),
-            "the answer has no `state`, so nothing says that it belongs to this log-in: it is not \
-             used"
+            "the authorization response has no `state`, so it cannot be matched to this login: it \
+             is not used"
         );
     }
-    nothing_asked(&asked);
+    no_requests(&requests);
 }
 
 /// P53.
 #[tokio::test]
-async fn a_denied_consent_says_so() {
-    let (login, asked) = client(200, TOKENS);
+async fn denied_consent_is_reported_as_denied() {
+    let (login, requests) = client(200, TOKENS);
     let error = refused(
         &login,
         "error=access_denied&error_description=the+user+said+no",
@@ -149,55 +149,55 @@ async fn a_denied_consent_says_so() {
     assert!(error.is_denied());
     assert_eq!(
         format!("{error:#}"),
-        "the log-in was denied (the user said no)"
+        "the login was denied (the user said no)"
     );
-    nothing_asked(&asked);
+    no_requests(&requests);
 }
 
 #[tokio::test]
-async fn other_errors_of_the_server_are_told() {
-    let (login, asked) = client(200, TOKENS);
+async fn other_authorization_errors_are_reported() {
+    let (login, requests) = client(200, TOKENS);
     let error = refused(&login, "error=invalid_scope&error_uri=https://x.example/e").await;
     assert_eq!(error.code(), Some("invalid_scope"));
     assert_eq!(
         format!("{error:#}"),
-        "the authorization server refused the log-in: invalid_scope, see https://x.example/e"
+        "the authorization server refused the login: invalid_scope, see https://x.example/e"
     );
     let error = refused(&login, "x=y").await;
     assert_eq!(
         format!("{error:#}"),
-        "the answer has neither a code nor an error"
+        "the authorization response has neither a code nor an error"
     );
     let error = refused(&login, "code=c&code=d").await;
     assert_eq!(
         format!("{error:#}"),
-        "the answer has the parameter `code` twice: it is not used"
+        "the authorization response has the parameter `code` twice: it is not used"
     );
-    // Rule 10: what stands in the place of a name may be anything.
+    // Rule 10: the text in place of a name may be a secret.
     let error = refused(&login, "Splx10B&Splx10B").await;
     assert_eq!(
         format!("{error:#}"),
-        "the answer has a parameter twice: it is not used"
+        "the authorization response has a duplicate parameter: it is not used"
     );
-    nothing_asked(&asked);
+    no_requests(&requests);
 }
 
-/// Rule 10: a server can write anything into its error.
+/// Rule 10: a server can put anything into its error.
 #[tokio::test]
-async fn an_error_does_not_repeat_a_secret() {
+async fn errors_do_not_echo_secrets() {
     let (login, _) = client(200, TOKENS);
-    let attempt = login.start(REDIRECT).unwrap();
-    let state = query(&login.authorization_url(&attempt))["state"].clone();
+    let pending = login.start(REDIRECT).unwrap();
+    let state = query(&login.authorization_url(&pending))["state"].clone();
     let callback = format!("?state={state}&error=x&error_description=state+was+{state}");
-    let error = login.finish(attempt, &callback).await.unwrap_err();
+    let error = login.finish(pending, &callback).await.unwrap_err();
     assert!(!format!("{error:#} {error:?}").contains(&state));
     assert_eq!(error.description(), None);
 }
 
-/// P52, R24, R38: RFC 9207, for errors too.
+/// P52, R24, R38: RFC 9207, also for errors.
 #[tokio::test]
 async fn a_wrong_issuer_is_refused() {
-    let (http, asked) = server(200, TOKENS);
+    let (http, requests) = server(200, TOKENS);
     let login = AuthorizationCode::builder(AUTHORIZE, TOKEN)
         .client_id("id")
         .issuer("https://login.example.com")
@@ -208,18 +208,18 @@ async fn a_wrong_issuer_is_refused() {
         let error = refused(&login, &format!("{what}&iss=https%3A%2F%2Fevil.example")).await;
         assert_eq!(
             format!("{error:#}"),
-            "the answer comes from the issuer https://evil.example, not from \
+            "the authorization response comes from the issuer https://evil.example, not from \
              https://login.example.com: it is not used"
         );
         let error = refused(&login, what).await;
         assert_eq!(
             format!("{error:#}"),
-            "the answer does not say which issuer it comes from, and https://login.example.com \
+            "the authorization response does not name its issuer, but https://login.example.com \
              always does: it is not used"
         );
         assert!(error.is_forged());
     }
-    nothing_asked(&asked);
+    no_requests(&requests);
     assert!(
         finish(&login, "code=c&iss=https%3A%2F%2Flogin.example.com")
             .await
@@ -227,57 +227,65 @@ async fn a_wrong_issuer_is_refused() {
     );
 }
 
-/// R38: an attempt knows its server.
+/// R38: a pending login knows its server.
 #[tokio::test]
-async fn an_answer_is_not_taken_to_another_server() {
-    let (login, asked) = client(200, TOKENS);
+async fn a_response_is_not_used_with_another_server() {
+    let (login, requests) = client(200, TOKENS);
     let (http, _) = server(200, TOKENS);
     let other = AuthorizationCode::builder("https://other.example.com/authorize", TOKEN)
         .client_id("my app")
         .http(http)
         .build()
         .unwrap();
-    let attempt = other.start(REDIRECT).unwrap();
-    let callback = answer(&other, &attempt, "code=c");
-    let error = login.finish(attempt, &callback).await.unwrap_err();
+    let pending = other.start(REDIRECT).unwrap();
+    let callback = response(&other, &pending, "code=c");
+    let error = login.finish(pending, &callback).await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "the log-in was started for another server or client: its answer is not used"
+        "the login was started for another server or client: the authorization response is not used"
     );
-    nothing_asked(&asked);
+    no_requests(&requests);
 }
 
 #[tokio::test]
-async fn a_refused_code_says_what_the_token_endpoint_said() {
-    let (login, asked) = client(400, r#"{"error":"invalid_grant"}"#);
+async fn a_refused_code_reports_the_token_error() {
+    let (login, requests) = client(400, r#"{"error":"invalid_grant"}"#);
     let error = refused(&login, "code=c0de").await;
     assert_eq!(
         format!("{error:#}"),
-        "the token endpoint refused the request: 400 invalid_grant"
+        "the login failed: the token endpoint refused the request: 400 invalid_grant"
     );
+    assert_eq!(error.to_string(), "the login failed");
+    let source = std::error::Error::source(&error).unwrap();
+    let token_error = source.downcast_ref::<TokenError>().unwrap();
+    assert_eq!(token_error.code(), Some("invalid_grant"));
     assert_eq!(error.token_error().unwrap().code(), Some("invalid_grant"));
-    assert_eq!(asked.lock().unwrap().len(), 1, "a code is never sent twice");
+    assert_eq!(
+        requests.lock().unwrap().len(),
+        1,
+        "a code is never sent twice"
+    );
 }
 
-/// What follows a log-in is the same client.
+/// Refreshes after a login use the same client.
 #[tokio::test]
 async fn a_session_refreshes_with_the_same_settings() {
-    let (login, asked) = client(200, TOKENS);
+    let (login, requests) = client(200, TOKENS);
     let tokens = TokenSet::from_refresh_token("rt");
     let provider = login.session().initial_tokens(tokens).build().unwrap();
     let origins = tower_auth::Origins::only("https://api.example.com").unwrap();
     let layer = tower_auth::AuthLayer::new(provider, origins);
     layer.handle().credential().await.unwrap();
-    let (url, form) = asked.lock().unwrap()[0].clone();
+    let (url, form) = requests.lock().unwrap()[0].clone();
     assert_eq!(url, TOKEN);
     let body = "grant_type=refresh_token&resource=https%3A%2F%2Fapi.example.com%2F\
                 &refresh_token=rt&client_id=my%20app";
     assert_eq!(form, pairs(body));
 }
 
-/// R22, R39: where secrets may come back to.
+/// R22, R39: secrets return only to safe URIs.
 #[test]
-fn a_redirect_uri_that_cannot_be_one_is_refused() {
+fn an_invalid_redirect_uri_is_refused() {
     let (login, _) = client(200, TOKENS);
     for uri in [
         "https://a.example/cb",
@@ -297,7 +305,6 @@ fn a_redirect_uri_that_cannot_be_one_is_refused() {
     assert!(problem("https://app.example.com/cb#x").contains("fragment"));
 }
 
-/// A clear error names the setting.
 #[test]
 fn what_is_missing_is_named() {
     let problem = |builder: tower_auth::oauth2::Builder<AuthorizationCode>| {

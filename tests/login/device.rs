@@ -23,49 +23,49 @@ const CODE: &str = r#"{"device_code":"hidden","user_code":"WDJB-MJHT",
     "verification_uri":"https://login.example.com/activate",
     "verification_uri_complete":"https://login.example.com/activate?user_code=WDJB-MJHT",
     "expires_in":300,"interval":5}"#;
-const PENDING: Answer = refused("authorization_pending");
-const SLOW_DOWN: Answer = refused("slow_down");
+const PENDING: Reply = refused("authorization_pending");
+const SLOW_DOWN: Reply = refused("slow_down");
 
 #[derive(Clone, Copy)]
-enum Answer {
+enum Reply {
     Body(u16, &'static str),
     Refused(&'static str),
-    /// With `Retry-After`.
+    /// 503 with this `Retry-After`.
     Busy(&'static str),
     Break,
     Hang,
 }
 
-const fn refused(code: &'static str) -> Answer {
-    Answer::Refused(code)
+const fn refused(code: &'static str) -> Reply {
+    Reply::Refused(code)
 }
 
-/// A server with these answers, in turn; the last one again and again.
+/// A server that returns these replies in order, and repeats the last one.
 #[derive(Clone)]
 struct Server(Arc<Mutex<State>>);
 
 struct State {
-    answers: VecDeque<Answer>,
-    /// When the token endpoint was asked, in seconds from the start.
-    asked_at: Vec<u64>,
+    replies: VecDeque<Reply>,
+    /// When the token endpoint was polled, in seconds from the start.
+    polled_at: Vec<u64>,
     forms: Vec<Vec<(String, String)>>,
     start: Instant,
 }
 
 impl Server {
-    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+    fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self(Arc::new(Mutex::new(State {
-            answers: answers.into_iter().collect(),
-            asked_at: Vec::new(),
+            replies: replies.into_iter().collect(),
+            polled_at: Vec::new(),
             forms: Vec::new(),
             start: Instant::now(),
         })))
     }
 
-    /// A public client.
+    /// Returns a builder for a public client.
     fn client(&self) -> Builder<DeviceCode> {
         let server = self.clone();
-        let http = tower::service_fn(move |request| server.clone().answer(request));
+        let http = tower::service_fn(move |request| server.clone().reply(request));
         DeviceCode::builder(DEVICE, TOKEN)
             .client_id("my app")
             .scopes(["read", "write"])
@@ -73,43 +73,40 @@ impl Server {
             .http(http)
     }
 
-    async fn answer(
-        self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Full<Bytes>>, BoxError> {
+    async fn reply(self, request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, BoxError> {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let is_poll = head.uri == TOKEN;
-        let answer = {
+        let reply = {
             let mut state = self.0.lock().unwrap();
             if is_poll {
                 let at = state.start.elapsed().as_secs();
-                state.asked_at.push(at);
+                state.polled_at.push(at);
             }
             state.forms.push(pairs(std::str::from_utf8(&body)?));
-            match state.answers.len() {
-                1 => state.answers[0],
-                _ => state.answers.pop_front().unwrap(),
+            match state.replies.len() {
+                1 => state.replies[0],
+                _ => state.replies.pop_front().unwrap(),
             }
         };
         let response = |status: u16| Response::builder().status(status);
-        match answer {
-            Answer::Body(status, body) => Ok(response(status).body(Full::from(body))?),
-            Answer::Refused(code) => {
+        match reply {
+            Reply::Body(status, body) => Ok(response(status).body(Full::from(body))?),
+            Reply::Refused(code) => {
                 let body = format!(r#"{{"error":"{code}"}}"#);
                 Ok(response(400).body(Full::from(body))?)
             }
-            Answer::Busy(wait) => {
+            Reply::Busy(wait) => {
                 let response = response(503).header("retry-after", wait);
                 Ok(response.body(Full::default())?)
             }
-            Answer::Break => Err("connection reset".into()),
-            Answer::Hang => std::future::pending().await,
+            Reply::Break => Err("connection reset".into()),
+            Reply::Hang => std::future::pending().await,
         }
     }
 
-    fn asked_at(&self) -> Vec<u64> {
-        self.0.lock().unwrap().asked_at.clone()
+    fn polled_at(&self) -> Vec<u64> {
+        self.0.lock().unwrap().polled_at.clone()
     }
 
     fn forms(&self) -> Vec<Vec<(String, String)>> {
@@ -117,20 +114,20 @@ impl Server {
     }
 }
 
-/// A log-in at a server that gives a code, and then answers so.
+/// Logs in at a server that issues a code and then returns these replies.
 async fn log_in(
     code: &'static str,
-    answers: impl IntoIterator<Item = Answer>,
+    replies: impl IntoIterator<Item = Reply>,
 ) -> (Result<TokenSet, LoginError>, Server) {
-    let code = Answer::Body(200, code);
-    let server = Server::new([code].into_iter().chain(answers));
+    let code = Reply::Body(200, code);
+    let server = Server::new([code].into_iter().chain(replies));
     let login = server.client().build().unwrap();
-    let attempt = login.start().await.unwrap();
-    (login.finish(attempt).await, server)
+    let authorization = login.start().await.unwrap();
+    (login.finish(authorization).await, server)
 }
 
-async fn start(answer: Answer) -> Result<DeviceAuthorization, LoginError> {
-    let login = Server::new([answer]).client().build().unwrap();
+async fn start(reply: Reply) -> Result<DeviceAuthorization, LoginError> {
+    let login = Server::new([reply]).client().build().unwrap();
     login.start().await
 }
 
@@ -140,36 +137,36 @@ fn form(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_person_is_shown_a_code_and_its_confirmation_brings_tokens() {
+async fn a_confirmed_code_yields_tokens() {
     let server = Server::new([
-        Answer::Body(200, CODE),
+        Reply::Body(200, CODE),
         PENDING,
         PENDING,
-        Answer::Body(200, TOKENS),
+        Reply::Body(200, TOKENS),
     ]);
     let login = server.client().build().unwrap();
-    let attempt = login.start().await.unwrap();
-    assert_eq!(attempt.user_code(), "WDJB-MJHT");
+    let authorization = login.start().await.unwrap();
+    assert_eq!(authorization.user_code(), "WDJB-MJHT");
     assert_eq!(
-        attempt.verification_uri(),
+        authorization.verification_uri(),
         "https://login.example.com/activate"
     );
     assert_eq!(
-        attempt.verification_uri_complete(),
+        authorization.verification_uri_complete(),
         Some("https://login.example.com/activate?user_code=WDJB-MJHT")
     );
-    assert_eq!(attempt.time_left(), Duration::from_secs(300));
-    let shown = format!("{attempt:?} {login:?}");
+    assert_eq!(authorization.time_left(), Duration::from_secs(300));
+    let shown = format!("{authorization:?} {login:?}");
     assert!(
         !shown.contains("hidden") && !shown.contains("WDJB"),
         "{shown}"
     );
 
-    let tokens = login.finish(attempt).await.unwrap();
+    let tokens = login.finish(authorization).await.unwrap();
     assert_eq!(tokens.expose_access_token(), Some("at"));
     assert_eq!(tokens.expose_refresh_token(), Some("rt"));
     assert_eq!(tokens.scope(), Some("read write"));
-    assert_eq!(server.asked_at(), [5, 10, 15]);
+    assert_eq!(server.polled_at(), [5, 10, 15]);
     let device = [
         ("scope", "read write"),
         ("audience", "api"),
@@ -185,65 +182,64 @@ async fn the_person_is_shown_a_code_and_its_confirmation_brings_tokens() {
     login.session().initial_tokens(tokens).build().unwrap();
 }
 
-/// RFC 8628 3.5: for this request and all that follow.
+/// RFC 8628 3.5: for all later requests.
 #[tokio::test(start_paused = true)]
-async fn slow_down_makes_all_pauses_5_s_longer() {
-    let answers = [
+async fn slow_down_adds_5_s_to_the_interval() {
+    let replies = [
         PENDING,
         SLOW_DOWN,
         PENDING,
         SLOW_DOWN,
         PENDING,
-        Answer::Body(200, TOKENS),
+        Reply::Body(200, TOKENS),
     ];
-    let (tokens, server) = log_in(CODE, answers).await;
+    let (tokens, server) = log_in(CODE, replies).await;
     tokens.unwrap();
-    assert_eq!(server.asked_at(), [5, 10, 20, 30, 45, 60]);
+    assert_eq!(server.polled_at(), [5, 10, 20, 30, 45, 60]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_in_trouble_is_given_longer_pauses_and_then_the_usual_ones() {
-    let answers = [
-        Answer::Break,
-        Answer::Break,
-        Answer::Break,
+async fn network_failures_back_off_until_the_server_responds() {
+    let replies = [
+        Reply::Break,
+        Reply::Break,
+        Reply::Break,
         PENDING,
-        Answer::Body(200, TOKENS),
+        Reply::Body(200, TOKENS),
     ];
-    let (tokens, server) = log_in(CODE, answers).await;
+    let (tokens, server) = log_in(CODE, replies).await;
     tokens.unwrap();
-    assert_eq!(server.asked_at(), [5, 15, 35, 75, 80]);
+    assert_eq!(server.polled_at(), [5, 15, 35, 75, 80]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_hangs_is_given_up() {
-    let (tokens, server) = log_in(CODE, [Answer::Hang, Answer::Body(200, TOKENS)]).await;
+async fn a_hanging_poll_times_out() {
+    let (tokens, server) = log_in(CODE, [Reply::Hang, Reply::Body(200, TOKENS)]).await;
     tokens.unwrap();
-    assert_eq!(server.asked_at(), [5, 45]);
+    assert_eq!(server.polled_at(), [5, 45]);
 }
 
-/// And not without bound.
 #[tokio::test(start_paused = true)]
-async fn a_busy_server_is_left_alone_as_long_as_it_says() {
-    let (tokens, server) = log_in(CODE, [Answer::Busy("40"), Answer::Body(200, TOKENS)]).await;
+async fn retry_after_is_honored_up_to_a_bound() {
+    let (tokens, server) = log_in(CODE, [Reply::Busy("40"), Reply::Body(200, TOKENS)]).await;
     tokens.unwrap();
-    assert_eq!(server.asked_at(), [5, 45]);
-    let (tokens, _) = log_in(CODE, [Answer::Busy("18446744073709551615")]).await;
+    assert_eq!(server.polled_at(), [5, 45]);
+    let (tokens, _) = log_in(CODE, [Reply::Busy("18446744073709551615")]).await;
     assert!(tokens.unwrap_err().is_timeout());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_code_that_nobody_confirms_is_given_up_when_it_expires() {
+async fn polling_stops_when_the_code_expires() {
     let (tokens, server) = log_in(CODE, [PENDING]).await;
     let error = tokens.unwrap_err();
     assert!(error.is_timeout() && !error.is_denied());
     assert_eq!(
         format!("{error:#}"),
-        "the code has expired before it was confirmed: start again"
+        "the device code expired before the user confirmed it: start the login again"
     );
-    assert_eq!(server.asked_at().last(), Some(&295));
+    assert_eq!(server.polled_at().last(), Some(&295));
 
-    let (tokens, _) = log_in(CODE, [Answer::Break]).await;
+    let (tokens, _) = log_in(CODE, [Reply::Break]).await;
     let error = tokens.unwrap_err();
     assert!(
         error.is_timeout() && format!("{error:#}").contains("connection reset"),
@@ -252,68 +248,67 @@ async fn a_code_that_nobody_confirms_is_given_up_when_it_expires() {
 
     let (tokens, server) = log_in(CODE, [PENDING, refused("expired_token")]).await;
     assert!(tokens.unwrap_err().is_timeout());
-    assert_eq!(server.asked_at().len(), 2);
+    assert_eq!(server.polled_at().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_who_says_no_ends_it() {
+async fn denial_by_the_user_ends_the_login() {
     let (tokens, server) = log_in(CODE, [PENDING, refused("access_denied")]).await;
     let error = tokens.unwrap_err();
     assert!(error.is_denied() && !error.is_timeout());
-    assert_eq!(format!("{error:#}"), "the log-in was denied");
-    assert_eq!(server.asked_at(), [5, 10]);
+    assert_eq!(format!("{error:#}"), "the login was denied");
+    assert_eq!(server.polled_at(), [5, 10]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_for_another_reason_ends_it_too() {
+async fn any_other_refusal_ends_the_login() {
     let (tokens, server) = log_in(CODE, [refused("invalid_grant")]).await;
     let error = tokens.unwrap_err();
     assert_eq!(error.code(), Some("invalid_grant"));
     assert!(!error.is_denied() && !error.is_timeout());
-    assert_eq!(server.asked_at(), [5]);
+    assert_eq!(server.polled_at(), [5]);
 }
 
-/// Servers say it with other statuses too.
+/// Some servers use other statuses.
 #[tokio::test(start_paused = true)]
-async fn the_word_counts_and_not_the_status() {
-    let said = |status, body| Answer::Body(status, body);
-    let answers = [
-        said(200, r#"{"error":"authorization_pending"}"#),
-        said(428, r#"{"error":"authorization_pending"}"#),
-        said(429, r#"{"error":"slow_down"}"#),
-        said(200, TOKENS),
+async fn the_error_code_decides_not_the_status() {
+    let reply = |status, body| Reply::Body(status, body);
+    let replies = [
+        reply(200, r#"{"error":"authorization_pending"}"#),
+        reply(428, r#"{"error":"authorization_pending"}"#),
+        reply(429, r#"{"error":"slow_down"}"#),
+        reply(200, TOKENS),
     ];
-    let (tokens, server) = log_in(CODE, answers).await;
+    let (tokens, server) = log_in(CODE, replies).await;
     tokens.unwrap();
-    assert_eq!(server.asked_at(), [5, 10, 15, 25]);
+    assert_eq!(server.polled_at(), [5, 10, 15, 25]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_leaves_out_or_overdoes_has_bounds() {
+async fn missing_and_extreme_values_have_bounds() {
     const BARE: &str =
         r#"{"device_code":"d","user_code":"u","verification_url":"https://a.example.com"}"#;
     let (tokens, server) = log_in(BARE, [PENDING]).await;
     assert!(tokens.unwrap_err().is_timeout());
-    assert_eq!((server.asked_at()[0], server.asked_at().len()), (5, 119));
+    assert_eq!((server.polled_at()[0], server.polled_at().len()), (5, 119));
 
     const HASTY: &str = r#"{"device_code":"d","user_code":"u","expires_in":"10",
         "verification_uri":"http://127.0.0.1:8080/#enter","interval":0}"#;
     let (tokens, server) = log_in(HASTY, [PENDING]).await;
     assert!(tokens.unwrap_err().is_timeout());
-    assert_eq!(server.asked_at(), (1..10).collect::<Vec<_>>());
+    assert_eq!(server.polled_at(), (1..10).collect::<Vec<_>>());
 
     const ENDLESS: &str = r#"{"device_code":"d","user_code":"u","expires_in":1e300,
         "verification_uri":"https://a.example.com","interval":1e300}"#;
     let (tokens, server) = log_in(ENDLESS, [PENDING]).await;
     assert!(tokens.unwrap_err().is_timeout());
-    assert!(server.asked_at().is_empty());
+    assert!(server.polled_at().is_empty());
 }
 
-/// What the person sees comes from the server: terminals obey control characters, and systems open
-/// whatever an address says.
+/// The texts come from the server. Terminals obey control characters, and systems open any URL.
 #[tokio::test]
-async fn what_can_not_be_shown_to_people_is_refused() {
-    for answer in [
+async fn texts_that_are_unsafe_to_show_are_refused() {
+    for reply in [
         r#"{"user_code":"u","verification_uri":"https://a.example.com"}"#,
         r#"{"device_code":"","user_code":"u","verification_uri":"https://a.example.com"}"#,
         r#"{"device_code":"hidden","verification_uri":"https://a.example.com"}"#,
@@ -326,27 +321,27 @@ async fn what_can_not_be_shown_to_people_is_refused() {
         "[]",
         "",
     ] {
-        let error = start(Answer::Body(200, answer)).await.unwrap_err();
-        assert!(error.token_error().is_some(), "{answer}");
+        let error = start(Reply::Body(200, reply)).await.unwrap_err();
+        assert!(error.token_error().is_some(), "{reply}");
         let text = format!("{error:#}");
         assert!(
-            text.starts_with("the device authorization endpoint"),
+            text.starts_with("the login failed: the device authorization endpoint"),
             "{text}"
         );
         assert!(!text.contains("hidden"), "{text}");
     }
     let odd = r#"{"device_code":"d","user_code":"u","verification_uri":"https://a.example.com",
         "verification_uri_complete":"file:///etc/passwd"}"#;
-    let attempt = start(Answer::Body(200, odd)).await.unwrap();
-    assert_eq!(attempt.verification_uri_complete(), None);
+    let authorization = start(Reply::Body(200, odd)).await.unwrap();
+    assert_eq!(authorization.verification_uri_complete(), None);
 }
 
 #[tokio::test]
-async fn a_device_endpoint_that_refuses_says_why() {
+async fn a_refusal_by_the_device_endpoint_is_reported() {
     let error = start(refused("unauthorized_client")).await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "the device authorization endpoint refused the request: 400 unauthorized_client: the \
+        "the login failed: the device authorization endpoint refused the request: 400 unauthorized_client: the \
          server denies this client this grant"
     );
 }
@@ -354,7 +349,7 @@ async fn a_device_endpoint_that_refuses_says_why() {
 #[tokio::test]
 async fn what_is_missing_is_named() {
     let server = Server::new([PENDING]);
-    let http = tower::service_fn(move |request| server.clone().answer(request));
+    let http = tower::service_fn(move |request| server.clone().reply(request));
     let new = |device: &str| DeviceCode::builder(device, TOKEN).http(http.clone());
     let field = |builder: Builder<DeviceCode>| builder.build().unwrap_err().field().to_owned();
     assert_eq!(field(new(DEVICE)), "client_id");
@@ -369,28 +364,28 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_describes_itself_names_its_device_endpoint() {
-    let about = async |device: &'static str| {
-        let said = Answer::Body(200, device);
-        let server = Server::new([said, Answer::Body(200, CODE)]);
-        let asked = server.clone();
-        let http = tower::service_fn(move |request| server.clone().answer(request));
+async fn the_device_endpoint_is_discovered() {
+    let discover = async |metadata: &'static str| {
+        let metadata = Reply::Body(200, metadata);
+        let server = Server::new([metadata, Reply::Body(200, CODE)]);
+        let requests = server.clone();
+        let http = tower::service_fn(move |request| server.clone().reply(request));
         let metadata = ServerMetadata::fetch("https://login.example.com", http)
             .await
             .unwrap();
         (
             metadata.builder::<DeviceCode>().client_id("me").build(),
-            asked,
+            requests,
         )
     };
-    let (login, server) = about(
+    let (login, server) = discover(
         r#"{"issuer":"https://login.example.com","token_endpoint":"https://login.example.com/token",
             "device_authorization_endpoint":"https://login.example.com/device"}"#,
     )
     .await;
     login.unwrap().start().await.unwrap();
     assert_eq!(server.forms()[1], form(&[("client_id", "me")]));
-    let (login, _) = about(
+    let (login, _) = discover(
         r#"{"issuer":"https://login.example.com","token_endpoint":"https://login.example.com/token"}"#,
     )
     .await;

@@ -1,4 +1,4 @@
-//! Servers that describe themselves (RFC 8414).
+//! Discovery of server metadata (RFC 8414).
 
 use std::sync::{Arc, Mutex};
 
@@ -13,14 +13,14 @@ use tower_auth::{
 
 use crate::server::{Client, REDIRECT, query};
 
-/// A server with documents at these addresses, and what it was asked.
+/// A server with documents at these URLs, and the requests that it received.
 fn site(pages: &[(&str, u16, &str)]) -> (Client, Arc<Mutex<Vec<String>>>) {
     let pages: Vec<_> = pages
         .iter()
         .map(|(url, status, page)| ((*url).to_owned(), *status, (*page).to_owned()))
         .collect();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&asked);
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&requests);
     let service = tower::service_fn(move |request: Request<Full<Bytes>>| {
         let url = request.uri().to_string();
         let page = pages.iter().find(|(known, ..)| *known == url).cloned();
@@ -32,7 +32,7 @@ fn site(pages: &[(&str, u16, &str)]) -> (Client, Arc<Mutex<Vec<String>>>) {
         *response.status_mut() = status.try_into().unwrap();
         async { Ok(response) }
     });
-    (BoxCloneSyncService::new(service), asked)
+    (BoxCloneSyncService::new(service), requests)
 }
 
 const ISSUER: &str = "https://login.example.com/tenant/7";
@@ -49,28 +49,28 @@ const METADATA: &str = r#"{
 
 /// R23.
 #[tokio::test]
-async fn the_well_known_path_goes_between_host_and_path() {
-    let (http, asked) = site(&[(OAUTH, 200, METADATA)]);
+async fn the_well_known_path_is_inserted_before_the_issuer_path() {
+    let (http, requests) = site(&[(OAUTH, 200, METADATA)]);
     let metadata = ServerMetadata::fetch(ISSUER, http).await.unwrap();
     assert_eq!(metadata.issuer(), ISSUER);
     assert_eq!(
         metadata.revocation_endpoint(),
         Some("https://login.example.com/tenant/7/revoke")
     );
-    assert_eq!(*asked.lock().unwrap(), [format!("GET {OAUTH}")]);
+    assert_eq!(*requests.lock().unwrap(), [format!("GET {OAUTH}")]);
 }
 
-/// OpenID's place is asked second, also where a site answers everything with a page.
+/// The OpenID URL is tried second, also if a site serves a page at every path.
 #[tokio::test]
-async fn openid_metadata_is_found_too() {
+async fn openid_metadata_is_tried_second() {
     for nothing in [
         (OAUTH, 404, ""),
         (OAUTH, 200, "<!doctype html>"),
         (OAUTH, 302, ""),
     ] {
-        let (http, asked) = site(&[nothing, (OPENID, 200, METADATA)]);
+        let (http, requests) = site(&[nothing, (OPENID, 200, METADATA)]);
         assert!(ServerMetadata::fetch(ISSUER, http).await.is_ok());
-        assert_eq!(asked.lock().unwrap().len(), 2);
+        assert_eq!(requests.lock().unwrap().len(), 2);
     }
 }
 
@@ -81,9 +81,9 @@ async fn metadata_of_another_issuer_is_refused() {
     let error = ServerMetadata::fetch(ISSUER, http).await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "the metadata of https://login.example.com/tenant/7 is that of the issuer \
-         `https://evil.example`: it is not used (give the issuer as the server spells it, slashes \
-         and all)"
+        "the metadata of https://login.example.com/tenant/7 names the issuer \
+         `https://evil.example`: it is not used (write the issuer exactly as the server does, \
+         including slashes)"
     );
     let slash = r#"{"issuer":"https://login.example.com/tenant/7/"}"#;
     let (http, _) = site(&[(OAUTH, 200, slash)]);
@@ -93,13 +93,14 @@ async fn metadata_of_another_issuer_is_refused() {
     let (http, _) = site(&[(OAUTH, 200, plain)]);
     let error = ServerMetadata::fetch(ISSUER, http).await.unwrap_err();
     assert!(
-        format!("{error:#}").starts_with("token_endpoint: is plain http"),
+        format!("{error:#}")
+            .starts_with("the server's metadata is not usable: token_endpoint: is plain http"),
         "{error:#}"
     );
 }
 
 #[tokio::test]
-async fn failures_say_whether_they_pass() {
+async fn transient_and_permanent_failures_are_distinguished() {
     let (http, _) = site(&[(OAUTH, 503, "")]);
     let error = ServerMetadata::fetch(ISSUER, http).await.unwrap_err();
     assert!(error.is_transient(), "{error:#}");
@@ -109,8 +110,8 @@ async fn failures_say_whether_they_pass() {
     assert_eq!(
         format!("{error:#}"),
         format!(
-            "the server says nothing of itself: {OAUTH} answered 404 Not Found, {OPENID} answered \
-             404 Not Found: check the issuer, or give the endpoints to builder(..)"
+            "the server publishes no metadata: {OAUTH} returned 404 Not Found, {OPENID} returned \
+             404 Not Found: check the issuer, or pass the endpoints to builder(..)"
         )
     );
     for issuer in [
@@ -119,46 +120,48 @@ async fn failures_say_whether_they_pass() {
         "login",
         "https://a/#x",
     ] {
-        let (http, asked) = site(&[]);
+        let (http, requests) = site(&[]);
         let error = ServerMetadata::fetch(issuer, http).await.unwrap_err();
-        assert!(format!("{error:#}").starts_with("issuer: "), "{error:#}");
-        assert!(asked.lock().unwrap().is_empty());
+        assert!(
+            format!("{error:#}").starts_with("the server's metadata cannot be fetched: issuer: "),
+            "{error:#}"
+        );
+        assert!(requests.lock().unwrap().is_empty());
     }
 }
 
-/// A provider from the issuer's address alone, with the server's way of client authentication.
+/// Only the issuer is needed. The way of client authentication comes from the metadata.
 #[tokio::test]
-async fn a_provider_is_made_of_what_the_server_says() {
+async fn a_provider_is_built_from_the_metadata() {
     let token = r#"{"access_token":"a","token_type":"bearer"}"#;
     let token_url = "https://login.example.com/tenant/7/token";
-    let (http, asked) = site(&[(OAUTH, 200, METADATA), (token_url, 200, token)]);
+    let (http, requests) = site(&[(OAUTH, 200, METADATA), (token_url, 200, token)]);
     let builder = ClientCredentials::discover(ISSUER, http).await.unwrap();
     let provider = builder.client_id("id").client_secret("s").build().unwrap();
     let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
     layer.handle().credential().await.unwrap();
-    assert_eq!(asked.lock().unwrap()[1], format!("POST {token_url}"));
+    assert_eq!(requests.lock().unwrap()[1], format!("POST {token_url}"));
 }
 
 /// R24: a server that announces `iss` must send it.
 #[tokio::test]
-async fn a_log_in_expects_the_issuer_where_it_was_announced() {
-    for (announced, must) in [("true", true), ("false", false)] {
+async fn a_login_requires_an_announced_issuer() {
+    for (announced, is_required) in [("true", true), ("false", false)] {
         let page = METADATA.replace("supported\": true", &format!("supported\": {announced}"));
         let (http, _) = site(&[(OAUTH, 200, &page)]);
         let builder = AuthorizationCode::discover(ISSUER, http).await.unwrap();
         let login = builder.client_id("id").build().unwrap();
-        let attempt = login.start(REDIRECT).unwrap();
-        let url = login.authorization_url(&attempt);
+        let pending = login.start(REDIRECT).unwrap();
+        let url = login.authorization_url(&pending);
         assert!(url.starts_with("https://login.example.com/tenant/7/authorize?"));
         let callback = format!("?code=c&state={}", query(&url)["state"]);
-        let error = login.finish(attempt, &callback).await.unwrap_err();
-        assert_eq!(error.is_forged(), must, "{error:#}");
+        let error = login.finish(pending, &callback).await.unwrap_err();
+        assert_eq!(error.is_forged(), is_required, "{error:#}");
     }
 }
 
-/// The service is only needed when something is sent.
 #[tokio::test]
-async fn an_unreachable_server_is_a_passing_failure() {
+async fn an_unreachable_server_is_a_transient_failure() {
     let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
         Err::<Response<Full<Bytes>>, _>(std::io::Error::other("no route"))
     });
@@ -171,9 +174,9 @@ async fn an_unreachable_server_is_a_passing_failure() {
     );
 }
 
-/// R27, RFC 8705 5: a client with a certificate has endpoints of its own, and says only its id.
+/// R27, RFC 8705 5: a client with a certificate uses separate endpoints and sends only its id.
 #[tokio::test]
-async fn mutual_tls_goes_to_the_endpoints_that_are_for_it() {
+async fn mutual_tls_uses_the_alias_endpoints() {
     let with_aliases = |url: &str| {
         METADATA.replacen(
             '{',
@@ -182,14 +185,14 @@ async fn mutual_tls_goes_to_the_endpoints_that_are_for_it() {
         )
     };
     let metadata = with_aliases("https://mtls.example.com/token");
-    let (http, asked) = site(&[(OAUTH, 200, &metadata)]);
+    let (http, requests) = site(&[(OAUTH, 200, &metadata)]);
     let provider = ClientCredentials::discover(ISSUER, http).await.unwrap();
     let provider = provider.client_id("me").tls_client_auth().build().unwrap();
     let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
     let error = layer.handle().credential().await.unwrap_err();
     assert!(error.provider_error().is_some());
     assert_eq!(
-        asked.lock().unwrap()[1],
+        requests.lock().unwrap()[1],
         "POST https://mtls.example.com/token"
     );
 

@@ -1,4 +1,4 @@
-//! The implicit flow (S1).
+//! The implicit flow.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,15 +22,15 @@ fn login() -> Implicit {
         .unwrap()
 }
 
-/// The answer with the attempt's `state`.
+/// Finishes a login with this response and the right `state`.
 fn finish(rest: &str) -> Result<TokenSet, LoginError> {
     let login = login();
-    let attempt = login.start(REDIRECT).unwrap();
-    let state = query(&login.authorization_url(&attempt))["state"].clone();
-    login.finish(attempt, &format!("{REDIRECT}#{rest}&state={state}"))
+    let pending = login.start(REDIRECT).unwrap();
+    let state = query(&login.authorization_url(&pending))["state"].clone();
+    login.finish(pending, &format!("{REDIRECT}#{rest}&state={state}"))
 }
 
-/// P54, R4, R12: everything from the fragment, no refresh token.
+/// P54, R4, R12: everything comes from the fragment, and there is no refresh token.
 #[test]
 fn the_token_is_read_from_the_fragment() {
     let before = SystemTime::now();
@@ -43,12 +43,12 @@ fn the_token_is_read_from_the_fragment() {
     assert!(tokens.expires_at().unwrap() >= before + Duration::from_secs(7200));
 }
 
-/// No verifier and no code: the flow has neither.
+/// The flow has neither a verifier nor a code.
 #[test]
-fn the_address_asks_for_a_token() {
+fn the_url_requests_a_token() {
     let login = login();
-    let attempt = login.start(REDIRECT).unwrap();
-    let sent = query(&login.authorization_url(&attempt));
+    let pending = login.start(REDIRECT).unwrap();
+    let sent = query(&login.authorization_url(&pending));
     assert_eq!(sent["response_type"], "token");
     assert!(!sent.contains_key("code_challenge"));
     assert_eq!(sent["state"].len(), 43);
@@ -56,23 +56,23 @@ fn the_address_asks_for_a_token() {
 
 /// P54, R11, R12.
 #[test]
-fn errors_are_read_from_the_fragment_and_the_state_is_checked() {
+fn errors_and_state_are_read_from_the_fragment() {
     let error = finish("error=access_denied").unwrap_err();
     assert!(error.is_denied());
-    assert_eq!(format!("{error:#}"), "the log-in was denied");
-    let attempt = login().start(REDIRECT).unwrap();
+    assert_eq!(format!("{error:#}"), "the login was denied");
+    let pending = login().start(REDIRECT).unwrap();
     let url = format!("{REDIRECT}#access_token=a&token_type=bearer&state=x");
-    assert!(login().finish(attempt, &url).unwrap_err().is_forged());
-    // In the query there is no token: servers would see it.
-    let attempt = login().start(REDIRECT).unwrap();
-    let state = query(&login().authorization_url(&attempt))["state"].clone();
+    assert!(login().finish(pending, &url).unwrap_err().is_forged());
+    // A token in the query is ignored: servers would see it.
+    let pending = login().start(REDIRECT).unwrap();
+    let state = query(&login().authorization_url(&pending))["state"].clone();
     let url = format!("{REDIRECT}?access_token=a&token_type=bearer&state={state}");
-    assert!(login().finish(attempt, &url).is_err());
+    assert!(login().finish(pending, &url).is_err());
     // R3.
     let error = finish("access_token=t0ken&token_type=mac").unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "the authorization endpoint gave nothing that can be used: its token_type is `mac`, and \
+        "the login failed: the authorization endpoint gave nothing that can be used: its token_type is `mac`, and \
          only Bearer can be used here"
     );
     let error = finish("token_type=bearer").unwrap_err();
@@ -82,9 +82,9 @@ fn errors_are_read_from_the_fragment_and_the_state_is_checked() {
     );
 }
 
-/// S1 spells the header's name this way in one place; and when the token is over, a person is needed.
+/// `Authentication` is the header name that one API documents.
 #[tokio::test(start_paused = true)]
-async fn the_token_serves_until_it_is_over() {
+async fn an_expired_token_requires_a_new_login() {
     let tokens = TokenSet::new("a").with_lifetime(Duration::from_secs(60));
     let tokens = tokens.with_expires_at(SystemTime::now() + Duration::from_secs(60));
     let provider = login().session().initial_tokens(tokens).build().unwrap();

@@ -15,20 +15,20 @@ use tower_auth::{
 
 use crate::server::{TOKENS, client, query};
 
-/// A log-in that has begun: where the browser was sent, and what comes of it.
-struct Begun {
+/// A login in progress: the callback that the browser was given, and the result.
+struct Login {
     host: String,
     path: String,
     state: String,
     result: JoinHandle<Result<TokenSet, LoginError>>,
 }
 
-async fn begin<F: LoginFlow + 'static>(loopback: Loopback, flow: F) -> Begun {
+async fn start<F: LoginFlow + 'static>(loopback: Loopback, flow: F) -> Login {
     let (sender, opened) = oneshot::channel();
     let loopback = loopback.open_with(move |url| {
         sender
             .send(url.to_owned())
-            .map_err(|_| io::Error::other("nobody asked"))
+            .map_err(|_| io::Error::other("the test has ended"))
     });
     let result = tokio::spawn(async move { loopback.log_in(&flow).await });
     let sent = query(&opened.await.unwrap());
@@ -36,7 +36,7 @@ async fn begin<F: LoginFlow + 'static>(loopback: Loopback, flow: F) -> Begun {
         .strip_prefix("http://")
         .and_then(|uri| uri.split_once('/'))
         .unwrap();
-    Begun {
+    Login {
         host: host.to_owned(),
         path: format!("/{path}"),
         state: sent["state"].clone(),
@@ -44,8 +44,8 @@ async fn begin<F: LoginFlow + 'static>(loopback: Loopback, flow: F) -> Begun {
     }
 }
 
-impl Begun {
-    /// Sends a request as a browser does; gives the whole answer.
+impl Login {
+    /// Sends a request as a browser does, and returns the whole response.
     async fn send(&self, method: &str, target: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.host).await.unwrap();
         let host = match headers.contains("host:") {
@@ -57,9 +57,9 @@ impl Begun {
             body.len()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response
     }
 
     async fn get(&self, query: &str) -> String {
@@ -68,18 +68,20 @@ impl Begun {
     }
 }
 
-/// P53, R22: one answer, a page that says what happened, and the end.
+/// P53, R22: one callback, a page with the outcome, and the listener closes.
 #[tokio::test]
-async fn a_log_in_ends_with_tokens_and_a_page() {
+async fn a_login_ends_with_tokens_and_a_page() {
     let (login, asked) = client(200, TOKENS);
-    let begun = begin(Loopback::new(), login).await;
-    assert!(begun.host.starts_with("127.0.0.1:"));
-    assert_eq!(begun.path, "/callback");
+    let running = start(Loopback::new(), login).await;
+    assert!(running.host.starts_with("127.0.0.1:"));
+    assert_eq!(running.path, "/callback");
 
-    // Browsers ask for more than they were sent to.
-    let icon = begun.send("GET", "/favicon.ico", "", "").await;
+    // Browsers also request an icon.
+    let icon = running.send("GET", "/favicon.ico", "", "").await;
     assert!(icon.starts_with("HTTP/1.1 404 "), "{icon}");
-    let page = begun.get(&format!("code=c0de&state={}", begun.state)).await;
+    let page = running
+        .get(&format!("code=c0de&state={}", running.state))
+        .await;
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     assert!(page.contains("<h1>You are logged in</h1>") && page.ends_with("</html>\n"));
     for header in [
@@ -89,17 +91,17 @@ async fn a_log_in_ends_with_tokens_and_a_page() {
     ] {
         assert!(page.contains(header), "{header}");
     }
-    assert!(!page.contains("c0de") && !page.contains(&begun.state));
+    assert!(!page.contains("c0de") && !page.contains(&running.state));
 
-    let tokens = begun.result.await.unwrap().unwrap();
+    let tokens = running.result.await.unwrap().unwrap();
     assert_eq!(tokens.expose_refresh_token(), Some("rt"));
     assert!(
-        TcpStream::connect(&begun.host).await.is_err(),
-        "it is closed"
+        TcpStream::connect(&running.host).await.is_err(),
+        "the listener must be closed"
     );
     // R10.
     let form = asked.lock().unwrap()[0].1.clone();
-    let uri = format!("http://{}/callback", begun.host);
+    let uri = format!("http://{}/callback", running.host);
     assert!(form.contains(&("redirect_uri".to_owned(), uri)));
 }
 
@@ -107,35 +109,37 @@ async fn a_log_in_ends_with_tokens_and_a_page() {
 #[tokio::test]
 async fn it_listens_on_ipv6_and_another_path() {
     let (login, _) = client(200, TOKENS);
-    let begun = begin(Loopback::new().ipv6().path("/oauth/cb"), login).await;
-    assert!(begun.host.starts_with("[::1]:"));
-    assert_eq!(begun.path, "/oauth/cb");
-    begun.get(&format!("code=c&state={}", begun.state)).await;
-    assert!(begun.result.await.unwrap().is_ok());
+    let running = start(Loopback::new().ipv6().path("/oauth/cb"), login).await;
+    assert!(running.host.starts_with("[::1]:"));
+    assert_eq!(running.path, "/oauth/cb");
+    running
+        .get(&format!("code=c&state={}", running.state))
+        .await;
+    assert!(running.result.await.unwrap().is_ok());
 }
 
-/// P53: each ends with its own page.
+/// P53: each failure has its own page.
 #[tokio::test]
-async fn what_went_wrong_is_told_to_the_person_and_to_the_program() {
+async fn a_failure_is_shown_to_the_user_and_returned() {
     for (status, query, page, error) in [
         (
             200,
             "error=access_denied&state=STATE",
             "Access was denied.",
-            "the log-in was denied",
+            "the login was denied",
         ),
         (
             200,
             "code=c&state=forged",
-            "does not belong to the log-in",
-            "the answer's `state` is not that of this log-in: it belongs to another attempt, or \
-             is forged, and is not used",
+            "does not belong to the login",
+            "the `state` of the authorization response is not that of this login: the response \
+             belongs to another login or is forged, and is not used",
         ),
         (
             400,
             "code=c&state=STATE",
-            "The log-in did not work",
-            "the token endpoint refused the request: 400 invalid_grant",
+            "The login failed",
+            "the login failed: the token endpoint refused the request: 400 invalid_grant",
         ),
     ] {
         let (login, _) = client(
@@ -146,23 +150,24 @@ async fn what_went_wrong_is_told_to_the_person_and_to_the_program() {
                 r#"{"error":"invalid_grant"}"#
             },
         );
-        let begun = begin(Loopback::new(), login).await;
-        let shown = begun.get(&query.replace("STATE", &begun.state)).await;
+        let running = start(Loopback::new(), login).await;
+        let shown = running.get(&query.replace("STATE", &running.state)).await;
         assert!(shown.contains(page), "{shown}");
-        assert_eq!(begun.result.await.unwrap().unwrap_err().to_string(), error);
+        let result = running.result.await.unwrap();
+        assert_eq!(format!("{:#}", result.unwrap_err()), error);
     }
 }
 
 /// P53.
 #[tokio::test]
-async fn a_browser_that_never_comes_back_is_not_awaited_for_ever() {
+async fn a_browser_that_never_returns_times_out() {
     let (login, _) = client(200, TOKENS);
-    let begun = begin(Loopback::new().timeout(Duration::from_millis(50)), login).await;
-    let host = begun.host.clone();
-    let error = begun.result.await.unwrap().unwrap_err();
+    let running = start(Loopback::new().timeout(Duration::from_millis(50)), login).await;
+    let host = running.host.clone();
+    let error = running.result.await.unwrap().unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "the browser did not come back within 0.05 s"
+        "the browser did not return within 0.05 s"
     );
     assert!(error.is_timeout());
     assert!(TcpStream::connect(host).await.is_err());
@@ -178,14 +183,16 @@ async fn a_port_in_use_is_named() {
         .open_with(|_| panic!("opened"))
         .log_in(&login)
         .await;
-    let error = error.unwrap_err().to_string();
-    let begin = format!("can't wait for the browser on 127.0.0.1:{port}: Address already in use");
-    assert!(error.starts_with(&begin), "{error:#}");
-    assert!(error.ends_with(": choose another port(..), or leave it out to get a free one"));
+    let error = format!("{:#}", error.unwrap_err());
+    let expected = format!(
+        "cannot listen for the browser on 127.0.0.1:{port} (choose another port(..), or omit it to \
+         use a free one): Address already in use"
+    );
+    assert!(error.starts_with(&expected), "{error}");
 }
 
 #[tokio::test]
-async fn a_browser_that_cannot_be_opened_is_told() {
+async fn a_browser_that_cannot_be_opened_is_an_error() {
     let (login, _) = client(200, TOKENS);
     let open = |_: &str| Err(io::Error::other("no display"));
     let error = Loopback::new()
@@ -195,7 +202,7 @@ async fn a_browser_that_cannot_be_opened_is_told() {
         .unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "no browser could be opened: no display: show the address to the person with open_with(..)"
+        "cannot open a browser (show the URL to the user with open_with(..) instead): no display"
     );
     let error = Loopback::new()
         .path("cb")
@@ -204,35 +211,38 @@ async fn a_browser_that_cannot_be_opened_is_told() {
         .await
         .unwrap_err();
     assert!(
-        format!("{error:#}").starts_with("path: does not begin with `/`"),
+        format!("{error:#}").starts_with("the login cannot start: path: must start with `/`"),
         "{error:#}"
     );
 }
 
-/// A page elsewhere can send the browser here under another name (DNS rebinding), or post to it.
+/// A page on another site can send the browser here under another host name (DNS rebinding), or post to
+/// the listener.
 #[tokio::test]
-async fn requests_that_are_not_meant_for_it_are_no_answer() {
+async fn requests_for_other_hosts_or_methods_are_rejected() {
     let (login, _) = client(200, TOKENS);
-    let begun = begin(Loopback::new(), login).await;
-    let target = format!("/callback?code=c&state={}", begun.state);
-    let answer = begun
+    let running = start(Loopback::new(), login).await;
+    let target = format!("/callback?code=c&state={}", running.state);
+    let response = running
         .send("GET", &target, "host: evil.example\r\n", "")
         .await;
-    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-    let answer = begun.send("POST", &target, "", "").await;
-    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
-    begun.get(&format!("code=c&state={}", begun.state)).await;
-    assert!(begun.result.await.unwrap().is_ok());
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
+    let response = running.send("POST", &target, "", "").await;
+    assert!(response.starts_with("HTTP/1.1 405 "), "{response}");
+    running
+        .get(&format!("code=c&state={}", running.state))
+        .await;
+    assert!(running.result.await.unwrap().is_ok());
 }
 
-/// P54, R12: the page posts the fragment to its own origin, and nobody else may.
+/// P54, R12: only a page of the same origin may post the fragment.
 #[cfg(feature = "implicit")]
 #[tokio::test]
 async fn a_page_posts_the_fragment_to_the_listener() {
     let login = tower_auth::oauth2::Implicit::builder(crate::server::AUTHORIZE);
     let login = login.client_id("x").build().unwrap();
-    let begun = begin(Loopback::new(), login).await;
-    let page = begun.send("GET", "/callback", "", "").await;
+    let running = start(Loopback::new(), login).await;
+    let page = running.send("GET", "/callback", "", "").await;
     assert!(page.contains("location.hash") && page.contains("history.replaceState"));
     let nonce = page
         .split_once("script-src 'nonce-")
@@ -243,32 +253,34 @@ async fn a_page_posts_the_fragment_to_the_listener() {
         .0;
     assert!(page.contains(&format!("<script nonce=\"{nonce}\">")));
 
-    let body = format!("access_token=t&token_type=bearer&state={}", begun.state);
+    let body = format!("access_token=t&token_type=bearer&state={}", running.state);
     for origin in ["", "origin: https://evil.example\r\n", "origin: null\r\n"] {
-        let answer = begun.send("POST", "/callback", origin, &body).await;
-        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+        let response = running.send("POST", "/callback", origin, &body).await;
+        assert!(response.starts_with("HTTP/1.1 405 "), "{response}");
     }
-    let origin = format!("origin: http://{}\r\n", begun.host);
-    let page = begun.send("POST", "/callback", &origin, &body).await;
+    let origin = format!("origin: http://{}\r\n", running.host);
+    let page = running.send("POST", "/callback", &origin, &body).await;
     assert!(page.contains("You are logged in"), "{page}");
-    let tokens = begun.result.await.unwrap().unwrap();
+    let tokens = running.result.await.unwrap().unwrap();
     assert_eq!(tokens.expose_access_token(), Some("t"));
 }
 
-/// Many connections that say nothing keep nobody out.
+/// Idle connections do not block others.
 #[tokio::test]
-async fn idle_connections_do_not_delay_the_log_in() {
+async fn idle_connections_do_not_delay_the_login() {
     let (login, _) = client(200, TOKENS);
-    let begun = begin(Loopback::new(), login).await;
+    let running = start(Loopback::new(), login).await;
     let mut idle = Vec::new();
     for _ in 0..8 {
-        idle.push(TcpStream::connect(&begun.host).await.unwrap());
+        idle.push(TcpStream::connect(&running.host).await.unwrap());
     }
-    let started = tokio::time::Instant::now();
-    begun.get(&format!("code=c&state={}", begun.state)).await;
-    assert!(begun.result.await.unwrap().is_ok());
+    let begin = tokio::time::Instant::now();
+    running
+        .get(&format!("code=c&state={}", running.state))
+        .await;
+    assert!(running.result.await.unwrap().is_ok());
     assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "the page was not awaited in vain"
+        begin.elapsed() < Duration::from_secs(2),
+        "the login must not wait for idle connections"
     );
 }

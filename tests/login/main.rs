@@ -1,4 +1,4 @@
-//! Log-ins in a browser, and servers that describe themselves.
+//! Logins in a browser and with a device code, and discovery.
 
 mod code;
 mod device;

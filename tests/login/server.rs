@@ -1,4 +1,4 @@
-//! An authorization server in memory.
+//! An in-memory authorization server.
 
 use std::{
     collections::HashMap,
@@ -22,32 +22,32 @@ pub(crate) const TOKENS: &str =
 pub(crate) type Client =
     BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
 
-/// What was asked of the server: path, and the body's or the query's parameters in order.
-pub(crate) type Asked = Arc<Mutex<Vec<(String, Vec<(String, String)>)>>>;
+/// The requests that the server received: URL, and form parameters in order.
+pub(crate) type Requests = Arc<Mutex<Vec<(String, Vec<(String, String)>)>>>;
 
-/// A server that gives the same answer to everything.
-pub(crate) fn server(status: u16, answer: &'static str) -> (Client, Asked) {
-    let asked = Asked::default();
-    let seen = Arc::clone(&asked);
+/// Creates a server that returns the same response to every request.
+pub(crate) fn server(status: u16, body: &'static str) -> (Client, Requests) {
+    let requests = Requests::default();
+    let seen = Arc::clone(&requests);
     let service = tower::service_fn(move |request: Request<Full<Bytes>>| {
         let seen = Arc::clone(&seen);
         async move {
-            let (head, body) = request.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            let form = pairs(std::str::from_utf8(&body).unwrap());
+            let (head, form) = request.into_parts();
+            let form = form.collect().await.unwrap().to_bytes();
+            let form = pairs(std::str::from_utf8(&form).unwrap());
             let url = head.uri.to_string();
             seen.lock().unwrap().push((url, form));
-            let mut response = Response::new(Full::from(answer));
+            let mut response = Response::new(Full::from(body));
             *response.status_mut() = status.try_into().unwrap();
             Ok(response)
         }
     });
-    (BoxCloneSyncService::new(service), asked)
+    (BoxCloneSyncService::new(service), requests)
 }
 
-/// A public client of a server that answers so.
-pub(crate) fn client(status: u16, answer: &'static str) -> (AuthorizationCode, Asked) {
-    let (http, asked) = server(status, answer);
+/// Creates a public client of such a server.
+pub(crate) fn client(status: u16, body: &'static str) -> (AuthorizationCode, Requests) {
+    let (http, requests) = server(status, body);
     let login = AuthorizationCode::builder(AUTHORIZE, TOKEN)
         .client_id("my app")
         .scopes(["read", "write"])
@@ -56,7 +56,7 @@ pub(crate) fn client(status: u16, answer: &'static str) -> (AuthorizationCode, A
         .http(http)
         .build()
         .unwrap();
-    (login, asked)
+    (login, requests)
 }
 
 pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
@@ -67,7 +67,7 @@ pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The parameters of a URL, each of which is there once.
+/// Returns the parameters of a URL. Each must appear once.
 pub(crate) fn query(url: &str) -> HashMap<String, String> {
     let pairs = pairs(url.split_once('?').unwrap().1);
     let count = pairs.len();

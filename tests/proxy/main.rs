@@ -1,9 +1,9 @@
-//! The example `proxy`: who may use it, and what comes of it.
+//! The example `proxy`: access control, credentials and the command line.
 
 #[path = "../../examples/proxy/proxy.rs"]
 mod proxy;
 #[path = "../../examples/proxy/settings.rs"]
-#[allow(dead_code, reason = "the program uses all of it")]
+#[allow(dead_code, reason = "only the example uses all of it")]
 mod settings;
 
 use std::{ffi::OsString, net::SocketAddr};
@@ -26,7 +26,7 @@ use tower_auth::{
 use proxy::Proxy;
 use settings::{Access, Settings};
 
-/// A running proxy before an API.
+/// A running proxy in front of an API.
 struct Running {
     api: TestServer,
     address: SocketAddr,
@@ -84,10 +84,10 @@ impl Running {
 }
 
 #[tokio::test]
-async fn a_program_with_the_secret_calls_the_api_with_the_credential() {
+async fn requests_with_the_secret_get_the_credential() {
     let running = Running::start().await;
     for round in 1..=2 {
-        // A credential of the program's own is no business of the API's.
+        // The proxy removes the program's own credential.
         let headers = [
             ("x-proxy-secret", "s3cret"),
             ("authorization", "Bearer old"),
@@ -100,12 +100,12 @@ async fn a_program_with_the_secret_calls_the_api_with_the_credential() {
 }
 
 #[tokio::test]
-async fn nobody_else_gets_through() {
+async fn requests_without_the_secret_are_rejected() {
     let running = Running::start().await;
     for (headers, expected) in [
         (vec![], 403),
         (vec![("x-proxy-secret", "guess")], 403),
-        // As after DNS rebinding.
+        // DNS rebinding.
         (
             vec![("x-proxy-secret", "s3cret"), ("host", "evil.example")],
             421,
@@ -121,7 +121,7 @@ async fn nobody_else_gets_through() {
 }
 
 #[tokio::test]
-async fn a_failure_to_get_a_credential_is_told() {
+async fn a_credential_failure_is_reported() {
     let running = Running::start().await;
     running
         .api
@@ -144,7 +144,7 @@ fn read(line: &str) -> Result<Settings, String> {
 }
 
 #[test]
-fn the_command_line_is_read_and_what_is_missing_is_named() {
+fn the_command_line_is_parsed_and_checked() {
     let settings = read("--api https://a.example --port 99 --bearer-env P_TOKEN").unwrap();
     assert_eq!((&*settings.api, settings.port), ("https://a.example", 99));
     assert_eq!(settings.secret, "proxy_secret");
@@ -155,7 +155,7 @@ fn the_command_line_is_read_and_what_is_missing_is_named() {
     ))
     .unwrap();
     let Access::ClientCredentials { scopes, .. } = settings.access else {
-        panic!("no client credentials");
+        panic!("the access is not client credentials");
     };
     assert_eq!(scopes, ["a", "b"]);
 
@@ -167,7 +167,7 @@ fn the_command_line_is_read_and_what_is_missing_is_named() {
             "the environment variable UNSET is not set",
         ),
         ("--port x", "--port: x is not a port"),
-        ("--colour", "--colour is not known"),
+        ("--color", "--color is not known"),
         (client, "--client-secret-env is missing"),
     ] {
         assert_eq!(read(line).err().as_deref(), Some(why), "{line}");

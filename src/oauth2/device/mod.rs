@@ -1,11 +1,11 @@
-//! The device authorization grant (RFC 8628): a log-in for machines without a browser.
+//! The device authorization grant (RFC 8628): a login for devices without a browser.
 
-mod attempt;
+mod authorization;
 mod polling;
 
 use std::{fmt, sync::Arc};
 
-pub use self::attempt::DeviceAuthorization;
+pub use self::authorization::DeviceAuthorization;
 use self::polling::Polling;
 use super::{
     builder::Builder,
@@ -20,19 +20,19 @@ use super::{
 };
 use crate::{credential::Bearer, error::ConfigError, store::TokenSet};
 
-/// A log-in with a device code (RFC 8628), for people at machines that have no browser, or none of
-/// theirs: the person opens an address anywhere else, and enters a short code there.
+/// A login with a device code (RFC 8628), for devices without a browser. The user opens a URL on
+/// another device and enters a short code there.
 ///
-/// | step | |
+/// | step | what it does |
 /// |---|---|
-/// | [`start`](Self::start) | asks the server for a code |
-/// | [`DeviceAuthorization`] | says what to show to the person |
-/// | [`finish`](Self::finish) | waits until the person has confirmed it, and gives the tokens |
-/// | [`session`](Self::session) | makes the provider that lives on these tokens, and refreshes them |
+/// | [`start`](Self::start) | requests a code from the server |
+/// | [`DeviceAuthorization`] | has the URL and the code to show to the user |
+/// | [`finish`](Self::finish) | waits until the user has confirmed the code, and returns the tokens |
+/// | [`session`](Self::session) | builds the provider that uses these tokens and refreshes them |
 ///
-/// Where the person has a browser at hand on the same machine,
-/// [`AuthorizationCode`](super::AuthorizationCode) is the better way: nobody can be talked into
-/// entering a code that somebody else has started.
+/// If the user has a browser on the same machine, prefer
+/// [`AuthorizationCode`](super::AuthorizationCode). An attacker can start a device login and trick the
+/// user into confirming its code.
 ///
 /// ```
 /// # use tower::service_fn;
@@ -48,27 +48,27 @@ use crate::{credential::Bearer, error::ConfigError, store::TokenSet};
 ///     "https://login.example.com/device",
 ///     "https://login.example.com/token",
 /// )
-/// .client_id("my-tool") // a public client; others add client_secret(..)
+/// .client_id("my-tool") // confidential clients add client_secret(..)
 /// .scopes(["items:read"])
 /// .http(client)
 /// .build()?;
 ///
-/// let attempt = login.start().await?;
-/// println!("Open {} and enter {}", attempt.verification_uri(), attempt.user_code());
-/// let tokens = login.finish(attempt).await?;
+/// let code = login.start().await?;
+/// println!("Open {} and enter {}", code.verification_uri(), code.user_code());
+/// let tokens = login.finish(code).await?;
 /// let provider = login.session().initial_tokens(tokens).build()?;
 /// let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
 /// # let _ = layer; Ok(()) }
 /// ```
 ///
-/// Cloning is cheap, and shares everything.
+/// Cloning is cheap.
 pub struct DeviceCode<C: AccessToken = Bearer> {
     flow: Arc<Flow<C>>,
 }
 
 struct Flow<C: AccessToken> {
     device: TokenEndpoint,
-    /// What the device endpoint is asked.
+    /// The parameters of the device authorization request.
     request: Form,
     client: Client,
     session: Builder<RefreshTokenGrant, C>,
@@ -76,40 +76,42 @@ struct Flow<C: AccessToken> {
 }
 
 impl DeviceCode {
-    /// Starts with the URLs of the device authorization endpoint and of the token endpoint. They
-    /// must be https, or lead to this machine. The client's id and the HTTP service are required;
-    /// a client without a secret sends its id only.
+    /// Creates a builder with the URLs of the device authorization endpoint and the token endpoint. Both
+    /// must be https, or http to this machine. The client id and the HTTP service are required. A client
+    /// without a secret sends only its id.
     pub fn builder(device_url: impl Into<String>, token_url: impl Into<String>) -> Builder<Self> {
         Builder::new(token_url, Some(device_url.into()))
     }
 }
 
 impl<C: AccessToken> DeviceCode<C> {
-    /// Asks the server for a code.
+    /// Requests a code from the server.
     ///
     /// # Errors
-    /// See [`LoginError::token_error`]: what the device authorization endpoint answered.
+    /// The device authorization endpoint failed or refused the request: see
+    /// [`LoginError::token_error`].
     pub async fn start(&self) -> Result<DeviceAuthorization, LoginError> {
         let flow = &self.flow;
-        Ok(DeviceAuthorization::ask(&flow.device, &flow.request, flow.plain_http).await?)
+        Ok(DeviceAuthorization::request(&flow.device, &flow.request, flow.plain_http).await?)
     }
 
-    /// Waits until the person has confirmed the code, and gives the tokens.
+    /// Waits until the user has confirmed the code, and returns the tokens.
     ///
-    /// It asks the server as often as that wants it, by default every 5 s, and 5 s later each time
-    /// it hears `slow_down`. If the network fails, or the server is in trouble, it goes on, with
-    /// pauses that double up to a minute. A request that is not answered within 30 s counts as
-    /// such a failure. Dropping the future ends the waiting; nothing is left behind.
+    /// This polls the server at the interval that the server requests, by default every 5 s. Each
+    /// `slow_down` response adds 5 s to the interval. After a network or server failure, polling
+    /// continues with pauses that double, up to one minute. A request without a response within 30 s
+    /// counts as such a failure. Dropping the future stops the polling.
     ///
     /// # Errors
-    /// The person said no ([`is_denied`](LoginError::is_denied)), or did not come in time
+    /// The user denied the login ([`is_denied`](LoginError::is_denied)) or took too long
     /// ([`is_timeout`](LoginError::is_timeout)), or the server refuses the client.
-    pub async fn finish(&self, attempt: DeviceAuthorization) -> Result<TokenSet, LoginError> {
-        Polling::new(&self.flow.client, attempt).run().await
+    pub async fn finish(&self, authorization: DeviceAuthorization) -> Result<TokenSet, LoginError> {
+        Polling::new(&self.flow.client, authorization).run().await
     }
 
-    /// The provider that lives on the tokens of a log-in: a builder with the same token endpoint,
-    /// client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a [`store`](Builder::store).
+    /// Returns a builder for the provider that uses and refreshes the tokens of a login. It has the same
+    /// token endpoint, client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a
+    /// [`store`](Builder::store).
     pub fn session(&self) -> Builder<RefreshTokenGrant, C> {
         self.flow.session.for_session()
     }
@@ -128,11 +130,11 @@ impl Configurable for DeviceCode {
 }
 
 impl<C: AccessToken> Builder<DeviceCode, C> {
-    /// Makes the flow. Nothing is sent yet.
+    /// Builds the login. Sends nothing yet.
     ///
     /// # Errors
-    /// Something required is missing, or a value can't be used. The error names the setting, and
-    /// shows no secret.
+    /// A required setting is missing, or a value is not valid. The error names the setting and
+    /// contains no secret.
     pub fn build(self) -> Result<DeviceCode<C>, ConfigError> {
         self.client.require_id()?;
         let (session, plain_http) = (self.for_session(), self.client.plain_http);
@@ -140,7 +142,7 @@ impl<C: AccessToken> Builder<DeviceCode, C> {
         let client = self.client.build(&["device_code", "refresh_token"])?;
         self.binding?;
         let Some(device_url) = device_url else {
-            let problem = "is missing: the server names none; give it to builder(..)";
+            let problem = "is missing: the server metadata has none, so pass it to builder(..)";
             return Err(ConfigError::new("device_url", problem));
         };
         let uri = parse_endpoint("device_url", &device_url, plain_http)?;

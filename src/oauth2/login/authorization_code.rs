@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use super::{
     LoginFlow,
-    attempt::PendingLogin,
-    callback::{Answer, AnsweredIn},
+    callback::{AuthorizationResponse, ResponseMode},
     error::{LoginError, Problem},
+    pending::PendingLogin,
     request::AuthorizationRequest,
     sealed::Sealed,
 };
@@ -28,27 +28,26 @@ use crate::{
     store::TokenSet,
 };
 
-/// A log-in in the browser with an authorization code and PKCE (RFC 6749 4.1, RFC 7636): for
-/// people, by programs of all kinds.
+/// A user's login in the browser, with an authorization code and PKCE (RFC 6749 4.1, RFC 7636).
 ///
-/// | step | |
+/// | step | what it does |
 /// |---|---|
-/// | [`start`](Self::start) | makes an attempt: a fresh `state`, and a fresh verifier whose S256 challenge goes out |
-/// | [`authorization_url`](Self::authorization_url) | is where the browser goes |
-/// | [`finish`](Self::finish) | checks what the browser came back with, and exchanges the code for tokens |
-/// | [`session`](Self::session) | makes the provider that lives on these tokens, and refreshes them |
+/// | [`start`](Self::start) | creates a [`PendingLogin`] with a new `state` and PKCE verifier |
+/// | [`authorization_url`](Self::authorization_url) | returns the URL to send the browser to |
+/// | [`finish`](Self::finish) | checks the response and exchanges the code for tokens |
+/// | [`session`](Self::session) | builds the provider that uses these tokens and refreshes them |
 ///
-/// A web application keeps the [`PendingLogin`] between the first and the third, and its route for
-/// the redirect URI calls `finish`. In a program on the person's own machine `Loopback` (feature
-/// `loopback`) does the three steps by itself.
+/// A web application saves the [`PendingLogin`] after the first step, and its route for the redirect
+/// URI calls `finish`. For a program on the user's own machine, `Loopback` (feature `loopback`) does
+/// the first three steps.
 ///
 /// ```
 /// # use tower::service_fn;
 /// # use bytes::Bytes;
 /// # use http_body_util::Full;
-/// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::{AuthorizationCode, PendingLogin}};
+/// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::AuthorizationCode};
 ///
-/// # async fn callback(kept: &str, url_of_the_request: &str) -> Result<(), BoxError> {
+/// # async fn log_in(callback_url: &str) -> Result<(), BoxError> {
 /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
 /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
 /// # });
@@ -56,21 +55,21 @@ use crate::{
 ///     "https://login.example.com/authorize",
 ///     "https://login.example.com/token",
 /// )
-/// .client_id("my-app") // a public client; others add client_secret(..)
+/// .client_id("my-app") // confidential clients add client_secret(..)
 /// .scopes(["items:read"])
 /// .http(client)
 /// .build()?;
 ///
-/// let attempt = login.start("https://app.example.com/callback")?;
-/// println!("go to {}", login.authorization_url(&attempt));
-/// // .. and when the browser is back:
-/// let tokens = login.finish(attempt, url_of_the_request).await?;
+/// let pending = login.start("https://app.example.com/callback")?;
+/// println!("Open {}", login.authorization_url(&pending));
+/// // After the browser has returned:
+/// let tokens = login.finish(pending, callback_url).await?;
 /// let provider = login.session().initial_tokens(tokens).build()?;
 /// let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
 /// # let _ = layer; Ok(()) }
 /// ```
 ///
-/// Cloning is cheap, and shares everything.
+/// Cloning is cheap.
 pub struct AuthorizationCode<C: AccessToken = Bearer> {
     flow: Arc<Flow<C>>,
 }
@@ -82,8 +81,8 @@ struct Flow<C: AccessToken> {
 }
 
 impl AuthorizationCode {
-    /// Starts with the endpoints' URLs. They must be https, or lead to this machine. The client's
-    /// id and the HTTP service are required; a client without a secret sends its id only.
+    /// Creates a builder. Both URLs must be https, or http to this machine. The client id and the HTTP
+    /// service are required. A client without a secret sends only its id.
     pub fn builder(
         authorization_url: impl Into<String>,
         token_url: impl Into<String>,
@@ -97,56 +96,55 @@ impl AuthorizationCode {
 }
 
 impl<C: AccessToken> AuthorizationCode<C> {
-    /// Makes an attempt with a fresh `state` and a fresh verifier. The redirect URI is where the
-    /// server sends the browser then, exactly as it is registered there.
+    /// Starts a login with a new `state` and verifier. After the login, the server sends the browser
+    /// to the redirect URI, which must be exactly as registered there.
     ///
     /// # Errors
-    /// The redirect URI is none, or has a fragment, or is plain http to another machine. Or the
-    /// system has no random numbers.
+    /// The redirect URI is not valid, has a fragment, or is plain http to another machine. Or the
+    /// system's random number generator failed.
     pub fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError> {
         self.flow.request.start(redirect_uri, true)
     }
 
-    /// Where the browser has to go. It is made for this one attempt.
+    /// Returns the URL to send the browser to, for this login only.
     #[must_use]
-    pub fn authorization_url(&self, attempt: &PendingLogin) -> String {
-        self.flow.request.url(attempt)
+    pub fn authorization_url(&self, pending: &PendingLogin) -> String {
+        self.flow.request.url(pending)
     }
 
-    /// Makes tokens of what the browser came back with: the whole URL of its request, or only the
-    /// path and query, the query, or the body of a `form_post`.
+    /// Exchanges the code in the authorization response for tokens. `callback` is the URL that the
+    /// browser returned with, its path and query, its query, or the body of a `form_post`.
     ///
-    /// A `state` other than the attempt's, or an issuer other than the expected one, is refused
-    /// before anything else is looked at. The code is exchanged with the same redirect URI and the
-    /// attempt's verifier.
+    /// A response with a different `state` or issuer than expected is refused before anything else in
+    /// it is read. The code is exchanged with the same redirect URI and the login's verifier.
     ///
     /// # Errors
-    /// See [`LoginError`]. A code that was sent to the token endpoint is used up.
+    /// See [`LoginError`]. A code that was sent to the token endpoint cannot be used again.
     pub async fn finish(
         &self,
-        attempt: PendingLogin,
+        pending: PendingLogin,
         callback: &str,
     ) -> Result<TokenSet, LoginError> {
-        let answer = Answer::parse(callback, AnsweredIn::Query)?;
-        answer.check(&self.flow.request, &attempt)?;
-        let code = answer.get("code").ok_or(Problem::NoCode)?;
+        let response = AuthorizationResponse::parse(callback, ResponseMode::Query)?;
+        response.check(&self.flow.request, &pending)?;
+        let code = response.get("code").ok_or(Problem::NoCode)?;
 
         let client = &self.flow.client;
         let mut form = client.form("authorization_code", None);
         form.push_secret("code", &Secret::new(code));
-        form.push("redirect_uri", attempt.redirect_uri());
-        let verifier = attempt.verifier().ok_or(Problem::OtherServer)?;
+        form.push("redirect_uri", pending.redirect_uri());
+        let verifier = pending.verifier().ok_or(Problem::OtherClient)?;
         form.push_secret("code_verifier", verifier);
-        let asked = RequestTime::now();
-        let mut answer = client.endpoint.exchange(&form).await?;
-        // RFC 6749 5.1: unsaid is as requested.
-        answer.scope = answer.scope.or_else(|| client.scope());
-        Ok(tokens(answer, None, asked))
+        let requested_at = RequestTime::now();
+        let mut response = client.endpoint.exchange(&form).await?;
+        // RFC 6749 5.1: a response without a scope grants the requested one.
+        response.scope = response.scope.or_else(|| client.scope());
+        Ok(tokens(response, None, requested_at))
     }
 
-    /// The provider that lives on the tokens of a log-in, one for each person: a builder with the
-    /// same token endpoint, client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a
-    /// [`store`](Builder::store).
+    /// Returns a builder for the provider that uses and refreshes the tokens of a login. It has the same
+    /// token endpoint, client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a
+    /// [`store`](Builder::store). Each user needs a separate provider.
     pub fn session(&self) -> Builder<RefreshTokenGrant, C> {
         self.flow.session.for_session()
     }
@@ -165,11 +163,11 @@ impl Configurable for AuthorizationCode {
 }
 
 impl<C: AccessToken> Builder<AuthorizationCode, C> {
-    /// Makes the flow. Nothing is sent yet.
+    /// Builds the login. Sends nothing yet.
     ///
     /// # Errors
-    /// Something required is missing, or a value can't be used. The error names the setting, and
-    /// shows no secret.
+    /// A required setting is missing, or a value is not valid. The error names the setting and
+    /// contains no secret.
     pub fn build(self) -> Result<AuthorizationCode<C>, ConfigError> {
         let request = AuthorizationRequest::new(&self.client, &self.grant, "code")?;
         let session = self.for_session();
@@ -187,8 +185,8 @@ impl<C: AccessToken> Builder<AuthorizationCode, C> {
 }
 
 impl<C: AccessToken> Sealed for AuthorizationCode<C> {
-    fn answered_in(&self) -> AnsweredIn {
-        AnsweredIn::Query
+    fn response_mode(&self) -> ResponseMode {
+        ResponseMode::Query
     }
 }
 
@@ -197,12 +195,12 @@ impl<C: AccessToken> LoginFlow for AuthorizationCode<C> {
         self.start(redirect_uri)
     }
 
-    fn authorization_url(&self, attempt: &PendingLogin) -> String {
-        self.authorization_url(attempt)
+    fn authorization_url(&self, pending: &PendingLogin) -> String {
+        self.authorization_url(pending)
     }
 
-    async fn finish(&self, attempt: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
-        self.finish(attempt, callback).await
+    async fn finish(&self, pending: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
+        self.finish(pending, callback).await
     }
 }
 

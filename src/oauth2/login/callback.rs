@@ -1,12 +1,12 @@
-//! What the browser comes back with (RFC 6749 4.1.2, 4.2.2), and whether it may be believed.
+//! Authorization responses (RFC 6749 4.1.2, 4.2.2): parsing and validation.
 
 use percent_encoding::percent_decode_str;
 #[cfg(feature = "implicit")]
 use serde_json::{Map, Value};
 
 use super::{
-    attempt::PendingLogin,
     error::{LoginError, Problem},
+    pending::PendingLogin,
     request::AuthorizationRequest,
 };
 use crate::{
@@ -18,38 +18,38 @@ use crate::{
     secret::Secret,
 };
 
-/// Of the parameters that have a meaning here.
-const LONGEST_NAME: usize = 32;
+/// Maximum length of a parameter name in an error message.
+const MAX_NAME_LENGTH: usize = 32;
 
-/// Where in its URL the browser brings the answer.
+/// The part of the callback URL that holds the authorization response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(unnameable_types, reason = "only the sealed trait speaks of it")]
-pub enum AnsweredIn {
-    /// What servers get.
+#[expect(unnameable_types, reason = "only the sealed trait uses it")]
+pub enum ResponseMode {
+    /// Sent to servers.
     Query,
-    /// What only the browser sees.
+    /// Visible only to the browser.
     Fragment,
 }
 
-/// The parameters of an answer, decoded.
-pub(super) struct Answer(Vec<(String, Secret)>);
+/// The decoded parameters of an authorization response.
+pub(super) struct AuthorizationResponse(Vec<(String, Secret)>);
 
-impl Answer {
-    /// Reads a URL, or only the part of it that the answer is in. RFC 6749 3.1: no parameter is
-    /// there twice.
-    pub(super) fn parse(callback: &str, place: AnsweredIn) -> Result<Self, LoginError> {
+impl AuthorizationResponse {
+    /// Parses a URL, or only the part of it that holds the response. Duplicate parameters are an error
+    /// (RFC 6749 3.1).
+    pub(super) fn parse(callback: &str, mode: ResponseMode) -> Result<Self, LoginError> {
         let (before, fragment) = match callback.split_once('#') {
             Some((before, fragment)) => (before, Some(fragment)),
             None => (callback, None),
         };
-        let text = match place {
-            AnsweredIn::Fragment => match fragment {
+        let text = match mode {
+            ResponseMode::Fragment => match fragment {
                 Some(fragment) => fragment,
-                // Only the fragment was given, or there is none.
+                // The text is only a fragment, or the URL has none.
                 None if is_url(callback) => "",
                 None => callback,
             },
-            AnsweredIn::Query => match before.split_once('?') {
+            ResponseMode::Query => match before.split_once('?') {
                 Some((address, query)) if !address.contains('=') => query,
                 _ if is_url(before) => "",
                 _ => before,
@@ -60,34 +60,34 @@ impl Answer {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name);
             if params.iter().any(|(other, _)| *other == name) {
-                return Err(Problem::Repeated(Some(name).filter(|name| is_name(name))).into());
+                return Err(Problem::Duplicate(Some(name).filter(|name| is_name(name))).into());
             }
             params.push((name, Secret::new(decode(value))));
         }
         Ok(Self(params))
     }
 
-    /// A parameter that is there and not empty.
+    /// Returns a parameter, unless it is absent or empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
         Some(value.expose()).filter(|value| !value.is_empty())
     }
 
-    /// Whether the answer belongs to the attempt, comes from the server, and is no error: in this
-    /// order, so that nobody else's error is believed either.
+    /// Checks that the response belongs to the login, comes from the expected issuer, and is not an
+    /// error. The order matters: an error is reported only if it passes the first two checks.
     pub(super) fn check(
         &self,
         request: &AuthorizationRequest,
-        attempt: &PendingLogin,
+        pending: &PendingLogin,
     ) -> Result<(), LoginError> {
-        if attempt.whose() != request.whose() {
-            return Err(Problem::OtherServer.into());
+        if pending.client() != request.client() {
+            return Err(Problem::OtherClient.into());
         }
         let state = self.get("state").ok_or(Problem::NoState)?;
-        if !attempt.has_state(state) {
+        if !pending.has_state(state) {
             return Err(Problem::WrongState.into());
         }
-        let shown = self.shown(attempt);
+        let shown = self.sanitizer(pending);
         if let Some(expected) = &request.issuer {
             match self.get("iss") {
                 Some(issuer) if issuer == expected.url => {}
@@ -95,7 +95,7 @@ impl Answer {
                 issuer => {
                     return Err(LoginError::from(Problem::Issuer {
                         expected: expected.url.clone(),
-                        said: issuer.map(|said| shown.clean(said, MOST_OF_TEXTS)),
+                        received: issuer.map(|issuer| shown.clean(issuer, MOST_OF_TEXTS)),
                     }));
                 }
             }
@@ -116,17 +116,17 @@ impl Answer {
         .into())
     }
 
-    /// What of the server's texts may stand in messages.
-    pub(super) fn shown(&self, attempt: &PendingLogin) -> Sanitizer {
-        let of_attempt = [Some(attempt.state()), attempt.verifier()];
-        let mut secrets: Vec<_> = of_attempt.into_iter().flatten().cloned().collect();
+    /// Returns a sanitizer that keeps the secrets of this login out of messages.
+    pub(super) fn sanitizer(&self, pending: &PendingLogin) -> Sanitizer {
+        let of_login = [Some(pending.state()), pending.verifier()];
+        let mut secrets: Vec<_> = of_login.into_iter().flatten().cloned().collect();
         for name in ["code", "access_token", "id_token"] {
             secrets.extend(self.get(name).map(Secret::new));
         }
         Sanitizer::without(secrets)
     }
 
-    /// The parameters as a token endpoint would have answered them.
+    /// Returns the parameters as the fields of a token response.
     #[cfg(feature = "implicit")]
     pub(super) fn fields(&self) -> Map<String, Value> {
         let field = |(name, value): &(String, Secret)| (name.clone(), value.expose().into());
@@ -134,17 +134,18 @@ impl Answer {
     }
 }
 
-/// Whether it is the name of a parameter. In its place there may be anything, a secret too.
+/// Returns whether the text looks like a parameter name. A malformed response may have a secret in its
+/// place.
 fn is_name(text: &str) -> bool {
-    let is_usual = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(is_usual)
+    let is_expected = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    (1..=MAX_NAME_LENGTH).contains(&text.len()) && text.bytes().all(is_expected)
 }
 
 fn is_url(text: &str) -> bool {
     text.starts_with('/') || text.contains("://") || !text.contains('=')
 }
 
-/// A form's encoding, in which a plus is a space.
+/// Decodes form encoding, in which a plus is a space.
 fn decode(text: &str) -> String {
     let spaced = text.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8_lossy().into_owned()

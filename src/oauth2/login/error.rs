@@ -1,59 +1,58 @@
-//! Why a person's log-in brought no tokens.
+//! The error of a login.
 
 use std::{error::Error as StdError, fmt};
 #[cfg(feature = "loopback")]
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    error::ConfigError,
+    error::{Chain, ConfigError},
     oauth2::error::{Refusal, TokenError},
 };
 
-/// Why a person's log-in brought no tokens. The attempt is over: another log-in starts with a new
-/// one.
+/// The reason why a login returned no tokens. The login is over: start a new one to try again.
 ///
-/// The message holds what the server said about it, as far as that is printable, short and free of
-/// secrets.
-#[derive(Debug)]
+/// The message contains what the server reported, limited to short printable text without secrets.
+/// `Display` prints the message, and `{:#}` appends those of all [sources](StdError::source).
 pub struct LoginError {
     problem: Box<Problem>,
 }
 
-#[derive(Debug)]
 pub(in crate::oauth2) enum Problem {
-    /// The stored attempt is none.
-    Attempt,
-    OtherServer,
+    /// The text of a saved login.
+    Unreadable,
+    OtherClient,
     NoState,
     WrongState,
     Issuer {
         expected: String,
-        /// `Some(None)` is one that can't be shown.
-        said: Option<Option<String>>,
+        /// `Some(None)` is an issuer that must not be shown.
+        received: Option<Option<String>>,
     },
     Refused {
         is_denied: bool,
         refusal: Refusal,
     },
-    Repeated(Option<String>),
+    /// The name of the parameter, if it can be shown.
+    Duplicate(Option<String>),
     NoCode,
-    /// The token that came in the browser's URL.
+    /// The token in the browser's URL is not usable.
     #[cfg(feature = "implicit")]
     Unusable(TokenError),
     Token(TokenError),
     Config(ConfigError),
-    /// A device code; with the last trouble, if the server could not be asked.
+    /// The device code expired. Holds the error of the last poll, if the server was not reachable.
     CodeExpired(Option<TokenError>),
     #[cfg(feature = "loopback")]
     Listen(SocketAddr, std::io::Error),
     #[cfg(feature = "loopback")]
     Browser(std::io::Error),
     #[cfg(feature = "loopback")]
-    NeverBack(Duration),
+    BrowserTimeout(Duration),
 }
 
 impl LoginError {
-    /// Whether the person, or the server for them, said no (`access_denied`).
+    /// Returns whether the user, or the server on the user's behalf, denied the login
+    /// (`access_denied`).
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(
@@ -65,29 +64,29 @@ impl LoginError {
         )
     }
 
-    /// Whether the answer can't be trusted: it belongs to another attempt, or comes from another
-    /// server. Somebody may be trying to slip in an account or a code of their own.
+    /// Returns whether the authorization response cannot be trusted: it belongs to another login, or
+    /// comes from another server. It may be an attempt to inject an attacker's account or code.
     #[must_use]
     pub fn is_forged(&self) -> bool {
         matches!(
             *self.problem,
-            Problem::OtherServer | Problem::NoState | Problem::WrongState | Problem::Issuer { .. }
+            Problem::OtherClient | Problem::NoState | Problem::WrongState | Problem::Issuer { .. }
         )
     }
 
-    /// Whether the person did not come in time: the browser is not back, or the device code has
-    /// expired.
+    /// Returns whether the user took too long: the browser did not return, or the device code expired.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match *self.problem {
             #[cfg(feature = "loopback")]
-            Problem::NeverBack(_) => true,
+            Problem::BrowserTimeout(_) => true,
             Problem::CodeExpired(_) => true,
             _ => false,
         }
     }
 
-    /// The error code of the authorization endpoint (RFC 6749 4.1.2.1), or of the token endpoint.
+    /// Returns the error code of the authorization endpoint (RFC 6749 4.1.2.1) or of the token
+    /// endpoint.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match &*self.problem {
@@ -97,7 +96,8 @@ impl LoginError {
         }
     }
 
-    /// The server's explanation (`error_description`): its printable ASCII, at most 200 characters.
+    /// Returns the server's explanation (`error_description`): printable ASCII, at most 200
+    /// characters.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         match &*self.problem {
@@ -107,7 +107,7 @@ impl LoginError {
         }
     }
 
-    /// What the token endpoint answered, if it is that which failed.
+    /// Returns the error of the token endpoint, if the token request failed.
     #[must_use]
     pub fn token_error(&self) -> Option<&TokenError> {
         match &*self.problem {
@@ -118,7 +118,7 @@ impl LoginError {
 }
 
 impl Problem {
-    /// What a token endpoint says when the person said no.
+    /// The token endpoint reported that the user denied the login.
     pub(in crate::oauth2) fn denied(error: TokenError) -> Self {
         Self::Refused {
             is_denied: true,
@@ -147,48 +147,48 @@ impl From<ConfigError> for LoginError {
     }
 }
 
-impl fmt::Display for LoginError {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.problem {
-            Problem::Attempt => f.write_str(
-                "the text of the log-in attempt can't be read: keep what expose() gave as it is, \
-                 and start the log-in again",
+        match self {
+            Self::Unreadable => f.write_str(
+                "the saved login cannot be read: keep the text that expose() returned unchanged, \
+                 and start the login again",
             ),
-            Problem::OtherServer => f.write_str(
-                "the log-in was started for another server or client: its answer is not used",
-            ),
-            Problem::NoState => f.write_str(
-                "the answer has no `state`, so nothing says that it belongs to this log-in: it is \
+            Self::OtherClient => f.write_str(
+                "the login was started for another server or client: the authorization response is \
                  not used",
             ),
-            Problem::WrongState => f.write_str(
-                "the answer's `state` is not that of this log-in: it belongs to another attempt, \
-                 or is forged, and is not used",
+            Self::NoState => f.write_str(
+                "the authorization response has no `state`, so it cannot be matched to this login: \
+                 it is not used",
             ),
-            Problem::Issuer {
+            Self::WrongState => f.write_str(
+                "the `state` of the authorization response is not that of this login: the response \
+                 belongs to another login or is forged, and is not used",
+            ),
+            Self::Issuer {
                 expected,
-                said: None,
+                received: None,
             } => write!(
                 f,
-                "the answer does not say which issuer it comes from, and {expected} always does: \
+                "the authorization response does not name its issuer, but {expected} always does: \
                  it is not used"
             ),
-            Problem::Issuer {
+            Self::Issuer {
                 expected,
-                said: Some(said),
+                received: Some(received),
             } => write!(
                 f,
-                "the answer comes from the issuer {}, not from {expected}: it is not used",
-                said.as_deref().unwrap_or("?")
+                "the authorization response comes from the issuer {}, not from {expected}: it is \
+                 not used",
+                received.as_deref().unwrap_or("?")
             ),
-            Problem::Refused { is_denied, refusal } => {
-                f.write_str(if *is_denied {
-                    "the log-in was denied"
+            Self::Refused { is_denied, refusal } => {
+                if *is_denied {
+                    f.write_str("the login was denied")?;
                 } else {
-                    "the authorization server refused the log-in: "
-                })?;
-                if !is_denied {
-                    f.write_str(refusal.code.as_deref().unwrap_or("unknown error"))?;
+                    let code = refusal.code.as_deref().unwrap_or("unknown error");
+                    write!(f, "the authorization server refused the login: {code}")?;
                 }
                 if let Some(description) = &refusal.description {
                     write!(f, " ({description})")?;
@@ -198,47 +198,71 @@ impl fmt::Display for LoginError {
                     None => Ok(()),
                 }
             }
-            Problem::Repeated(None) => {
-                f.write_str("the answer has a parameter twice: it is not used")
+            Self::Duplicate(None) => {
+                f.write_str("the authorization response has a duplicate parameter: it is not used")
             }
-            Problem::Repeated(Some(name)) => {
-                write!(
-                    f,
-                    "the answer has the parameter `{name}` twice: it is not used"
-                )
+            Self::Duplicate(Some(name)) => write!(
+                f,
+                "the authorization response has the parameter `{name}` twice: it is not used"
+            ),
+            Self::NoCode => {
+                f.write_str("the authorization response has neither a code nor an error")
             }
-            Problem::NoCode => f.write_str("the answer has neither a code nor an error"),
             #[cfg(feature = "implicit")]
-            Problem::Unusable(error) => error.fmt(f),
-            Problem::Token(error) => error.fmt(f),
-            Problem::Config(error) => error.fmt(f),
-            Problem::CodeExpired(trouble) => {
-                f.write_str("the code has expired before it was confirmed: start again")?;
-                match trouble {
-                    Some(error) => write!(f, " (in the end {error})"),
-                    None => Ok(()),
-                }
-            }
-            #[cfg(feature = "loopback")]
-            Problem::Listen(address, error) => write!(
-                f,
-                "can't wait for the browser on {address}: {error}: choose another port(..), or \
-                 leave it out to get a free one"
+            Self::Unusable(_) => f.write_str("the login failed"),
+            Self::Token(_) => f.write_str("the login failed"),
+            Self::Config(_) => f.write_str("the login cannot start"),
+            Self::CodeExpired(None) => f.write_str(
+                "the device code expired before the user confirmed it: start the login again",
+            ),
+            Self::CodeExpired(Some(_)) => f.write_str(
+                "the device code expired, and the last request to the server failed (start the \
+                 login again)",
             ),
             #[cfg(feature = "loopback")]
-            Problem::Browser(error) => write!(
+            Self::Listen(address, _) => write!(
                 f,
-                "no browser could be opened: {error}: show the address to the person with \
-                 open_with(..)"
+                "cannot listen for the browser on {address} (choose another port(..), or omit it to \
+                 use a free one)"
             ),
             #[cfg(feature = "loopback")]
-            Problem::NeverBack(time) => {
+            Self::Browser(_) => f.write_str(
+                "cannot open a browser (show the URL to the user with open_with(..) instead)",
+            ),
+            #[cfg(feature = "loopback")]
+            Self::BrowserTimeout(time) => {
                 let seconds = time.as_secs_f64();
-                write!(f, "the browser did not come back within {seconds} s")
+                write!(f, "the browser did not return within {seconds} s")
             }
         }
     }
 }
 
-// The messages of the wrapped errors are part of this one's.
-impl StdError for LoginError {}
+impl fmt::Display for LoginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return Chain(self).fmt(f);
+        }
+        self.problem.fmt(f)
+    }
+}
+
+impl fmt::Debug for LoginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LoginError").field(&Chain(self)).finish()
+    }
+}
+
+impl StdError for LoginError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.problem {
+            #[cfg(feature = "implicit")]
+            Problem::Unusable(error) => Some(error),
+            Problem::Token(error) | Problem::CodeExpired(Some(error)) => Some(error),
+            Problem::Config(error) => Some(error),
+            #[cfg(feature = "loopback")]
+            Problem::Listen(_, error) | Problem::Browser(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,12 +1,12 @@
-//! The implicit flow (RFC 6749 4.2), for servers that have nothing better.
+//! The implicit flow (RFC 6749 4.2).
 
 use std::{fmt, sync::Arc};
 
 use super::{
     LoginFlow,
-    attempt::PendingLogin,
-    callback::{Answer, AnsweredIn},
+    callback::{AuthorizationResponse, ResponseMode},
     error::{LoginError, Problem},
+    pending::PendingLogin,
     request::AuthorizationRequest,
     sealed::Sealed,
 };
@@ -25,14 +25,16 @@ use crate::{
     store::TokenSet,
 };
 
-/// A log-in in the browser whose redirect carries the access token itself (RFC 6749 4.2).
+/// A user's login in the browser whose redirect URL holds the access token (RFC 6749 4.2).
 ///
-/// **Discouraged** (RFC 9700 2.1.2): the token passes through the browser's address bar and
-/// history, nothing ties it to the program that asked, and there is no refresh token. Use
-/// [`AuthorizationCode`](super::AuthorizationCode) wherever the server has it.
+/// **Deprecated** by RFC 9700 2.1.2: the token passes through the browser's address bar and history,
+/// nothing ties it to the program that requested it, and there is no refresh token. Use
+/// [`AuthorizationCode`](super::AuthorizationCode) if the server supports it. Requires the feature
+/// `implicit`.
 ///
-/// The token is in the URL's fragment, which browsers don't send to servers. So the program that
-/// has the URL hands it over whole; `Loopback` (feature `loopback`) has the browser's page send it.
+/// The token is in the URL's fragment, which browsers do not send to servers. So pass the whole URL,
+/// including its fragment, to [`finish`](Self::finish). `Loopback` (feature `loopback`) serves a page
+/// that reads the fragment.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::Implicit};
@@ -41,11 +43,11 @@ use crate::{
 /// let login = Implicit::builder("https://login.example.com/oauth/authorize")
 ///     .client_id("my-app")
 ///     .build()?;
-/// let attempt = login.start("https://app.example.com/callback")?;
-/// println!("go to {}", login.authorization_url(&attempt));
-/// # let url = "https://app.example.com/callback#error=access_denied";
-/// // .. and when the browser is back, with the whole URL:
-/// match login.finish(attempt, url) {
+/// let pending = login.start("https://app.example.com/callback")?;
+/// println!("Open {}", login.authorization_url(&pending));
+/// # let callback_url = "https://app.example.com/callback#error=access_denied";
+/// // After the browser has returned:
+/// match login.finish(pending, callback_url) {
 ///     Ok(tokens) => {
 ///         let provider = login.session().initial_tokens(tokens).build()?;
 ///         let layer = AuthLayer::new(provider, Origins::only("https://api.example.com")?);
@@ -56,7 +58,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 ///
-/// Cloning is cheap, and shares everything.
+/// Cloning is cheap.
 #[derive(Clone)]
 pub struct Implicit {
     flow: Arc<Flow>,
@@ -68,8 +70,8 @@ struct Flow {
 }
 
 impl Implicit {
-    /// Starts with the authorization endpoint's URL. It must be https, or lead to this machine. The
-    /// client's id is required; there is no secret.
+    /// Creates a builder. The URL of the authorization endpoint must be https, or http to this machine.
+    /// The client id is required. The flow has no client secret.
     pub fn builder(authorization_url: impl Into<String>) -> Builder<Self> {
         let settings = AuthorizationSettings {
             url: authorization_url.into(),
@@ -78,33 +80,33 @@ impl Implicit {
         Builder::new("", settings)
     }
 
-    /// Makes an attempt with a fresh `state`. The redirect URI is where the server sends the
-    /// browser then, exactly as it is registered there.
+    /// Starts a login with a new `state`. After the login, the server sends the browser to the
+    /// redirect URI, which must be exactly as registered there.
     ///
     /// # Errors
-    /// The redirect URI is none, or has a fragment, or is plain http to another machine. Or the
-    /// system has no random numbers.
+    /// The redirect URI is not valid, has a fragment, or is plain http to another machine. Or the
+    /// system's random number generator failed.
     pub fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError> {
         self.flow.request.start(redirect_uri, false)
     }
 
-    /// Where the browser has to go. It is made for this one attempt.
+    /// Returns the URL to send the browser to, for this login only.
     #[must_use]
-    pub fn authorization_url(&self, attempt: &PendingLogin) -> String {
-        self.flow.request.url(attempt)
+    pub fn authorization_url(&self, pending: &PendingLogin) -> String {
+        self.flow.request.url(pending)
     }
 
-    /// Takes the token from the URL that the browser came back with, or only its fragment. A
-    /// `state` other than the attempt's is refused before anything else is looked at. A refresh
-    /// token is not taken: this flow has none (RFC 6749 4.2.2).
+    /// Reads the token from the URL that the browser returned with, or from its fragment. A response
+    /// with a different `state` than expected is refused before anything else in it is read. A refresh
+    /// token is ignored, because this flow has none (RFC 6749 4.2.2).
     ///
     /// # Errors
     /// See [`LoginError`].
-    pub fn finish(&self, attempt: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
-        let answer = Answer::parse(callback, AnsweredIn::Fragment)?;
-        answer.check(&self.flow.request, &attempt)?;
-        let fields = answer.fields();
-        let token = TokenResponse::from_fields(&fields, false, answer.shown(&attempt), "Bearer");
+    pub fn finish(&self, pending: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
+        let response = AuthorizationResponse::parse(callback, ResponseMode::Fragment)?;
+        response.check(&self.flow.request, &pending)?;
+        let (fields, sanitizer) = (response.fields(), response.sanitizer(&pending));
+        let token = TokenResponse::from_fields(&fields, false, sanitizer, "Bearer");
         let mut token = token.map_err(|problem| {
             Problem::Unusable(TokenError::new(Endpoint::Authorization, problem))
         })?;
@@ -113,8 +115,8 @@ impl Implicit {
         Ok(tokens(token, None, RequestTime::now()))
     }
 
-    /// The provider that lives on the token of a log-in, one for each person. Add
-    /// [`initial_tokens`](Builder::initial_tokens).
+    /// Returns a builder for the provider that uses the token of a login. Add
+    /// [`initial_tokens`](Builder::initial_tokens). Each user needs a separate provider.
     pub fn session(&self) -> Builder<StoredAccessToken> {
         self.flow.session.for_session()
     }
@@ -132,10 +134,10 @@ impl Configurable for Implicit {
 }
 
 impl Builder<Implicit> {
-    /// Makes the flow. Nothing is sent, ever.
+    /// Builds the login. It never sends a request itself.
     ///
     /// # Errors
-    /// Something required is missing, or a value can't be used. The error names the setting.
+    /// A required setting is missing, or a value is not valid. The error names the setting.
     pub fn build(self) -> Result<Implicit, ConfigError> {
         let request = AuthorizationRequest::new(&self.client, &self.grant, "token")?;
         let session = self.for_session();
@@ -147,8 +149,8 @@ impl Builder<Implicit> {
 }
 
 impl Sealed for Implicit {
-    fn answered_in(&self) -> AnsweredIn {
-        AnsweredIn::Fragment
+    fn response_mode(&self) -> ResponseMode {
+        ResponseMode::Fragment
     }
 }
 
@@ -157,12 +159,12 @@ impl LoginFlow for Implicit {
         self.start(redirect_uri)
     }
 
-    fn authorization_url(&self, attempt: &PendingLogin) -> String {
-        self.authorization_url(attempt)
+    fn authorization_url(&self, pending: &PendingLogin) -> String {
+        self.authorization_url(pending)
     }
 
-    async fn finish(&self, attempt: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
-        self.finish(attempt, callback)
+    async fn finish(&self, pending: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
+        self.finish(pending, callback)
     }
 }
 

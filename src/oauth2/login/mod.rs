@@ -1,57 +1,57 @@
-//! Log-ins that send a person's browser to the authorization server (RFC 6749 4.1 and 4.2).
+//! Logins that send the user's browser to the authorization server (RFC 6749 4.1 and 4.2).
 //!
-//! A log-in has three steps: [`start`](LoginFlow::start) makes an attempt, the browser goes to its
-//! [address](LoginFlow::authorization_url), and [`finish`](LoginFlow::finish) makes tokens of what
-//! the browser comes back with. Between the steps nothing is kept here, so that they may happen in
-//! different processes.
+//! A login has three steps. [`start`](LoginFlow::start) creates a pending login, the browser goes to
+//! its [URL](LoginFlow::authorization_url), and [`finish`](LoginFlow::finish) turns the response that
+//! the browser returns with into tokens. The flow keeps no state between the steps, so different
+//! processes can run them.
 
-mod attempt;
 mod authorization_code;
 mod callback;
 mod error;
 #[cfg(feature = "implicit")]
 mod implicit;
+mod pending;
 mod request;
 
 use std::future::Future;
 
 #[cfg(feature = "loopback")]
-pub(super) use self::callback::AnsweredIn;
+pub(super) use self::callback::ResponseMode;
 pub(super) use self::error::Problem;
 #[cfg(feature = "implicit")]
 pub use self::implicit::Implicit;
-pub use self::{attempt::PendingLogin, authorization_code::AuthorizationCode, error::LoginError};
+pub use self::{authorization_code::AuthorizationCode, error::LoginError, pending::PendingLogin};
 use crate::{error::ConfigError, store::TokenSet};
 
-/// The three steps of a log-in in a browser. [`AuthorizationCode`] and [`Implicit`] have them; each
-/// has methods of the same names, so that the trait need not be imported.
+/// The three steps of a login in a browser, implemented by [`AuthorizationCode`] and by `Implicit`
+/// (feature `implicit`). Both have inherent methods of the same names, so the trait need not be
+/// imported. It is sealed.
 pub trait LoginFlow: sealed::Sealed + Send + Sync {
-    /// Makes an attempt with fresh secrets.
+    /// Starts a login with new secrets.
     ///
     /// # Errors
-    /// The redirect URI can't be one.
+    /// The redirect URI is not valid.
     fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError>;
 
-    /// Where the browser has to go.
-    fn authorization_url(&self, attempt: &PendingLogin) -> String;
+    /// Returns the URL to send the browser to.
+    fn authorization_url(&self, pending: &PendingLogin) -> String;
 
-    /// Makes tokens of the URL with which the browser came back.
+    /// Turns the URL that the browser returned with into tokens.
     ///
     /// # Errors
     /// See [`LoginError`].
     fn finish(
         &self,
-        attempt: PendingLogin,
+        pending: PendingLogin,
         callback: &str,
     ) -> impl Future<Output = Result<TokenSet, LoginError>> + Send;
 }
 
 pub(super) mod sealed {
-    /// Nobody else implements the flows.
     #[expect(unnameable_types, reason = "it seals the flows")]
     pub trait Sealed {
-        /// Where in its URL the browser brings the answer.
+        /// Returns which part of the callback URL holds the response.
         #[doc(hidden)]
-        fn answered_in(&self) -> super::callback::AnsweredIn;
+        fn response_mode(&self) -> super::callback::ResponseMode;
     }
 }

@@ -1,6 +1,6 @@
-//! The address that the browser is sent to (RFC 6749 4.1.1).
+//! The URL that the browser is sent to (RFC 6749 4.1.1).
 
-use super::attempt::{PendingLogin, challenge};
+use super::pending::{PendingLogin, challenge};
 use crate::{
     encoding::percent_encode,
     error::ConfigError,
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// All that goes into the address and is the same each time.
+/// The parameters that are the same for every login.
 pub(super) struct AuthorizationRequest {
     pub(super) endpoint: String,
     pub(super) client_id: String,
@@ -53,15 +53,16 @@ impl AuthorizationRequest {
         with_verifier: bool,
     ) -> Result<PendingLogin, ConfigError> {
         check_redirect_uri(redirect_uri, self.plain_http)?;
-        PendingLogin::new(self.whose(), redirect_uri, with_verifier)
+        PendingLogin::new(self.client(), redirect_uri, with_verifier)
     }
 
-    /// By which an attempt knows its server and client (RFC 9700 4.4).
-    pub(super) fn whose(&self) -> String {
+    /// Identifies the server and the client, so that a response is not used with another server (RFC
+    /// 9700 4.4).
+    pub(super) fn client(&self) -> String {
         format!("{} {}", self.client_id, self.endpoint)
     }
 
-    pub(super) fn url(&self, attempt: &PendingLogin) -> String {
+    pub(super) fn url(&self, pending: &PendingLogin) -> String {
         let mut url = self.endpoint.clone();
         let mut separator = if url.contains('?') { '&' } else { '?' };
         let mut add = |name: &str, value: &str| {
@@ -73,15 +74,15 @@ impl AuthorizationRequest {
         };
         add("response_type", self.response_type);
         add("client_id", &self.client_id);
-        add("redirect_uri", attempt.redirect_uri());
+        add("redirect_uri", pending.redirect_uri());
         if let Some(scope) = &self.scope {
             add("scope", scope);
         }
         for resource in &self.resources {
             add("resource", resource);
         }
-        add("state", attempt.state().expose());
-        if let Some(verifier) = attempt.verifier() {
+        add("state", pending.state().expose());
+        if let Some(verifier) = pending.verifier() {
             add("code_challenge", &challenge(verifier));
             add("code_challenge_method", "S256");
         }
@@ -92,7 +93,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// The parameters above that are no setting.
+/// The parameters of the URL that users cannot set.
 const OWN_PARAMS: [&str; 5] = [
     "response_type",
     "redirect_uri",
@@ -101,8 +102,8 @@ const OWN_PARAMS: [&str; 5] = [
     "code_challenge_method",
 ];
 
-/// https, http to this machine, or a scheme of the program's own (RFC 8252 7); without a fragment
-/// (RFC 6749 3.1.2).
+/// Accepts https, http to this machine, and private-use schemes (RFC 8252 7.1). A fragment is not
+/// allowed (RFC 6749 3.1.2).
 fn check_redirect_uri(uri: &str, plain_http: bool) -> Result<(), ConfigError> {
     const FIELD: &str = "redirect_uri";
     let scheme = uri.split_once(':').map(|(scheme, _)| scheme);

@@ -1,4 +1,4 @@
-//! Log-ins by programs on the person's own machine (RFC 8252).
+//! Logins by programs on the user's own machine (RFC 8252).
 
 mod page;
 mod server;
@@ -15,20 +15,19 @@ use self::{page::Outcome, server::Server};
 use super::login::{LoginError, LoginFlow, Problem};
 use crate::{error::ConfigError, store::TokenSet};
 
-/// How long the browser has by default.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// How long the last page may take to reach the browser.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// Maximum time to send the last page to the browser.
+const RESULT_PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Open = Box<dyn FnOnce(&str) -> io::Result<()> + Send>;
+type OpenFn = Box<dyn FnOnce(&str) -> io::Result<()> + Send>;
 
-/// A log-in in the system's browser, by a program on the person's own machine (RFC 8252).
+/// A login in the system's browser, for a program on the user's own machine (RFC 8252).
 ///
-/// It listens on a loopback address, opens the browser, waits for it to come back, exchanges the
-/// code, shows a page that says what has happened, and closes. Register
-/// `http://127.0.0.1/callback` as the redirect URI of a native application: servers leave its port
-/// open (RFC 8252 7.3); with one that does not, register a [port](Self::port) too.
+/// It listens on a loopback address, opens the browser, waits for the callback, exchanges the code, and
+/// shows a page with the outcome. Then the listener closes. Register `http://127.0.0.1/callback` as the
+/// redirect URI of a native application. Servers accept any port for it (RFC 8252 7.3); if yours does
+/// not, register a [port](Self::port) too.
 ///
 /// ```no_run
 /// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::{AuthorizationCode, Loopback}};
@@ -40,15 +39,15 @@ type Open = Box<dyn FnOnce(&str) -> io::Result<()> + Send>;
 /// # let _ = layer; Ok(()) }
 /// ```
 ///
-/// The first answer at the redirect URI ends it, whatever it is. Dropping the future closes the
-/// listener.
+/// Only the first callback is accepted, and it ends the login whatever it contains. Dropping the future
+/// closes the listener.
 #[must_use = "call log_in(..)"]
 pub struct Loopback {
     address: IpAddr,
     port: u16,
     path: String,
-    patience: Duration,
-    open: Open,
+    timeout: Duration,
+    open: OpenFn,
 }
 
 impl Default for Loopback {
@@ -57,94 +56,93 @@ impl Default for Loopback {
             address: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             path: "/callback".to_owned(),
-            patience: PATIENCE,
+            timeout: DEFAULT_TIMEOUT,
             open: Box::new(|url| open::that_detached(url)),
         }
     }
 }
 
 impl Loopback {
-    /// 127.0.0.1, a free port, the path `/callback`, the system's browser, and five minutes.
+    /// Creates a login on 127.0.0.1, a free port and the path `/callback`, with the system's browser and a
+    /// timeout of five minutes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Listens on `[::1]`. Default: 127.0.0.1. Names such as `localhost` are not offered, because
-    /// they can lead elsewhere (RFC 8252 8.3).
+    /// Listens on `[::1]`. Default: 127.0.0.1. Host names such as `localhost` are not offered, because they
+    /// can resolve to another machine (RFC 8252 8.3).
     pub fn ipv6(mut self) -> Self {
         self.address = Ipv6Addr::LOCALHOST.into();
         self
     }
 
-    /// Listens on this port, for servers that compare it with the registered one. Default: one that
-    /// is free.
+    /// Listens on this port, for servers that compare it with the registered one. Default: a free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// The path of the redirect URI. Default: `/callback`.
+    /// Sets the path of the redirect URI. Default: `/callback`.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// How long the browser has to come back. Default: 5 min.
+    /// Sets how long to wait for the callback. Default: 5 min.
     pub fn timeout(mut self, time: Duration) -> Self {
-        self.patience = time;
+        self.timeout = time;
         self
     }
 
-    /// Does something else with the address than opening the system's browser: prints it for the
-    /// person, say, where there is no browser.
+    /// Calls `open` with the URL instead of opening the system's browser. For example, print the URL if
+    /// the machine has no browser.
     ///
     /// ```
     /// use tower_auth::oauth2::Loopback;
     ///
-    /// let log_in = Loopback::new().open_with(|url| {
+    /// let loopback = Loopback::new().open_with(|url| {
     ///     eprintln!("To log in, open {url}");
     ///     Ok(())
     /// });
-    /// # let _ = log_in;
+    /// # let _ = loopback;
     /// ```
     pub fn open_with(mut self, open: impl FnOnce(&str) -> io::Result<()> + Send + 'static) -> Self {
         self.open = Box::new(open);
         self
     }
 
-    /// Has the person log in, and gives the tokens.
+    /// Logs the user in and returns the tokens.
     ///
     /// # Errors
-    /// The port is in use, the browser can't be opened or does not come back in time, the person
-    /// says no, or the server does: see [`LoginError`].
+    /// The port is in use, the browser cannot be opened or does not return in time, or the user or the
+    /// server denies the login. See [`LoginError`].
     pub async fn log_in<F: LoginFlow>(self, flow: &F) -> Result<TokenSet, LoginError> {
-        if !self.path.starts_with('/') || !self.path.bytes().all(is_plain) {
-            let problem = "does not begin with `/`, or has characters other than letters, digits \
-                           and `/-._~`";
+        if !self.path.starts_with('/') || !self.path.bytes().all(is_path_byte) {
+            let problem = "must start with `/` and contain only letters, digits and `/-._~`";
             return Err(ConfigError::new("path", problem).into());
         }
-        let wanted = SocketAddr::new(self.address, self.port);
-        let listen = |error| LoginError::from(Problem::Listen(wanted, error));
-        let listener = TcpListener::bind(wanted).await.map_err(listen)?;
+        let requested = SocketAddr::new(self.address, self.port);
+        let listen = |error| LoginError::from(Problem::Listen(requested, error));
+        let listener = TcpListener::bind(requested).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
 
-        let attempt = flow.start(&format!("http://{address}{}", self.path))?;
-        (self.open)(&flow.authorization_url(&attempt)).map_err(Problem::Browser)?;
+        let pending = flow.start(&format!("http://{address}{}", self.path))?;
+        (self.open)(&flow.authorization_url(&pending)).map_err(Problem::Browser)?;
 
-        let server = Server::new(listener, address, self.path, flow.answered_in());
-        let Ok(answer) = timeout(self.patience, server.answer()).await else {
-            return Err(Problem::NeverBack(self.patience).into());
+        let server = Server::new(listener, address, self.path, flow.response_mode());
+        let Ok(callback) = timeout(self.timeout, server.callback()).await else {
+            return Err(Problem::BrowserTimeout(self.timeout).into());
         };
-        let (answer, _connections) = answer.map_err(listen)?;
-        let result = flow.finish(attempt, &answer.callback).await;
-        let goodbye = answer.show(Outcome::of(&result));
-        // A browser that does not take its page has its answer all the same.
-        let _ = timeout(GOODBYE, goodbye).await;
+        let (callback, _connections) = callback.map_err(listen)?;
+        let result = flow.finish(pending, &callback.response).await;
+        let shown = callback.show(Outcome::of(&result));
+        // The login counts even if the browser does not load the page.
+        let _ = timeout(RESULT_PAGE_TIMEOUT, shown).await;
         result
     }
 }
 
-fn is_plain(byte: u8) -> bool {
+fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte)
 }
 
@@ -154,7 +152,7 @@ impl fmt::Debug for Loopback {
             .field("address", &self.address)
             .field("port", &self.port)
             .field("path", &self.path)
-            .field("timeout", &self.patience)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

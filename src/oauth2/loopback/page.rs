@@ -1,47 +1,48 @@
-//! The pages that the person sees.
+//! The pages that the user sees.
 
 use crate::{oauth2::login::LoginError, store::TokenSet};
 
-/// What the last page says.
+/// The text of the last page.
 pub(super) struct Outcome {
-    pub(super) is_good: bool,
+    is_success: bool,
     title: &'static str,
     text: &'static str,
 }
 
 impl Outcome {
-    /// The page says nothing that the browser brought or the server wrote: anybody can have made
-    /// that up.
+    /// The page includes nothing from the callback or the server, because an attacker could have written
+    /// that.
     pub(super) fn of(result: &Result<TokenSet, LoginError>) -> Self {
         let (title, text) = match result {
             Ok(_) => (
                 "You are logged in",
-                "You can close this tab and go back to the program.",
+                "You can close this tab and return to the program.",
             ),
             Err(error) if error.is_denied() => (
                 "You are not logged in",
-                "Access was denied. If that was a mistake, start the log-in again.",
+                "Access was denied. If that was a mistake, start the login again.",
             ),
             Err(error) if error.is_forged() => (
                 "You are not logged in",
-                "This answer does not belong to the log-in that the program started. Go back to \
-                 the program, and start it again.",
+                "This response does not belong to the login that the program started. Return to the \
+                 program and start again.",
             ),
-            Err(_) => (
-                "The log-in did not work",
-                "Go back to the program: it says why.",
-            ),
+            Err(_) => ("The login failed", "Return to the program for the reason."),
         };
         Self {
-            is_good: result.is_ok(),
+            is_success: result.is_ok(),
             title,
             text,
         }
     }
 
     pub(super) fn html(&self) -> String {
-        let mark = if self.is_good { "&#10003;" } else { "&#10007;" };
-        let class = if self.is_good { "good" } else { "bad" };
+        let mark = if self.is_success {
+            "&#10003;"
+        } else {
+            "&#10007;"
+        };
+        let class = if self.is_success { "good" } else { "bad" };
         page(
             self.title,
             &format!(
@@ -53,36 +54,36 @@ impl Outcome {
     }
 }
 
-/// The page that sends the fragment, which only the browser has, to where it came from, and clears
-/// it from the address bar and the history (RFC 6749 4.2.2). The answer's page takes its place.
+/// A page that posts the fragment, which only the browser can read, to the listener, and clears it from
+/// the address bar and the history (RFC 6749 4.2.2). The page with the outcome replaces it.
 pub(super) fn relay(nonce: &str) -> String {
     page(
         "Logging in",
         &format!(
             r#"<h1 id="title">Logging in &hellip;</h1>
-<noscript><p>This way of logging in needs JavaScript.</p></noscript>
+<noscript><p>This login needs JavaScript.</p></noscript>
 <script nonce="{nonce}">
-const answer = location.hash.slice(1);
+const response = location.hash.slice(1);
 history.replaceState(null, "", location.pathname);
 fetch(location.pathname, {{
   method: "POST",
   headers: {{ "content-type": "text/plain" }},
-  body: answer,
-}}).then(async (response) => {{
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  body: response,
+}}).then(async (reply) => {{
+  const page = new DOMParser().parseFromString(await reply.text(), "text/html");
   document.title = page.title;
   document.querySelector("main").replaceWith(page.querySelector("main"));
 }}).catch(() => {{
-  document.getElementById("title").textContent = "The program is not waiting any more";
+  document.getElementById("title").textContent = "The program is no longer waiting";
 }});
 </script>"#
         ),
     )
 }
 
-/// The page for all that is no answer.
-pub(super) fn nothing() -> String {
-    page("Nothing here", "<h1>Nothing here</h1>")
+/// The page for requests other than the callback.
+pub(super) fn not_found() -> String {
+    page("Not found", "<h1>Not found</h1>")
 }
 
 fn page(title: &str, content: &str) -> String {

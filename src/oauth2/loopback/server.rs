@@ -1,10 +1,10 @@
-//! The listener that the browser comes back to.
+//! The HTTP server that receives the callback.
 
 use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -20,37 +20,38 @@ use tokio::{
 };
 
 use super::page::{self, Outcome};
-use crate::oauth2::login::AnsweredIn;
+use crate::{oauth2::login::ResponseMode, sync::lock};
 
-/// More than any URL that browsers take.
-const MOST: usize = 256 * 1024;
+/// Maximum size of a posted fragment. No browser accepts a URL this long.
+const MAX_BODY_SIZE: usize = 256 * 1024;
 
-/// How long a client of this machine has for the head of a request.
-const MOST_OF_HEAD: Duration = Duration::from_secs(10);
+/// Maximum time for a local client to send a request head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits for the browser.
+/// Waits for the browser to return.
 pub(super) struct Server {
     listener: TcpListener,
-    door: Arc<Door>,
-    answers: mpsc::Receiver<Answer>,
+    handler: Arc<Handler>,
+    callbacks: mpsc::Receiver<Callback>,
     connections: JoinSet<()>,
 }
 
-/// What each connection needs to know.
-struct Door {
-    /// Whom browsers must mean: a name that leads here (DNS rebinding) is not it.
+/// Handles the requests of all connections.
+struct Handler {
+    /// The only accepted `Host`, to prevent DNS rebinding.
     host: String,
     path: String,
-    answered_in: AnsweredIn,
-    answers: mpsc::Sender<Answer>,
+    response_mode: ResponseMode,
+    callbacks: mpsc::Sender<Callback>,
 }
 
-/// What the browser brought; it waits for its page.
-pub(super) struct Answer {
-    pub(super) callback: String,
+/// A callback from the browser, which waits for the page with the outcome.
+pub(super) struct Callback {
+    /// The URL, or the fragment as posted by the relay page.
+    pub(super) response: String,
     page: oneshot::Sender<String>,
-    /// Ends with the browser's connection.
-    gone: oneshot::Receiver<Infallible>,
+    /// Resolves when the browser's connection has closed.
+    closed: oneshot::Receiver<Infallible>,
 }
 
 impl Server {
@@ -58,33 +59,33 @@ impl Server {
         listener: TcpListener,
         address: SocketAddr,
         path: String,
-        answered_in: AnsweredIn,
+        response_mode: ResponseMode,
     ) -> Self {
-        let (sender, answers) = mpsc::channel(1);
-        let door = Door {
+        let (sender, callbacks) = mpsc::channel(1);
+        let handler = Handler {
             host: without_default_port(&address.to_string()).to_owned(),
             path,
-            answered_in,
-            answers: sender,
+            response_mode,
+            callbacks: sender,
         };
         Self {
             listener,
-            door: Arc::new(door),
-            answers,
+            handler: Arc::new(handler),
+            callbacks,
             connections: JoinSet::new(),
         }
     }
 
-    /// The first answer, and the connections that there are. From then on nobody is let in.
-    pub(super) async fn answer(mut self) -> io::Result<(Answer, JoinSet<()>)> {
+    /// Returns the first callback and the open connections. The listener closes.
+    pub(super) async fn callback(mut self) -> io::Result<(Callback, JoinSet<()>)> {
         loop {
             tokio::select! {
-                answer = self.answers.recv() => {
-                    let answer = answer.ok_or(io::ErrorKind::BrokenPipe)?;
-                    return Ok((answer, self.connections));
+                callback = self.callbacks.recv() => {
+                    let callback = callback.ok_or(io::ErrorKind::BrokenPipe)?;
+                    return Ok((callback, self.connections));
                 }
                 accepted = self.listener.accept() => {
-                    self.connections.spawn(serve(accepted?.0, Arc::clone(&self.door)));
+                    self.connections.spawn(serve(accepted?.0, Arc::clone(&self.handler)));
                 }
                 Some(_) = self.connections.join_next() => {}
             }
@@ -92,93 +93,96 @@ impl Server {
     }
 }
 
-impl Answer {
-    /// Shows the page, and waits until the browser has it.
+impl Callback {
+    /// Sends the page, and waits until the browser has received it.
     pub(super) async fn show(self, outcome: Outcome) {
         let _ = self.page.send(outcome.html());
-        let _ = self.gone.await;
+        let _ = self.closed.await;
     }
 }
 
-async fn serve(stream: TcpStream, door: Arc<Door>) {
-    let (_here, gone) = oneshot::channel();
-    let gone = Arc::new(Mutex::new(Some(gone)));
+async fn serve(stream: TcpStream, handler: Arc<Handler>) {
+    let (_open, closed) = oneshot::channel();
+    let closed = Arc::new(Mutex::new(Some(closed)));
     let service = service_fn(move |request| {
-        let (door, gone) = (Arc::clone(&door), Arc::clone(&gone));
-        async move { Ok::<_, Infallible>(door.open(request, &gone).await) }
+        let (handler, closed) = (Arc::clone(&handler), Arc::clone(&closed));
+        async move { Ok::<_, Infallible>(handler.handle(request, &closed).await) }
     });
     let mut server = http1::Builder::new();
     server
         .keep_alive(false)
         .timer(TokioTimer::new())
-        .header_read_timeout(MOST_OF_HEAD);
-    // A browser that goes away is no concern of ours.
+        .header_read_timeout(HEAD_TIMEOUT);
+    // A connection that breaks is not an error: the browser may close it at any time.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
-impl Door {
-    async fn open(
+impl Handler {
+    async fn handle(
         &self,
         request: Request<Incoming>,
-        gone: &Mutex<Option<oneshot::Receiver<Infallible>>>,
+        closed: &Mutex<Option<oneshot::Receiver<Infallible>>>,
     ) -> Response<Full<Bytes>> {
-        if !self.is_for_us(request.headers()) || request.uri().path() != self.path {
-            return html(StatusCode::NOT_FOUND, page::nothing(), None);
+        if !self.is_own_host(request.headers()) || request.uri().path() != self.path {
+            return html(StatusCode::NOT_FOUND, page::not_found(), None);
         }
-        let callback = match (self.answered_in, request.method()) {
-            (AnsweredIn::Query, &Method::GET) => request.uri().to_string(),
-            // An error may come in the query all the same.
-            (AnsweredIn::Fragment, &Method::GET) if has_error(request.uri().query()) => {
+        let response = match (self.response_mode, request.method()) {
+            (ResponseMode::Query, &Method::GET) => request.uri().to_string(),
+            // Some servers send errors in the query.
+            (ResponseMode::Fragment, &Method::GET) if has_error(request.uri().query()) => {
                 format!("#{}", request.uri().query().unwrap_or_default())
             }
-            (AnsweredIn::Fragment, &Method::GET) => {
+            (ResponseMode::Fragment, &Method::GET) => {
                 let nonce = format!("{:032x}", fastrand::u128(..));
                 return html(StatusCode::OK, page::relay(&nonce), Some(&nonce));
             }
-            (AnsweredIn::Fragment, &Method::POST) if self.is_own(request.headers()) => {
-                match Limited::new(request.into_body(), MOST).collect().await {
+            (ResponseMode::Fragment, &Method::POST) if self.is_same_origin(request.headers()) => {
+                match Limited::new(request.into_body(), MAX_BODY_SIZE)
+                    .collect()
+                    .await
+                {
                     Ok(body) => {
                         format!("#{}", String::from_utf8_lossy(&body.to_bytes()))
                     }
-                    Err(_) => return html(StatusCode::BAD_REQUEST, page::nothing(), None),
+                    Err(_) => return html(StatusCode::BAD_REQUEST, page::not_found(), None),
                 }
             }
-            _ => return html(StatusCode::METHOD_NOT_ALLOWED, page::nothing(), None),
+            _ => return html(StatusCode::METHOD_NOT_ALLOWED, page::not_found(), None),
         };
         let (sender, page) = oneshot::channel();
-        let gone = gone.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let sent = gone.map(|gone| {
-            self.answers.try_send(Answer {
-                callback,
+        let closed = lock(closed).take();
+        let sent = closed.map(|closed| {
+            self.callbacks.try_send(Callback {
+                response,
                 page: sender,
-                gone,
+                closed,
             })
         });
-        // Whoever comes second finds nobody waiting.
+        // Only the first callback is accepted.
         if !matches!(sent, Some(Ok(()))) {
-            return html(StatusCode::NOT_FOUND, page::nothing(), None);
+            return html(StatusCode::NOT_FOUND, page::not_found(), None);
         }
         match page.await {
             Ok(page) => html(StatusCode::OK, page, None),
-            Err(_) => html(StatusCode::NOT_FOUND, page::nothing(), None),
+            Err(_) => html(StatusCode::NOT_FOUND, page::not_found(), None),
         }
     }
 
-    fn is_for_us(&self, headers: &HeaderMap) -> bool {
+    fn is_own_host(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(header::HOST);
         host.and_then(|host| host.to_str().ok())
             .is_some_and(|host| without_default_port(host) == self.host)
     }
 
-    /// Whether a page of ours sends it.
-    fn is_own(&self, headers: &HeaderMap) -> bool {
+    /// Returns whether a page of this server sent the request.
+    fn is_same_origin(&self, headers: &HeaderMap) -> bool {
         let origin = headers.get(header::ORIGIN);
         let origin = origin.and_then(|origin| origin.to_str().ok());
         origin.and_then(|origin| origin.strip_prefix("http://")) == Some(&self.host)
     }
 }
 
-/// Browsers leave it out.
+/// Strips the default port, which browsers omit.
 fn without_default_port(host: &str) -> &str {
     host.strip_suffix(":80").unwrap_or(host)
 }
@@ -190,7 +194,7 @@ fn has_error(query: Option<&str>) -> bool {
         .any(|pair| pair.starts_with("error="))
 }
 
-/// A page that loads nothing, tells nobody where the browser was, and is not kept.
+/// A response that loads no resources, sends no referrer, and is not cached.
 fn html(status: StatusCode, page: String, nonce: Option<&str>) -> Response<Full<Bytes>> {
     let script = nonce.map(|nonce| format!("script-src 'nonce-{nonce}'; connect-src 'self'; "));
     let policy = format!(

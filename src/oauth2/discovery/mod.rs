@@ -1,4 +1,6 @@
-//! What authorization servers say of themselves (RFC 8414, OpenID Connect Discovery 1.0).
+//! Authorization server metadata (RFC 8414, OpenID Connect Discovery 1.0).
+
+mod error;
 
 use std::{fmt, sync::Arc};
 
@@ -9,13 +11,14 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Map, Value};
 use tower_service::Service;
 
+pub use self::error::DiscoveryError;
 use super::{endpoint::parse_endpoint, http::HttpService, sanitize::Sanitizer};
-use crate::error::{BoxError, ConfigError, ProviderError};
+use crate::error::{BoxError, ConfigError};
 
-/// What an authorization server says of itself (RFC 8414, OpenID Connect Discovery 1.0): its
-/// endpoints, and what they can do.
+/// The metadata that an authorization server publishes (RFC 8414, OpenID Connect Discovery 1.0): its
+/// endpoints and their capabilities.
 ///
-/// A provider is made of it in one step:
+/// `discover` builds a provider from it in one step:
 ///
 /// ```
 /// # use std::convert::Infallible;
@@ -23,7 +26,7 @@ use crate::error::{BoxError, ConfigError, ProviderError};
 /// # use bytes::Bytes;
 /// # use http_body_util::Full;
 /// # use tower_auth::{BoxError, oauth2::ClientCredentials};
-/// # async fn login() -> Result<(), BoxError> {
+/// # async fn discover() -> Result<(), BoxError> {
 /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
 /// #     Ok::<_, Infallible>(http::Response::new(Full::<Bytes>::default()))
 /// # });
@@ -35,9 +38,10 @@ use crate::error::{BoxError, ConfigError, ProviderError};
 /// # let _ = provider; Ok(()) }
 /// ```
 ///
-/// What the builder then has is the endpoints, the HTTP service, whether the secret goes into the
-/// body, and whether the server names itself in its answers (RFC 9207); every setting can be
-/// changed. Or [fetch](Self::fetch) the metadata once, and make [builders](Self::builder) of it.
+/// The builder then has the endpoints, the HTTP service, the way of client authentication, and whether
+/// the server names itself in authorization responses (RFC 9207). Every setting can be changed.
+/// Alternatively, [`fetch`](Self::fetch) the metadata once and create several
+/// [builders](Self::builder) from it.
 #[derive(Clone)]
 pub struct ServerMetadata {
     issuer: String,
@@ -45,22 +49,16 @@ pub struct ServerMetadata {
     http: Arc<HttpService>,
 }
 
-/// Why there is no metadata of a server.
-#[derive(Clone, Debug)]
-pub struct DiscoveryError {
-    message: String,
-    transient: bool,
-}
-
 impl ServerMetadata {
-    /// Asks the server: at `/.well-known/oauth-authorization-server` before the issuer's path (RFC
-    /// 8414 3.1), then at `/.well-known/openid-configuration` after it. Redirects are not followed.
+    /// Fetches the metadata: from `/.well-known/oauth-authorization-server` before the issuer's path
+    /// (RFC 8414 3.1), then from `/.well-known/openid-configuration` after it. Redirects are not
+    /// followed.
     ///
     /// # Errors
-    /// The issuer is no https URL (or http to this machine), has a query or a fragment; the server
-    /// can't be reached, or has no metadata; or the metadata is that of another issuer: it must
-    /// name itself character by character as it was asked for (RFC 8414 3.3). Or one of its
-    /// endpoints is plain http.
+    /// - The issuer is not an https URL (or http to this machine), or has a query or a fragment.
+    /// - The server cannot be reached, or publishes no metadata.
+    /// - The metadata names another issuer. It must match character by character (RFC 8414 3.3).
+    /// - One of the endpoints is plain http.
     pub async fn fetch<S, R>(issuer: impl Into<String>, http: S) -> Result<Self, DiscoveryError>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
@@ -75,11 +73,11 @@ impl ServerMetadata {
         for url in well_known(&issuer)? {
             match get(&http, &url).await? {
                 Found::Metadata(fields) => return Self::check(issuer, fields, http),
-                Found::Nothing(why) => missing.push(format!("{url} {why}")),
+                Found::Nothing(reason) => missing.push(format!("{url} {reason}")),
             }
         }
-        Err(DiscoveryError::lasting(format!(
-            "the server says nothing of itself: {}: check the issuer, or give the endpoints to \
+        Err(DiscoveryError::permanent(format!(
+            "the server publishes no metadata: {}: check the issuer, or pass the endpoints to \
              builder(..)",
             missing.join(", ")
         )))
@@ -90,26 +88,23 @@ impl ServerMetadata {
         fields: Map<String, Value>,
         http: Arc<HttpService>,
     ) -> Result<Self, DiscoveryError> {
-        let said = fields.get("issuer").and_then(Value::as_str);
-        if said != Some(issuer.as_str()) {
-            let shown = said.and_then(|said| Sanitizer::without(Vec::new()).clean(said, 200));
-            return Err(DiscoveryError::lasting(format!(
-                "the metadata of {issuer} is that of the issuer `{}`: it is not used (give the \
-                 issuer as the server spells it, slashes and all)",
+        let named = fields.get("issuer").and_then(Value::as_str);
+        if named != Some(issuer.as_str()) {
+            let shown = named.and_then(|named| Sanitizer::without(Vec::new()).clean(named, 200));
+            return Err(DiscoveryError::permanent(format!(
+                "the metadata of {issuer} names the issuer `{}`: it is not used (write the issuer \
+                 exactly as the server does, including slashes)",
                 shown.unwrap_or_default()
             )));
         }
-        for (name, field) in [
-            ("token_endpoint", "token_endpoint"),
-            ("authorization_endpoint", "authorization_endpoint"),
-            ("revocation_endpoint", "revocation_endpoint"),
-            (
-                "device_authorization_endpoint",
-                "device_authorization_endpoint",
-            ),
+        for name in [
+            "token_endpoint",
+            "authorization_endpoint",
+            "revocation_endpoint",
+            "device_authorization_endpoint",
         ] {
             if let Some(url) = fields.get(name).and_then(Value::as_str) {
-                parse_endpoint(field, url, false)?;
+                parse_endpoint(name, url, false).map_err(unusable_metadata)?;
             }
         }
         let metadata = Self {
@@ -122,7 +117,7 @@ impl ServerMetadata {
             .into_iter()
             .flatten()
         {
-            parse_endpoint("mtls_endpoint_aliases", &url, false)?;
+            parse_endpoint("mtls_endpoint_aliases", &url, false).map_err(unusable_metadata)?;
         }
         Ok(metadata)
     }
@@ -131,52 +126,52 @@ impl ServerMetadata {
         &self.http
     }
 
-    /// The issuer, as it was asked for.
+    /// Returns the issuer.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Where tokens come from.
+    /// Returns the URL of the token endpoint.
     #[must_use]
     pub fn token_endpoint(&self) -> Option<&str> {
         self.text("token_endpoint")
     }
 
-    /// Where browsers go.
+    /// Returns the URL that browsers are sent to.
     #[must_use]
     pub fn authorization_endpoint(&self) -> Option<&str> {
         self.text("authorization_endpoint")
     }
 
-    /// Where tokens are revoked (RFC 7009).
+    /// Returns the URL of the revocation endpoint (RFC 7009).
     #[must_use]
     pub fn revocation_endpoint(&self) -> Option<&str> {
         self.text("revocation_endpoint")
     }
 
-    /// Where device codes come from (RFC 8628).
+    /// Returns the URL of the device authorization endpoint (RFC 8628).
     #[must_use]
     pub fn device_authorization_endpoint(&self) -> Option<&str> {
         self.text("device_authorization_endpoint")
     }
 
-    /// Whether the server names itself in each answer that a browser brings (RFC 9207).
+    /// Returns whether the server names its issuer in every authorization response (RFC 9207).
     #[must_use]
-    pub fn says_issuer_in_answers(&self) -> bool {
+    pub fn names_issuer_in_responses(&self) -> bool {
         self.fields
             .get("authorization_response_iss_parameter_supported")
             == Some(&Value::Bool(true))
     }
 
-    /// Any other field, as the server wrote it.
+    /// Returns any other field unchanged.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.fields.get(name)
     }
 
-    /// Whether clients can only send their secret in the body. A server that does not say what it
-    /// takes takes HTTP Basic (RFC 8414 2).
+    /// Returns whether the server accepts client secrets only in the body. The default is HTTP Basic
+    /// (RFC 8414 2).
     pub(super) fn wants_secret_in_body(&self) -> bool {
         let methods = self.fields.get("token_endpoint_auth_methods_supported");
         let Some(methods) = methods.and_then(Value::as_array) else {
@@ -186,7 +181,7 @@ impl ServerMetadata {
         has("client_secret_post") && !has("client_secret_basic")
     }
 
-    /// Where clients with certificates go (RFC 8705 5).
+    /// Returns the endpoints for clients with certificates (RFC 8705 5).
     pub(super) fn mtls_aliases(&self) -> Aliases {
         let aliases = self.fields.get("mtls_endpoint_aliases");
         let alias = |name| Some(aliases?.get(name)?.as_str()?.to_owned());
@@ -202,7 +197,7 @@ impl ServerMetadata {
     }
 }
 
-/// Other addresses of endpoints.
+/// Alternative endpoint URLs.
 #[derive(Clone, Default)]
 pub(super) struct Aliases {
     pub(super) token: Option<String>,
@@ -215,11 +210,12 @@ enum Found {
     Nothing(String),
 }
 
-/// Where the metadata can be (RFC 8414 3.1 and 5).
+/// Returns the URLs to try for the metadata (RFC 8414 3.1 and 5).
 fn well_known(issuer: &str) -> Result<[String; 2], DiscoveryError> {
-    let uri = parse_endpoint("issuer", issuer, false)?;
+    let uri = parse_endpoint("issuer", issuer, false).map_err(unusable_issuer)?;
     if uri.query().is_some() {
-        return Err(ConfigError::new("issuer", "has a query").into());
+        let error = ConfigError::new("issuer", "must not have a query");
+        return Err(unusable_issuer(error));
     }
     let host = format!(
         "{}://{}",
@@ -236,67 +232,38 @@ fn well_known(issuer: &str) -> Result<[String; 2], DiscoveryError> {
 async fn get(http: &HttpService, url: &str) -> Result<Found, DiscoveryError> {
     let mut request = Request::get(url)
         .body(Full::default())
-        .map_err(|_| ConfigError::new("issuer", "is not a URL"))?;
+        .map_err(|_| unusable_issuer(ConfigError::new("issuer", "is not a URL")))?;
     let json = http::HeaderValue::from_static("application/json");
     request.headers_mut().insert(ACCEPT, json);
-    let passing = |error: BoxError| DiscoveryError {
-        message: format!("{url} gave no complete answer: {error}"),
-        transient: true,
+    let incomplete = |error: BoxError| {
+        DiscoveryError::transient(format!("{url} did not return a complete response"))
+            .with_source(error)
     };
-    let (head, body) = http.send(request).await.map_err(passing)?.into_parts();
+    let (head, body) = http.send(request).await.map_err(incomplete)?.into_parts();
     let status = head.status;
     if status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS {
-        return Err(passing(format!("it answered {status}").into()));
+        return Err(DiscoveryError::transient(format!(
+            "{url} returned {status}"
+        )));
     }
     if !status.is_success() {
-        return Ok(Found::Nothing(format!("answered {status}")));
+        return Ok(Found::Nothing(format!("returned {status}")));
     }
-    let body = body.collect().await.map_err(passing)?.to_bytes();
+    let body = body.collect().await.map_err(incomplete)?.to_bytes();
     Ok(match serde_json::from_slice(&body) {
         Ok(fields) => Found::Metadata(fields),
-        // Some sites answer every path with a page.
-        Err(_) => Found::Nothing("is no JSON object".to_owned()),
+        // Some sites serve a page at every path.
+        Err(_) => Found::Nothing("is not a JSON object".to_owned()),
     })
 }
 
-impl DiscoveryError {
-    fn lasting(message: String) -> Self {
-        Self {
-            message,
-            transient: false,
-        }
-    }
-
-    /// Whether the same may work at another time: the network failed, or the server is in trouble.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        self.transient
-    }
+fn unusable_issuer(error: ConfigError) -> DiscoveryError {
+    DiscoveryError::permanent("the server's metadata cannot be fetched").with_source(error)
 }
 
-impl From<ConfigError> for DiscoveryError {
-    fn from(error: ConfigError) -> Self {
-        Self::lasting(error.to_string())
-    }
+fn unusable_metadata(error: ConfigError) -> DiscoveryError {
+    DiscoveryError::permanent("the server's metadata is not usable").with_source(error)
 }
-
-impl From<DiscoveryError> for ProviderError {
-    fn from(error: DiscoveryError) -> Self {
-        if error.transient {
-            Self::transient(error)
-        } else {
-            Self::permanent(error)
-        }
-    }
-}
-
-impl fmt::Display for DiscoveryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for DiscoveryError {}
 
 impl fmt::Debug for ServerMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! What a device authorization endpoint answers (RFC 8628 3.2).
+//! The response of a device authorization endpoint (RFC 8628 3.2).
 
 use std::{fmt, time::Duration};
 
@@ -15,25 +15,26 @@ use crate::{
     secret::Secret,
 };
 
-/// RFC 8628 3.2: without an `interval`.
-const USUAL_INTERVAL: Duration = Duration::from_secs(5);
-/// However often the server would like to be asked.
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// Without the `expires_in` that the specification asks for.
-const USUAL_LIFETIME: Duration = Duration::from_secs(600);
+/// Used if the server sends no `interval` (RFC 8628 3.2).
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+/// Lower bound for the server's `interval`.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// Used if the server omits `expires_in`, which the RFC requires.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 
-/// The longest texts that a person is shown.
-const MOST_OF_CODE: usize = 100;
-const MOST_OF_URI: usize = 2000;
+/// Maximum lengths of the texts shown to the user.
+const MAX_CODE_LENGTH: usize = 100;
+const MAX_URI_LENGTH: usize = 2000;
 
-/// What to show to the person, and what [`finish`](super::DeviceCode::finish) needs.
+/// A device code that waits for the user's confirmation. Pass it to
+/// [`finish`](super::DeviceCode::finish).
 ///
-/// Show the [address](Self::verification_uri) and the [code](Self::user_code), always: the person
-/// compares the code with what the server's page shows (RFC 8628 3.3.1). The
-/// [complete address](Self::verification_uri_complete) saves the typing, as a link or a QR code.
+/// Always show the [URL](Self::verification_uri) and the [code](Self::user_code): the user compares
+/// the code with the one on the server's page (RFC 8628 3.3.1). The
+/// [complete URL](Self::verification_uri_complete), as a link or a QR code, saves typing.
 ///
-/// The texts come from the server. They have no control characters, and the addresses are web
-/// addresses: https, or http to this machine.
+/// These texts come from the server. They have no control characters, and the URLs are https, or http
+/// to this machine.
 pub struct DeviceAuthorization {
     device_code: Secret,
     user_code: String,
@@ -44,77 +45,77 @@ pub struct DeviceAuthorization {
 }
 
 impl DeviceAuthorization {
-    /// Asks the server for one.
-    pub(super) async fn ask(
+    /// Requests a device code from the server.
+    pub(super) async fn request(
         endpoint: &TokenEndpoint,
         form: &Form,
         plain_http: bool,
     ) -> Result<Self, TokenError> {
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let fields = endpoint.ask(form).await?;
-        Self::read(&fields, asked, plain_http)
+        Self::parse(&fields, requested_at, plain_http)
             .map_err(|why| TokenError::new(Endpoint::Device, Problem::Unusable(why.into())))
     }
 
-    fn read(
+    fn parse(
         fields: &Map<String, Value>,
-        asked: Instant,
+        requested_at: Instant,
         plain_http: bool,
     ) -> Result<Self, &'static str> {
         let text = |name: &str| {
             let text = fields.get(name).and_then(Value::as_str);
             text.filter(|text| !text.is_empty())
         };
-        let shown =
-            |text: &str, most| text.chars().count() <= most && !text.chars().any(char::is_control);
+        let is_printable =
+            |text: &str, max| text.chars().count() <= max && !text.chars().any(char::is_control);
         let is_page = |uri: &str| {
-            // An endpoint has no fragment, but a page for people may.
+            // Unlike an endpoint, a page for users may have a fragment.
             let page = uri.split('#').next().unwrap_or_default();
-            shown(uri, MOST_OF_URI) && parse_endpoint("page", page, plain_http).is_ok()
+            is_printable(uri, MAX_URI_LENGTH) && parse_endpoint("page", page, plain_http).is_ok()
         };
         let device_code = text("device_code").ok_or("it has no device_code")?;
         let user_code = text("user_code").ok_or("it has no user_code")?;
-        // Google's own servers call it as the drafts did.
+        // Google's servers use the name from an early draft.
         let page = text("verification_uri").or_else(|| text("verification_url"));
         let page = page.ok_or("it has no verification_uri")?;
-        if !shown(user_code, MOST_OF_CODE) {
-            return Err("its user_code can't be shown to people");
+        if !is_printable(user_code, MAX_CODE_LENGTH) {
+            return Err("its user_code is not printable");
         }
         if !is_page(page) {
-            return Err("its verification_uri is no web address on https");
+            return Err("its verification_uri is not an https URL");
         }
         let complete = text("verification_uri_complete").filter(|uri| is_page(uri));
         let duration = |name: &str| fields.get(name).and_then(lifetime);
-        let interval = duration("interval").unwrap_or(USUAL_INTERVAL);
+        let interval = duration("interval").unwrap_or(DEFAULT_INTERVAL);
         Ok(Self {
             device_code: Secret::new(device_code),
             user_code: user_code.to_owned(),
             verification_uri: page.to_owned(),
             verification_uri_complete: complete.map(str::to_owned),
-            interval: interval.max(SHORTEST_INTERVAL),
-            expires_at: asked + duration("expires_in").unwrap_or(USUAL_LIFETIME),
+            interval: interval.max(MIN_INTERVAL),
+            expires_at: requested_at + duration("expires_in").unwrap_or(DEFAULT_LIFETIME),
         })
     }
 
-    /// Where the person goes.
+    /// Returns the URL where the user enters the code.
     #[must_use]
     pub fn verification_uri(&self) -> &str {
         &self.verification_uri
     }
 
-    /// What the person enters there. Show it as it is; it is not to be logged.
+    /// Returns the code that the user enters. Show it unchanged, and do not log it.
     #[must_use]
     pub fn user_code(&self) -> &str {
         &self.user_code
     }
 
-    /// An address that has the code in it, if the server gives one.
+    /// Returns a URL that includes the code, if the server provides one.
     #[must_use]
     pub fn verification_uri_complete(&self) -> Option<&str> {
         self.verification_uri_complete.as_deref()
     }
 
-    /// How long the person still has.
+    /// Returns how much time the user has left.
     #[must_use]
     pub fn time_left(&self) -> Duration {
         self.expires_at.saturating_duration_since(Instant::now())

@@ -1,4 +1,4 @@
-//! What has to be remembered while the browser is away.
+//! The state of a login while the user is in the browser.
 
 use std::fmt;
 
@@ -11,21 +11,23 @@ use zeroize::Zeroizing;
 use super::error::{LoginError, Problem};
 use crate::{error::ConfigError, secret::Secret};
 
-/// 32 bytes are 43 characters: enough for a verifier (RFC 7636 4.1), and for a `state` that nobody
-/// guesses (RFC 6749 10.10).
+/// 32 bytes are 43 characters in base64: long enough for a verifier (RFC 7636 4.1) and for an
+/// unguessable `state` (RFC 6749 10.10).
 const RANDOM_BYTES: usize = 32;
 
-/// The format of [`PendingLogin::expose`].
+/// The version of the format of [`PendingLogin::expose`].
 const VERSION: u64 = 1;
 
-/// What has to be remembered while the browser is away: `state`, the PKCE verifier (RFC 7636), and
-/// the redirect URI.
+/// A login that waits for the browser to return: its `state`, its PKCE verifier (RFC 7636) and its
+/// redirect URI.
 ///
-/// An attempt is good for one answer: `finish` consumes it. A web application whose next request
-/// may be served by another process keeps it as text, from [`expose`](Self::expose), and
-/// [restores](Self::restore) it. Keep it where only the browser's own session leads to it (a
-/// server-side session, or a cookie that is encrypted, `HttpOnly` and `SameSite=Lax`), because that
-/// is what ties the answer to the person who asked; and remove it as you take it.
+/// It is good for one authorization response: `finish` consumes it. In a web application another
+/// process may serve the callback. Then save it as text with [`expose`](Self::expose), and
+/// [`restore`](Self::restore) it there.
+///
+/// Keep that text in the browser's session: in a server-side session, or in a cookie that is
+/// encrypted, `HttpOnly` and `SameSite=Lax`. The session is what ties the response to the user who
+/// started the login. Delete the text when you read it.
 ///
 /// ```
 /// # use tower::service_fn;
@@ -45,16 +47,17 @@ const VERSION: u64 = 1;
 /// .http(client)
 /// .build()?;
 ///
-/// let attempt = login.start("https://app.example.com/callback")?;
-/// let send_the_browser_to = login.authorization_url(&attempt);
-/// let kept = attempt.expose(); // in the session
+/// let pending = login.start("https://app.example.com/callback")?;
+/// let redirect_to = login.authorization_url(&pending);
+/// let saved = pending.expose(); // keep this in the session
 ///
-/// let attempt = PendingLogin::restore(&kept)?; // in whichever process has the callback
-/// # let _ = (send_the_browser_to, attempt); Ok(()) }
+/// // In the process that serves the callback:
+/// let pending = PendingLogin::restore(&saved)?;
+/// # let _ = (redirect_to, pending); Ok(()) }
 /// ```
 pub struct PendingLogin {
-    /// Which server and client it was started for.
-    whose: String,
+    /// The server and client that the login was started for.
+    client: String,
     redirect_uri: String,
     state: Secret,
     verifier: Option<Secret>,
@@ -62,31 +65,31 @@ pub struct PendingLogin {
 
 impl PendingLogin {
     pub(super) fn new(
-        whose: String,
+        client: String,
         redirect_uri: &str,
         with_verifier: bool,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
-            whose,
+            client,
             redirect_uri: redirect_uri.to_owned(),
             state: random()?,
             verifier: with_verifier.then(random).transpose()?,
         })
     }
 
-    /// The redirect URI, as given.
+    /// Returns the redirect URI.
     #[must_use]
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// The attempt as text, for [`restore`](Self::restore). It is a secret: don't log it, and don't
-    /// let the browser read it.
+    /// Returns the login as text, for [`restore`](Self::restore). The text is a secret: do not log it,
+    /// and do not let the browser read it.
     #[must_use]
     pub fn expose(&self) -> String {
         json!({
             "version": VERSION,
-            "whose": self.whose,
+            "client": self.client,
             "redirect_uri": self.redirect_uri,
             "state": self.state.expose(),
             "verifier": self.verifier.as_ref().map(Secret::expose),
@@ -94,12 +97,12 @@ impl PendingLogin {
         .to_string()
     }
 
-    /// An attempt that was kept as text.
+    /// Restores a login from the text that [`expose`](Self::expose) returned.
     ///
     /// # Errors
-    /// The text does not come from [`expose`](Self::expose), or from another version of it.
+    /// The text was not returned by [`expose`](Self::expose), or by another version of it.
     pub fn restore(text: &str) -> Result<Self, LoginError> {
-        let unreadable = || LoginError::from(Problem::Attempt);
+        let unreadable = || LoginError::from(Problem::Unreadable);
         let fields: serde_json::Value = serde_json::from_str(text).map_err(|_| unreadable())?;
         let field = |name: &str| fields[name].as_str().map(str::to_owned);
         if fields["version"] != VERSION {
@@ -107,15 +110,15 @@ impl PendingLogin {
         }
         let state = field("state").filter(|state| !state.is_empty());
         Ok(Self {
-            whose: field("whose").ok_or_else(unreadable)?,
+            client: field("client").ok_or_else(unreadable)?,
             redirect_uri: field("redirect_uri").ok_or_else(unreadable)?,
             state: state.map(Secret::new).ok_or_else(unreadable)?,
             verifier: field("verifier").map(Secret::new),
         })
     }
 
-    pub(super) fn whose(&self) -> &str {
-        &self.whose
+    pub(super) fn client(&self) -> &str {
+        &self.client
     }
 
     pub(super) fn state(&self) -> &Secret {
@@ -126,7 +129,7 @@ impl PendingLogin {
         self.verifier.as_ref()
     }
 
-    /// RFC 6749 10.12: compared in constant time.
+    /// Compares a `state` in constant time (RFC 6749 10.12).
     pub(super) fn has_state(&self, state: &str) -> bool {
         self.state
             .expose()
@@ -144,7 +147,8 @@ impl fmt::Debug for PendingLogin {
     }
 }
 
-/// The S256 challenge of a verifier (RFC 7636 4.2). There is no other: `plain` protects nothing.
+/// Computes the S256 challenge of a verifier (RFC 7636 4.2). `plain` is not offered, because it
+/// protects nothing.
 pub(super) fn challenge(verifier: &Secret) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
@@ -154,7 +158,7 @@ fn random() -> Result<Secret, ConfigError> {
     getrandom::fill(&mut *bytes).map_err(|error| {
         ConfigError::new(
             "state",
-            format!("needs the system's random numbers: {error}"),
+            format!("cannot be generated: the system's random number generator failed: {error}"),
         )
     })?;
     Ok(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
@@ -164,9 +168,9 @@ fn random() -> Result<Secret, ConfigError> {
 mod tests {
     use super::*;
 
-    /// P52, R20: the vector of RFC 7636, appendix B.
+    /// P52, R20: RFC 7636, appendix B.
     #[test]
-    fn the_challenge_is_that_of_the_specification() {
+    fn the_challenge_matches_the_rfc_vector() {
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         assert_eq!(
             challenge(&verifier),
@@ -174,14 +178,14 @@ mod tests {
         );
     }
 
-    /// P52, R11, R20: fresh ones each time, long enough, of characters that stand anywhere.
+    /// P52, R11, R20: unique, long enough, and free of characters that need encoding.
     #[test]
-    fn each_attempt_has_a_state_and_a_verifier_of_its_own() {
-        let attempt = || PendingLogin::new(String::new(), "http://127.0.0.1/", true).unwrap();
-        let (one, other) = (attempt(), attempt());
-        let secrets = |attempt: &PendingLogin| {
-            let verifier = attempt.verifier().unwrap().expose().to_owned();
-            [attempt.state().expose().to_owned(), verifier]
+    fn each_login_has_a_unique_state_and_verifier() {
+        let start = || PendingLogin::new(String::new(), "http://127.0.0.1/", true).unwrap();
+        let (one, other) = (start(), start());
+        let secrets = |login: &PendingLogin| {
+            let verifier = login.verifier().unwrap().expose().to_owned();
+            [login.state().expose().to_owned(), verifier]
         };
         let all = [secrets(&one), secrets(&other)].concat();
         for (index, secret) in all.iter().enumerate() {
@@ -191,7 +195,7 @@ mod tests {
             assert!(!all[..index].contains(secret));
         }
         assert!(one.has_state(&all[0]) && !one.has_state(&all[2]) && !one.has_state(""));
-        // R21: never shown.
+        // R21: `Debug` shows neither.
         let shown = format!("{one:?}");
         assert!(
             !shown.contains(&all[0]) && !shown.contains(&all[1]),
@@ -200,16 +204,16 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_can_be_kept_as_text() {
-        let attempt = PendingLogin::new("whose".into(), "https://app.example/cb", true).unwrap();
-        let again = PendingLogin::restore(&attempt.expose()).unwrap();
-        assert_eq!(again.expose(), attempt.expose());
+    fn a_login_can_be_saved_as_text() {
+        let login = PendingLogin::new("client".into(), "https://app.example/cb", true).unwrap();
+        let restored = PendingLogin::restore(&login.expose()).unwrap();
+        assert_eq!(restored.expose(), login.expose());
         for text in ["", "{}", "[]", "\"x\"", r#"{"version":2}"#, "\u{0}"] {
             let error = PendingLogin::restore(text).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "the text of the log-in attempt can't be read: keep what expose() gave as it is, \
-                 and start the log-in again"
+                "the saved login cannot be read: keep the text that expose() returned unchanged, and \
+                 start the login again"
             );
         }
     }
