@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::freshness::Moment;
 use crate::{
     error::{Class, Error},
     time::ExponentialBackoff,
@@ -98,7 +99,8 @@ impl Failures {
         &mut self,
         error: Error,
         backoff: &Backoff,
-        (now, wall): (Instant, SystemTime),
+        now: Moment,
+        draw: f64,
     ) -> Error {
         let (class, asked) = match error.provider_error() {
             Some(error) => (error.class(), error.retry_after()),
@@ -107,11 +109,11 @@ impl Failures {
         let (earlier, since) = match &self.last {
             Some(last) if last.class == class => (last.earlier.saturating_add(1), last.since),
             Some(last) => (0, last.since),
-            None => (0, wall),
+            None => (0, now.wall),
         };
         let retry_at = match class {
             Class::LoginRequired => None,
-            _ => Some(now + backoff.wait(class, earlier, asked, fastrand::f64())),
+            _ => Some(now.monotonic + backoff.wait(class, earlier, asked, draw)),
         };
         let error = error.retry_at(retry_at);
         self.last = Some(Failure {
@@ -129,7 +131,7 @@ impl Failures {
     }
 
     /// The error to answer with while no attempt is due.
-    pub(crate) fn standing(&self, now: Instant) -> Option<Error> {
+    pub(crate) fn current_error(&self, now: Instant) -> Option<Error> {
         let last = self.last.as_ref()?;
         let due = last.retry_at.is_some_and(|at| now >= at);
         (!due).then(|| last.error.clone().remembered())
@@ -153,6 +155,13 @@ impl Failures {
 mod tests {
     use super::*;
     use crate::error::ProviderError;
+
+    fn now() -> Moment {
+        Moment {
+            monotonic: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
 
     fn secs(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
@@ -208,12 +217,12 @@ mod tests {
     /// Rule 3.
     #[test]
     fn a_failure_of_another_class_is_the_first_of_its_own() {
-        let now = (Instant::now(), SystemTime::now());
+        let now = now();
         let mut failures = Failures::default();
         let mut wait = |error: ProviderError| {
             let error = Error::provider(error);
-            failures.record(error, &Backoff::default(), now);
-            failures.last.as_ref().unwrap().retry_at.unwrap() - now.0
+            failures.record(error, &Backoff::default(), now, 0.5);
+            failures.last.as_ref().unwrap().retry_at.unwrap() - now.monotonic
         };
         assert_eq!(wait(ProviderError::permanent("x")), secs(2.0));
         assert_eq!(wait(ProviderError::permanent("x")), secs(4.0));
@@ -223,15 +232,15 @@ mod tests {
 
     #[test]
     fn only_login_required_stops_attempts() {
-        let now = (Instant::now(), SystemTime::now());
-        let later = now.0 + secs(1_000_000.0);
+        let now = now();
+        let later = now.monotonic + secs(1_000_000.0);
         let mut failures = Failures::default();
         let mut fail = |error: ProviderError| {
             let error = Error::provider(error);
-            failures.record(error, &Backoff::default(), now);
+            failures.record(error, &Backoff::default(), now, 0.5);
             (
-                failures.standing(now.0).is_some(),
-                failures.standing(later).is_some(),
+                failures.current_error(now.monotonic).is_some(),
+                failures.current_error(later).is_some(),
             )
         };
         assert_eq!(fail(ProviderError::transient("x")), (true, false));

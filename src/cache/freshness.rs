@@ -4,16 +4,25 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::settings::RefreshSettings;
 use crate::{provider::Lifetime, time::MAX_LIFETIME};
 
 /// The time between the arrival of a credential and a refresh because of its lifetime. It keeps a
 /// lifetime of nothing from becoming a loop.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// How far the system's clock may run ahead of the monotonic one before that counts as time
 /// passed: a machine was suspended, or somebody set the clock.
-const DRIFT: Duration = Duration::from_secs(2);
+const MAX_CLOCK_DRIFT: Duration = Duration::from_secs(2);
 
-/// The moments in the life of a credential, in this order.
+/// A reading of both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Stands still while the machine is suspended.
+    pub(crate) monotonic: Instant,
+    pub(crate) wall: SystemTime,
+}
+
+/// The times at which the handling of a credential changes, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Expiry {
     /// From here on one caller starts a refresh, and nobody waits for it.
@@ -32,41 +41,40 @@ pub(crate) enum Phase {
     /// To be refreshed without waiting.
     Early(Instant),
     /// To be refreshed, and waited for; it serves if that fails.
-    Closing(Instant),
+    Expiring(Instant),
     Expired,
 }
 
 impl Expiry {
-    /// The moments for a credential that was requested and has arrived at the given times, or
-    /// `None` if it does not expire. `draw` is a random number in `0.0..1.0`, which spreads the
+    /// Returns the times for a credential that was requested and has arrived at the given times,
+    /// or `None` if it does not expire. `draw` is a random number in `0.0..1.0`, which spreads the
     /// early refreshes of many processes.
     pub(crate) fn new(
         lifetime: Lifetime,
-        default_lifetime: Option<Duration>,
-        early_refresh: Option<Duration>,
+        settings: &RefreshSettings,
         requested_at: Instant,
-        (arrived_at, arrived_wall): (Instant, SystemTime),
+        arrived: Moment,
         draw: f64,
     ) -> Option<Self> {
-        let (base, lifetime) = match (lifetime, default_lifetime) {
+        let (base, lifetime) = match (lifetime, settings.default_lifetime) {
             (Lifetime::Permanent, _) | (Lifetime::Unknown, None) => return None,
             (Lifetime::In(lifetime), _) | (Lifetime::Unknown, Some(lifetime)) => {
                 (requested_at, lifetime)
             }
             (Lifetime::At(moment), _) => (
-                arrived_at,
-                moment.duration_since(arrived_wall).unwrap_or_default(),
+                arrived.monotonic,
+                moment.duration_since(arrived.wall).unwrap_or_default(),
             ),
         };
         let lifetime = lifetime.min(MAX_LIFETIME);
         let wait_margin = Duration::from_secs(10).min(lifetime / 20);
-        let early_margin = match early_refresh {
-            Some(longest) => longest.min(lifetime * 2 / 5).mul_f64(1.0 - draw / 4.0),
+        let early_margin = match settings.early_refresh {
+            Some(max) => max.min(lifetime * 2 / 5).mul_f64(1.0 - draw / 4.0),
             None => Duration::ZERO,
         }
         .max(wait_margin);
 
-        let earliest = arrived_at + SHORTEST;
+        let earliest = arrived.monotonic + MIN_REFRESH_INTERVAL;
         Some(Self {
             early_at: (base + (lifetime - early_margin)).max(earliest),
             wait_at: (base + (lifetime - wait_margin)).max(earliest),
@@ -86,7 +94,7 @@ impl Expiry {
         } else if now < self.wait_at {
             Phase::Early(self.wait_at)
         } else if now < self.expires_at {
-            Phase::Closing(self.expires_at)
+            Phase::Expiring(self.expires_at)
         } else {
             Phase::Expired
         }
@@ -96,13 +104,11 @@ impl Expiry {
 /// How much time the monotonic clock has missed since both clocks were read together: it stands
 /// still while a machine is suspended. A system clock that was set forward looks the same, which
 /// costs one refresh; one that was set back is ignored.
-pub(crate) fn missed_time(
-    since: (Instant, SystemTime),
-    (now, wall): (Instant, SystemTime),
-) -> Duration {
-    let by_wall = wall.duration_since(since.1).unwrap_or_default();
-    let missed = by_wall.saturating_sub(now.saturating_duration_since(since.0));
-    if missed > DRIFT {
+pub(crate) fn missed_time(since: Moment, now: Moment) -> Duration {
+    let by_wall = now.wall.duration_since(since.wall).unwrap_or_default();
+    let by_monotonic = now.monotonic.saturating_duration_since(since.monotonic);
+    let missed = by_wall.saturating_sub(by_monotonic);
+    if missed > MAX_CLOCK_DRIFT {
         missed.min(MAX_LIFETIME)
     } else {
         Duration::ZERO
@@ -113,8 +119,15 @@ pub(crate) fn missed_time(
 mod tests {
     use super::*;
 
-    fn times() -> (Instant, SystemTime) {
-        (Instant::now(), SystemTime::now())
+    fn now() -> Moment {
+        Moment {
+            monotonic: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    fn settings() -> RefreshSettings {
+        RefreshSettings::default()
     }
 
     fn secs(seconds: u64) -> Duration {
@@ -122,12 +135,9 @@ mod tests {
     }
 
     fn expiry(lifetime: Lifetime, draw: f64) -> (Instant, Expiry) {
-        let now = times();
-        let early = Some(secs(300));
-        (
-            now.0,
-            Expiry::new(lifetime, None, early, now.0, now, draw).unwrap(),
-        )
+        let now = now();
+        let expiry = Expiry::new(lifetime, &settings(), now.monotonic, now, draw);
+        (now.monotonic, expiry.unwrap())
     }
 
     /// Rule 12.
@@ -149,11 +159,11 @@ mod tests {
     fn no_lifetime_asks_for_a_refresh_within_a_second_of_its_arrival() {
         for millis in [0, 1, 10, 500, 999, 1000, 1001] {
             let (now, expiry) = expiry(Lifetime::In(Duration::from_millis(millis)), 0.0);
-            assert!(expiry.early_at >= now + SHORTEST, "{millis} ms");
+            assert!(expiry.early_at >= now + MIN_REFRESH_INTERVAL, "{millis} ms");
             assert!(expiry.early_at <= expiry.wait_at && expiry.wait_at <= expiry.expires_at);
         }
         let (now, past) = expiry(Lifetime::At(SystemTime::UNIX_EPOCH), 0.0);
-        assert_eq!(past.expires_at, now + SHORTEST);
+        assert_eq!(past.expires_at, now + MIN_REFRESH_INTERVAL);
     }
 
     /// Rule 11, P9.
@@ -185,44 +195,43 @@ mod tests {
         assert_eq!(before(early_at), Phase::Fresh(Some(early_at)));
         assert_eq!(expiry.phase(early_at), Phase::Early(wait_at));
         assert_eq!(before(wait_at), Phase::Early(wait_at));
-        assert_eq!(expiry.phase(wait_at), Phase::Closing(expires_at));
-        assert_eq!(before(expires_at), Phase::Closing(expires_at));
+        assert_eq!(expiry.phase(wait_at), Phase::Expiring(expires_at));
+        assert_eq!(before(expires_at), Phase::Expiring(expires_at));
         assert_eq!(expiry.phase(expires_at), Phase::Expired);
     }
 
     /// Rule 11.
     #[test]
     fn the_lifetime_counts_from_the_request_not_from_the_answer() {
-        let (arrived, wall) = times();
-        let requested = arrived - secs(3);
+        let arrived = now();
+        let requested = arrived.monotonic - secs(3);
         let lifetime = Lifetime::In(secs(100));
-        let expiry = Expiry::new(lifetime, None, None, requested, (arrived, wall), 0.0).unwrap();
-        assert_eq!(expiry.expires_at, arrived + secs(97));
+        let expiry = Expiry::new(lifetime, &settings(), requested, arrived, 0.0).unwrap();
+        assert_eq!(expiry.expires_at, arrived.monotonic + secs(97));
     }
 
     #[test]
     fn the_default_lifetime_is_for_credentials_without_one() {
-        let now = times();
-        let set = Some(secs(60));
-        let unknown = Expiry::new(Lifetime::Unknown, set, None, now.0, now, 0.0).unwrap();
-        assert_eq!(unknown.expires_at, now.0 + secs(60));
-        assert_eq!(
-            Expiry::new(Lifetime::Permanent, set, None, now.0, now, 0.0),
-            None
-        );
-        assert_eq!(
-            Expiry::new(Lifetime::Unknown, None, None, now.0, now, 0.0),
-            None
-        );
+        let now = now();
+        let expiry = |lifetime, settings: &RefreshSettings| {
+            Expiry::new(lifetime, settings, now.monotonic, now, 0.0)
+        };
+        let set = settings().default_lifetime(secs(60));
+        let unknown = expiry(Lifetime::Unknown, &set).unwrap();
+        assert_eq!(unknown.expires_at, now.monotonic + secs(60));
+        assert_eq!(expiry(Lifetime::Permanent, &set), None);
+        assert_eq!(expiry(Lifetime::Unknown, &settings()), None);
     }
 
     /// P11.
     #[test]
     fn time_that_the_monotonic_clock_missed_counts() {
-        let (mono, wall) = times();
-        let missed = |by_mono, by_wall| {
-            missed_time((mono, wall), (mono + secs(by_mono), wall + secs(by_wall)))
+        let start = now();
+        let after = |monotonic, wall| Moment {
+            monotonic: start.monotonic + secs(monotonic),
+            wall: start.wall + secs(wall),
         };
+        let missed = |monotonic, wall| missed_time(start, after(monotonic, wall));
         assert_eq!(missed(10, 10), Duration::ZERO);
         assert_eq!(
             missed(10, 12),
@@ -231,7 +240,10 @@ mod tests {
         );
         assert_eq!(missed(10, 3610), secs(3600));
         assert_eq!(missed(3610, 10), Duration::ZERO);
-        let set_back = missed_time((mono, wall), (mono + secs(5), wall - secs(3600)));
-        assert_eq!(set_back, Duration::ZERO);
+        let set_back = Moment {
+            wall: start.wall - secs(3600),
+            ..after(5, 0)
+        };
+        assert_eq!(missed_time(start, set_back), Duration::ZERO);
     }
 }

@@ -2,11 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc, time::SystemTime};
 
-use super::{
-    shared::{Acquired, Cache},
-    snapshot::Snapshot,
-    status::Status,
-};
+use super::{acquire::Acquired, cache::Cache, snapshot::Snapshot, status::Status};
 use crate::{credential::Credential, error::Error, provider::Issued};
 
 /// The way to a layer's credential from outside of requests: for websockets and other protocols
@@ -60,7 +56,7 @@ impl<C: Credential> Handle<C> {
     /// not touch a newer credential. Refreshes caused by rejections have a budget: beyond it this
     /// does nothing, nor for a permanent credential.
     pub fn reject(&self, current: &CurrentCredential<C>) {
-        self.cache.condemn_rejected(current.snapshot.generation);
+        self.cache.invalidate_rejected(current.snapshot.generation);
     }
 
     /// Has the credential refreshed before its next use, whatever its lifetime. For operators:

@@ -8,12 +8,12 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    freshness::{Expiry, Phase, missed_time},
+    freshness::{Expiry, Moment, Phase, missed_time},
     sync::AtomicU64,
 };
 
 /// How often the two clocks are compared, in time that the monotonic one sees.
-const CLOCK_CHECK: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A credential in use. It never changes but for the time of the next look.
 pub(crate) struct Snapshot<C> {
@@ -27,10 +27,10 @@ pub(crate) struct Snapshot<C> {
     pub(crate) permanent: bool,
     pub(crate) expiry: Option<Expiry>,
     /// Both clocks at its arrival.
-    pub(crate) arrived: (Instant, SystemTime),
+    pub(crate) arrived: Moment,
     /// Up to this moment (in nanoseconds since its arrival) readers use it without further
     /// question. Then one of them looks closer, and sets it anew.
-    look_at: AtomicU64,
+    recheck_at: AtomicU64,
 }
 
 impl<C> Snapshot<C> {
@@ -39,7 +39,7 @@ impl<C> Snapshot<C> {
         credential: C,
         permanent: bool,
         expiry: Option<Expiry>,
-        arrived: (Instant, SystemTime),
+        arrived: Moment,
     ) -> Self {
         let snapshot = Self {
             version,
@@ -48,45 +48,46 @@ impl<C> Snapshot<C> {
             permanent,
             expiry,
             arrived,
-            look_at: AtomicU64::new(u64::MAX),
+            recheck_at: AtomicU64::new(u64::MAX),
         };
-        snapshot.look_again(expiry.map(|expiry| expiry.early_at), arrived.0);
+        snapshot.schedule_recheck(expiry.map(|expiry| expiry.early_at), arrived.monotonic);
         snapshot
     }
 
     /// Whether it can be used without further question. Reads the clock once, and not at all for
     /// a credential that does not expire.
     #[inline]
-    pub(crate) fn is_undoubted(&self) -> bool {
-        let look_at = self.look_at.load(Ordering::Relaxed);
+    pub(crate) fn is_checked(&self) -> bool {
+        let recheck_at = self.recheck_at.load(Ordering::Relaxed);
         // Adding to a moment takes half the instructions of taking the difference of two.
-        look_at == u64::MAX || Instant::now() < self.arrived.0 + Duration::from_nanos(look_at)
+        recheck_at == u64::MAX
+            || Instant::now() < self.arrived.monotonic + Duration::from_nanos(recheck_at)
     }
 
     /// Plans the next look, at the given moment or before.
-    pub(crate) fn look_again(&self, at: Option<Instant>, now: Instant) {
-        let look_at = match at {
-            Some(at) => self.nanos(at.min(now + CLOCK_CHECK)),
+    pub(crate) fn schedule_recheck(&self, at: Option<Instant>, now: Instant) {
+        let recheck_at = match at {
+            Some(at) => self.nanos(at.min(now + CHECK_INTERVAL)),
             None => u64::MAX,
         };
-        self.look_at.store(look_at, Ordering::Relaxed);
+        self.recheck_at.store(recheck_at, Ordering::Relaxed);
     }
 
     /// The next reader must look closer.
-    pub(crate) fn doubt(&self) {
-        self.look_at.store(0, Ordering::Relaxed);
+    pub(crate) fn expire_check(&self) {
+        self.recheck_at.store(0, Ordering::Relaxed);
     }
 
-    pub(crate) fn phase(&self, now: (Instant, SystemTime)) -> Phase {
+    pub(crate) fn phase(&self, now: Moment) -> Phase {
         match self.expiry {
             None => Phase::Fresh(None),
             Some(expiry) => {
                 let missed = missed_time(self.arrived, now);
-                let back = |at: Instant| at.checked_sub(missed).unwrap_or(now.0);
-                match expiry.phase(now.0 + missed) {
+                let back = |at: Instant| at.checked_sub(missed).unwrap_or(now.monotonic);
+                match expiry.phase(now.monotonic + missed) {
                     Phase::Fresh(until) => Phase::Fresh(until.map(back)),
                     Phase::Early(until) => Phase::Early(back(until)),
-                    Phase::Closing(until) => Phase::Closing(back(until)),
+                    Phase::Expiring(until) => Phase::Expiring(back(until)),
                     Phase::Expired => Phase::Expired,
                 }
             }
@@ -98,12 +99,12 @@ impl<C> Snapshot<C> {
         let lifetime = self
             .expiry?
             .expires_at
-            .saturating_duration_since(self.arrived.0);
-        self.arrived.1.checked_add(lifetime)
+            .saturating_duration_since(self.arrived.monotonic);
+        self.arrived.wall.checked_add(lifetime)
     }
 
     fn nanos(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.arrived.0);
+        let since = at.saturating_duration_since(self.arrived.monotonic);
         since
             .as_secs()
             .saturating_mul(1_000_000_000)

@@ -5,9 +5,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::Instant;
-
-use super::{backoff::Failures, freshness::Phase, snapshot::Snapshot};
+use super::{
+    backoff::Failures,
+    freshness::{Moment, Phase},
+    snapshot::Snapshot,
+};
 use crate::{error::Error, provider::Reason};
 
 /// How it stands with a credential, at the moment of the question. Prints as one line:
@@ -38,18 +40,18 @@ struct Known {
 impl Status {
     pub(super) fn new<C>(
         current: Option<&Snapshot<C>>,
-        condemned: bool,
-        now: (Instant, SystemTime),
+        invalidated: bool,
+        now: Moment,
         refreshing: Option<Reason>,
         failures: &Failures,
         logged_out: bool,
     ) -> Self {
         let credential = current.map(|current| Known {
             generation: current.generation,
-            usable: !condemned && current.phase(now) != Phase::Expired,
+            usable: !invalidated && current.phase(now) != Phase::Expired,
             left: current
                 .expiry
-                .map(|at| at.expires_at.saturating_duration_since(now.0)),
+                .map(|at| at.expires_at.saturating_duration_since(now.monotonic)),
             until: current.expires_at(),
         });
         let failing = failures

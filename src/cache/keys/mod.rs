@@ -12,8 +12,8 @@ use std::{
 use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache as Recent};
 
 use super::{
+    cache::Cache,
     settings::{PerKeySettings, RefreshSettings},
-    shared::Cache,
 };
 use crate::{
     credential::Credential,

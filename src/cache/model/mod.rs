@@ -95,9 +95,8 @@ impl World {
 
     /// Waits for the end of the refresh under way, if there is one.
     fn landed(&self) {
-        let cache = &self.handle.cache;
-        if let Some(flight) = cache.locked(|state| cache.flight(state)) {
-            future::block_on(flight.ended());
+        if let Some(refresh) = self.handle.cache.refresh() {
+            future::block_on(refresh.ended());
         }
     }
 

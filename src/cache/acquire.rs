@@ -1,0 +1,121 @@
+//! Acquiring the credential: at once, or by waiting for a refresh.
+
+use std::sync::Arc;
+
+use super::{
+    cache::Cache,
+    refresh::{Outcome, Refresh},
+    snapshot::Snapshot,
+    state::{Effects, Env, Next, State},
+    sync::lock,
+    wait::Waiter,
+};
+use crate::{
+    credential::Credential,
+    error::{Error, ErrorKind},
+};
+
+/// What a caller that needs a credential gets.
+pub(crate) enum Acquired<C, T = Arc<Snapshot<C>>> {
+    Use(T),
+    Wait(Wait<C>),
+    Fail(Error),
+}
+
+/// A caller's wait for a credential.
+pub(crate) struct Wait<C> {
+    cache: Arc<Cache<C>>,
+    waiter: Waiter<C>,
+    /// Used if the refresh fails, while it is valid.
+    fallback: Option<Arc<Snapshot<C>>>,
+}
+
+impl<C: Credential> Cache<C> {
+    /// Returns the current credential, or what a caller has to wait for. Starts a refresh if one is
+    /// due.
+    pub(crate) fn acquire(self: &Arc<Self>) -> Acquired<C> {
+        match self.fresh() {
+            Some(current) => Acquired::Use(current),
+            None => loop {
+                let next = |state: &mut State<C>, env: &Env| state.acquire(env);
+                match self.transition(next, |next, refresh| self.acquired(next, refresh)) {
+                    Some(acquired) => break acquired,
+                    None => self.ask_for_initial(),
+                }
+            },
+        }
+    }
+
+    /// Asks the provider for the credential it has at hand. It is called without the state's lock,
+    /// and callers that need the credential meanwhile wait for it.
+    fn ask_for_initial(self: &Arc<Self>) {
+        let _asking = lock(&self.initial);
+        if self.read(|state, _| state.wants_initial()) {
+            let received = self.provider.initial().map(|issued| self.receive(issued));
+            self.update(|state, env| {
+                state.offer_initial(received, env);
+                Effects::none()
+            });
+        }
+    }
+
+    /// Converts the state's decision. Called under the lock. Returns `None` if the provider has to
+    /// be asked for its initial credential first.
+    pub(super) fn acquired(
+        self: &Arc<Self>,
+        next: Next<C>,
+        refresh: Option<&Arc<Refresh<C>>>,
+    ) -> Option<Acquired<C>> {
+        Some(match (next, refresh) {
+            (Next::AskInitial, _) => return None,
+            (Next::Use(snapshot), _) => Acquired::Use(snapshot),
+            (Next::Fail(error), _) => Acquired::Fail(error),
+            (Next::Wait { .. }, Some(refresh)) if refresh.waits_for_caller() => {
+                Acquired::Fail(Error::new(ErrorKind::OwnTokenRequest))
+            }
+            (Next::Wait { fallback }, Some(refresh)) => Acquired::Wait(Wait {
+                cache: Arc::clone(self),
+                waiter: Waiter::new(Arc::clone(refresh)),
+                fallback,
+            }),
+            (Next::Wait { .. }, None) => Acquired::Fail(Error::new(ErrorKind::Aborted)),
+        })
+    }
+}
+
+impl<C: Credential> Wait<C> {
+    pub(crate) fn cache(&self) -> &Arc<Cache<C>> {
+        &self.cache
+    }
+
+    /// Waits for the refresh, up to its deadline.
+    ///
+    /// # Errors
+    /// The refresh failed or timed out, or the caller is the provider itself. The cache has checked
+    /// for the latter already, but a `Buffer` calls the service in another task than the one that
+    /// polls its future.
+    pub(crate) async fn outcome(mut self) -> Result<Arc<Snapshot<C>>, Error> {
+        if self.waiter.waits_for_itself() {
+            return Err(Error::new(ErrorKind::OwnTokenRequest));
+        }
+        let error = loop {
+            match self.waiter.next().await {
+                Outcome::Published(snapshot) => return Ok(snapshot),
+                Outcome::Failed(error) => break error,
+                Outcome::Superseded => match self.cache.acquire() {
+                    Acquired::Use(snapshot) => return Ok(snapshot),
+                    Acquired::Fail(error) => return Err(error),
+                    Acquired::Wait(wait) => self = wait,
+                },
+            }
+            // Timed out. A new refresh can start only once this one has ended.
+            if self.waiter.is_overdue() {
+                break Error::new(ErrorKind::Timeout);
+            }
+        };
+        match self.fallback {
+            Some(fallback) if self.cache.is_usable(&fallback) => Ok(fallback),
+            _ => Err(error),
+        }
+    }
+}

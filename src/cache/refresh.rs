@@ -1,0 +1,247 @@
+//! The in-flight refresh: its task, and how its waiters learn of its outcome.
+
+use std::{mem, sync::Arc};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    snapshot::Snapshot,
+    state::RefreshId,
+    sync::{AbortHandle, Mutex, REFRESHING, lock, runtime},
+    watchdog::Watchdog,
+};
+use crate::{
+    credential::Credential,
+    error::{Error, ErrorKind},
+    observe,
+    provider::{ErasedProvider, Issued, RefreshContext, RefreshControl},
+};
+
+/// A refresh in progress. It runs in its own task, so that dropping a caller does not cancel it.
+pub(super) struct Refresh<C> {
+    pub(super) id: RefreshId,
+    /// The id of its cache.
+    cache: usize,
+    pub(super) control: Arc<RefreshControl>,
+    pub(super) watchdog: Watchdog,
+    progress: watch::Sender<Progress<C>>,
+    /// A credential that was issued after the epoch had ended, for the logout to revoke.
+    unwanted: Mutex<Option<C>>,
+    task: Mutex<Task>,
+}
+
+enum Task {
+    NotStarted,
+    Started(AbortHandle),
+    /// Another refresh has taken its place, so it must not get any further.
+    GivenUp,
+}
+
+pub(super) enum Progress<C> {
+    Running,
+    /// The deadline has passed, so waiters get this outcome; the exchange goes on.
+    Overdue(Outcome<C>),
+    Ended(Outcome<C>),
+}
+
+/// How a refresh ended, for its waiters.
+pub(super) enum Outcome<C> {
+    Published(Arc<Snapshot<C>>),
+    Failed(Error),
+    /// The epoch has ended: waiters have to acquire again.
+    Superseded,
+}
+
+/// What a refresh reports to: its cache.
+pub(super) trait Owner<C>: Send + Sync {
+    fn last(&self) -> Option<Arc<Snapshot<C>>>;
+
+    /// Takes the result.
+    fn complete(&self, refresh: &Refresh<C>, result: Result<Issued<C>, Error>) -> Outcome<C>;
+
+    /// Notes that the deadline has passed while the exchange goes on.
+    fn overdue(&self, refresh: &Refresh<C>) -> Outcome<C>;
+}
+
+impl<C: Credential> Refresh<C> {
+    pub(super) fn new(id: RefreshId, cache: usize, deadline: Instant) -> Self {
+        Self {
+            id,
+            cache,
+            control: Arc::new(RefreshControl::new(deadline)),
+            watchdog: Watchdog::new(deadline),
+            progress: watch::Sender::new(Progress::Running),
+            unwanted: Mutex::new(None),
+            task: Mutex::new(Task::NotStarted),
+        }
+    }
+
+    /// Starts the task. Must not be called under the cache's lock: a runtime that is shutting down
+    /// drops a new task at once, and the guard in it then completes the refresh.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        runtime: &runtime::Handle,
+        owner: Arc<dyn Owner<C>>,
+        provider: Arc<dyn ErasedProvider<C>>,
+        context: RefreshContext<C>,
+        observed: observe::Refresh,
+    ) {
+        let guard = CompletionGuard {
+            owner,
+            refresh: Arc::clone(self),
+            observed,
+            is_done: false,
+        };
+        let mut task = lock(&self.task);
+        if !matches!(*task, Task::GivenUp) {
+            let work = REFRESHING.scope(self.cache, run(guard, provider, context));
+            *task = Task::Started(runtime.spawn(work).abort_handle());
+        }
+    }
+
+    /// Whether the current task works for a refresh of the same cache, so that waiting for this one
+    /// would never end.
+    pub(super) fn waits_for_caller(&self) -> bool {
+        REFRESHING.try_with(|id| *id == self.cache).unwrap_or(false)
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        let is_committed = self.control.is_committed();
+        self.watchdog.is_lost(Instant::now(), is_committed)
+    }
+
+    /// Aborts the task, also if it is just about to start, and has the waiters acquire again.
+    pub(super) fn give_up(&self) {
+        let task = mem::replace(&mut *lock(&self.task), Task::GivenUp);
+        if let Task::Started(task) = task {
+            task.abort();
+        }
+        self.wake_waiters();
+    }
+
+    /// Has the waiters acquire again.
+    pub(super) fn wake_waiters(&self) {
+        self.progress.send_modify(|_| {});
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Progress<C>> {
+        self.progress.subscribe()
+    }
+
+    /// Waits until it has ended. Returns the credential that it issued too late to be used.
+    pub(super) async fn ended(&self) -> Option<C> {
+        let mut progress = self.subscribe();
+        let ended = |progress: &Progress<C>| matches!(progress, Progress::Ended(_));
+        // The sender is in `self`, so the channel is open.
+        let _ = progress.wait_for(ended).await;
+        lock(&self.unwanted).take()
+    }
+
+    pub(super) fn keep_unwanted(&self, credential: Option<C>) {
+        *lock(&self.unwanted) = credential;
+    }
+}
+
+/// The refresh task: calls the provider, and hands its result to the cache.
+async fn run<C: Credential>(
+    guard: CompletionGuard<C>,
+    provider: Arc<dyn ErasedProvider<C>>,
+    context: RefreshContext<C>,
+) {
+    let control = Arc::clone(&guard.refresh.control);
+    let mut exchange = guard.observed.over(|| provider.issue(context));
+    let mut result = timeout_at(control.deadline, &mut exchange).await.ok();
+    if result.is_none() && control.is_committed() {
+        guard.overdue();
+        result = Some((&mut exchange).await);
+    }
+    // Releases what the provider holds before callers continue.
+    drop(exchange);
+    guard.complete(match result {
+        Some(result) => result.map_err(Error::provider),
+        None => Err(Error::new(ErrorKind::Timeout)),
+    });
+}
+
+/// Completes the refresh exactly once, also if its task is dropped before it has a result.
+struct CompletionGuard<C: Credential> {
+    owner: Arc<dyn Owner<C>>,
+    refresh: Arc<Refresh<C>>,
+    observed: observe::Refresh,
+    is_done: bool,
+}
+
+impl<C: Credential> CompletionGuard<C> {
+    fn complete(mut self, result: Result<Issued<C>, Error>) {
+        self.is_done = true;
+        self.report(result);
+    }
+
+    fn report(&self, result: Result<Issued<C>, Error>) {
+        let replaced = self.owner.last();
+        let outcome = self.owner.complete(&self.refresh, result);
+        let progress = &self.refresh.progress;
+        let observed = outcome.observed(replaced.as_deref());
+        self.observed.ended(&observed, progress.receiver_count());
+        progress.send_replace(Progress::Ended(outcome));
+    }
+
+    fn overdue(&self) {
+        self.observed.overdue();
+        let outcome = self.owner.overdue(&self.refresh);
+        let progress = &self.refresh.progress;
+        progress.send_replace(Progress::Overdue(outcome));
+    }
+}
+
+impl<C: Credential> Drop for CompletionGuard<C> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.report(Err(Error::new(ErrorKind::Aborted)));
+        }
+    }
+}
+
+impl<C> Progress<C> {
+    /// Returns the outcome for waiters, once there is one.
+    pub(super) fn outcome(&self) -> Option<Outcome<C>> {
+        match self {
+            Self::Running => None,
+            Self::Overdue(outcome) | Self::Ended(outcome) => Some(outcome.clone()),
+        }
+    }
+}
+
+impl<C> Outcome<C> {
+    fn observed(&self, replaced: Option<&Snapshot<C>>) -> observe::Outcome<'_> {
+        match self {
+            Self::Published(snapshot) => {
+                let now = Instant::now();
+                let left = |snapshot: &Snapshot<C>| {
+                    let expiry = snapshot.expiry?;
+                    Some(expiry.expires_at.saturating_duration_since(now))
+                };
+                observe::Outcome::Success {
+                    generation: snapshot.generation,
+                    lifetime: left(snapshot),
+                    remaining: replaced.and_then(left),
+                }
+            }
+            Self::Failed(error) => observe::Outcome::Failure(error),
+            Self::Superseded => observe::Outcome::Superseded,
+        }
+    }
+}
+
+impl<C> Clone for Outcome<C> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Published(snapshot) => Self::Published(Arc::clone(snapshot)),
+            Self::Failed(error) => Self::Failed(error.clone()),
+            Self::Superseded => Self::Superseded,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The rules of the cache, as a value without locks, tasks or clocks.
+//!
+//! Each method is one transition. The time, the random draw and everything else that is external
+//! are arguments. What the transition causes outside of the state is returned as [`Effects`], which
+//! `cache` carries out.
+
+mod publication;
+mod rejection;
+#[cfg(test)]
+mod tests;
+mod transition;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+pub(crate) use self::transition::TooManyRejections;
+pub(super) use self::transition::{
+    Completion, Effects, Env, Next, Received, Recheck, RefreshId, Start,
+};
+use super::{
+    backoff::Failures,
+    budget::Budget,
+    freshness::{Moment, Phase},
+    settings::RefreshSettings,
+    snapshot::Snapshot,
+    status::Status,
+};
+use crate::{
+    challenge::Challenge,
+    error::{Error, ErrorKind},
+    provider::Reason,
+};
+
+pub(in crate::cache) struct State<C> {
+    settings: RefreshSettings,
+    current: Option<Arc<Snapshot<C>>>,
+    /// Counts changes of `current`.
+    version: u64,
+    /// The number of the last credential.
+    generation: u64,
+    /// Incremented by a logout and by new credentials from outside. The result of a refresh that
+    /// was started in an earlier epoch is not used.
+    epoch: u64,
+    /// Whether the provider has not been asked yet for the credential it has at hand.
+    wants_initial: bool,
+    in_flight: Option<InFlight>,
+    last_refresh: RefreshId,
+    failures: Failures,
+    budget: Budget,
+    /// Why the current credential must not be used any more.
+    invalidated: Option<Reason>,
+    logged_out: bool,
+    /// Whether the current credential came from outside, so that the provider cannot restore it.
+    set_externally: bool,
+}
+
+#[derive(Clone, Copy)]
+struct InFlight {
+    id: RefreshId,
+    reason: Reason,
+    epoch: u64,
+    started_at: Instant,
+}
+
+impl<C> State<C> {
+    pub(in crate::cache) fn new(settings: RefreshSettings) -> Self {
+        Self {
+            settings,
+            current: None,
+            version: 0,
+            generation: 0,
+            epoch: 0,
+            wants_initial: true,
+            in_flight: None,
+            last_refresh: RefreshId(0),
+            failures: Failures::default(),
+            budget: Budget::default(),
+            invalidated: None,
+            logged_out: false,
+            set_externally: false,
+        }
+    }
+
+    /// Returns the current credential and its version.
+    pub(in crate::cache) fn current(&self) -> (u64, Option<&Arc<Snapshot<C>>>) {
+        (self.version, self.current.as_ref())
+    }
+
+    pub(in crate::cache) fn wants_initial(&self) -> bool {
+        self.wants_initial
+    }
+
+    /// Serves a caller that needs a credential. Starts a refresh if one is due.
+    pub(in crate::cache) fn acquire(&mut self, env: &Env) -> (Next<C>, Effects<C>) {
+        let now = env.now;
+        if self.logged_out {
+            let error = Error::new(ErrorKind::LoggedOut);
+            return (Next::Fail(error), Effects::none());
+        }
+        if self.wants_initial {
+            return (Next::AskInitial, Effects::none());
+        }
+        let Some(current) = self.current.clone() else {
+            return self.join_or_start((Reason::Initial, Vec::new()), None, env);
+        };
+        if let Some(reason) = self.invalidated {
+            return self.join_or_start((reason, Vec::new()), None, env);
+        }
+        let is_idle = self.in_flight.is_none();
+        let is_failing = |state: &Self| state.current_error(now.monotonic).is_some();
+        match current.phase(now) {
+            Phase::Fresh(until) => (Next::Use(current), Effects::recheck(Recheck::By(until))),
+            Phase::Early(until) => {
+                let mut effects = Effects::recheck(Recheck::By(Some(until)));
+                // Without a runtime, requests go on as if early refresh were off.
+                if is_idle && !is_failing(self) && env.has_runtime {
+                    effects.start = Some(self.start(Reason::Early, Vec::new(), now.monotonic));
+                }
+                (Next::Use(current), effects)
+            }
+            Phase::Expiring(_) if is_idle && is_failing(self) => {
+                (Next::Use(current), Effects::none())
+            }
+            Phase::Expiring(_) => {
+                self.join_or_start((Reason::Expired, Vec::new()), Some(current), env)
+            }
+            Phase::Expired => self.join_or_start((Reason::Expired, Vec::new()), None, env),
+        }
+    }
+
+    /// Has the current credential replaced before its next use.
+    pub(in crate::cache) fn invalidate(&mut self) -> Effects<C> {
+        match self.current {
+            Some(_) => self.invalidate_as(Reason::Invalidated),
+            None => Effects::none(),
+        }
+    }
+
+    /// Starts a new epoch without a credential. Returns the last one.
+    pub(in crate::cache) fn log_out(&mut self) -> (Option<Arc<Snapshot<C>>>, Effects<C>) {
+        let effects = self.end_epoch();
+        self.logged_out = true;
+        self.invalidated = None;
+        self.failures.clear();
+        self.version += 1;
+        (self.current.take(), effects)
+    }
+
+    /// Allows refreshes again, after a logout or after the provider asked for a new login.
+    pub(in crate::cache) fn resume(&mut self) {
+        self.logged_out = false;
+        self.failures.clear();
+    }
+
+    /// Forgets the in-flight refresh, so that another one can start.
+    pub(in crate::cache) fn abandon_refresh(&mut self) {
+        self.in_flight = None;
+    }
+
+    /// Whether nothing is lost if this state is dropped, and re-created when it is needed.
+    #[cfg(feature = "per-key")]
+    pub(in crate::cache) fn is_disposable(&self) -> bool {
+        let needs_user = self.logged_out || self.failures.is_final();
+        !needs_user && !self.set_externally && self.in_flight.is_none()
+    }
+
+    /// Whether a credential that was current when a caller began to wait can still be used.
+    pub(in crate::cache) fn is_usable(&self, snapshot: &Snapshot<C>, now: Moment) -> bool {
+        self.current_generation() == snapshot.generation
+            && self.invalidated.is_none()
+            && snapshot.phase(now) != Phase::Expired
+    }
+
+    pub(in crate::cache) fn status(&self, now: Moment) -> Status {
+        Status::new(
+            self.current.as_deref(),
+            self.invalidated.is_some(),
+            now,
+            self.in_flight.map(|refresh| refresh.reason),
+            &self.failures,
+            self.logged_out,
+        )
+    }
+
+    /// Returns the current credential's generation, or 0 if there is no credential.
+    fn current_generation(&self) -> u64 {
+        self.current
+            .as_ref()
+            .map_or(0, |current| current.generation)
+    }
+
+    /// The error of the last attempt, while the next one is not due.
+    fn current_error(&self, now: Instant) -> Option<Error> {
+        self.failures.current_error(now)
+    }
+
+    fn join_or_start(
+        &mut self,
+        (reason, challenges): (Reason, Vec<Challenge>),
+        fallback: Option<Arc<Snapshot<C>>>,
+        env: &Env,
+    ) -> (Next<C>, Effects<C>) {
+        let now = env.now.monotonic;
+        if self.in_flight.is_some() {
+            return (Next::Wait { fallback }, Effects::none());
+        }
+        if let Some(error) = self.current_error(now) {
+            return (Next::Fail(error), Effects::none());
+        }
+        if !env.has_runtime {
+            return (
+                Next::Fail(Error::new(ErrorKind::NoRuntime)),
+                Effects::none(),
+            );
+        }
+        let start = self.start(reason, challenges, now);
+        (Next::Wait { fallback }, Effects::start(start))
+    }
+
+    fn start(&mut self, reason: Reason, challenges: Vec<Challenge>, now: Instant) -> Start<C> {
+        let id = RefreshId(self.last_refresh.0 + 1);
+        self.last_refresh = id;
+        self.in_flight = Some(InFlight {
+            id,
+            reason,
+            epoch: self.epoch,
+            started_at: now,
+        });
+        Start {
+            id,
+            reason,
+            challenges,
+            previous: self.current.clone(),
+            started_at: now,
+            deadline: now + self.settings.refresh_timeout,
+        }
+    }
+
+    fn invalidate_as(&mut self, reason: Reason) -> Effects<C> {
+        self.invalidated = Some(reason);
+        Effects::recheck(Recheck::Now)
+    }
+
+    fn end_epoch(&mut self) -> Effects<C> {
+        self.epoch += 1;
+        self.wants_initial = false;
+        self.budget = Budget::default();
+        Effects {
+            wake_waiters: true,
+            ..Effects::none()
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A waiter of the in-flight refresh.
+
+use std::sync::Arc;
+
+use tokio::{sync::watch, time::timeout_at};
+
+use super::refresh::{Outcome, Progress, Refresh};
+use crate::{
+    credential::Credential,
+    error::{Error, ErrorKind},
+};
+
+pub(super) struct Waiter<C> {
+    refresh: Arc<Refresh<C>>,
+    progress: watch::Receiver<Progress<C>>,
+}
+
+impl<C: Credential> Waiter<C> {
+    /// Must be called under the cache's lock, so that no later end of the epoch is missed.
+    pub(super) fn new(refresh: Arc<Refresh<C>>) -> Self {
+        Self {
+            progress: refresh.subscribe(),
+            refresh,
+        }
+    }
+
+    /// Waits until the refresh has an outcome, its epoch has ended, or it shows no sign of life.
+    pub(super) async fn next(&mut self) -> Outcome<C> {
+        if let Some(outcome) = self.progress.borrow().outcome() {
+            return outcome;
+        }
+        let until = self.refresh.watchdog.waits_until();
+        match timeout_at(until, self.progress.changed()).await {
+            Ok(_) => {
+                let outcome = self.progress.borrow().outcome();
+                outcome.unwrap_or(Outcome::Superseded)
+            }
+            Err(_) if self.refresh.is_lost() => Outcome::Superseded,
+            Err(_) => Outcome::Failed(Error::new(ErrorKind::Timeout)),
+        }
+    }
+
+    /// Whether the refresh is past its deadline and still has to end.
+    pub(super) fn is_overdue(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Overdue(_))
+    }
+
+    pub(super) fn waits_for_itself(&self) -> bool {
+        self.refresh.waits_for_caller()
+    }
+}
