@@ -1,28 +1,29 @@
-//! Bodies that can be cloned, so that a request can be sent again.
+//! Request bodies that can be cloned for a retry.
 
 use bytes::Bytes;
 use http_body_util::{Either, Empty, Full};
 
-/// A request body that says whether it can be cloned.
+/// A request body that reports whether it can be cloned.
 ///
-/// A request is sent again after a rejection only if its body was cloned before the first
-/// sending. A clone has to be cheap and complete: the same bytes, the same trailers.
+/// A request can be retried after a rejection only if its body was cloned before the first attempt.
+/// A clone has to be cheap and complete: the same bytes and the same trailers.
 ///
-/// It is implemented for the bodies that hold all their data ([`Full`], [`Empty`], [`String`] and
+/// The trait is implemented for bodies that hold all their data ([`Full`], [`Empty`], [`String`] and
 /// other plain buffers), for [`Option`], [`Box`] and [`Either`] of those, for hyper's `Incoming`,
 /// which never clones, and for [`ReplayBody`](crate::ReplayBody), which makes any other body
-/// clonable while it streams. Implement it for a body of your own, or stack a
-/// [`ReplayLayer`](crate::ReplayLayer) above.
+/// replayable while it streams. Implement it for your own body type, or put a
+/// [`ReplayLayer`](crate::ReplayLayer) above the layer.
 ///
-/// Whoever sends a request again calls, in this order:
+/// A service that retries calls the methods in this order:
 ///
-/// 1. [`try_clone_body`](Self::try_clone_body) before each sending, and keeps the clone;
-/// 2. [`can_replay`](Self::can_replay) on the clone when an answer comes that asks for a retry: if
-///    it says no, the answer stands;
-/// 3. [`take_over`](Self::take_over) on the clone once the retry is certain to be sent, and before
-///    the answer is consumed: the first sending may still go on, and make a retry impossible.
+/// 1. [`try_clone_body`](Self::try_clone_body) before each attempt. It keeps the clone.
+/// 2. [`can_replay`](Self::can_replay) on the clone, when a response asks for a retry. If it
+///    returns `false`, the caller gets that response.
+/// 3. [`take_over`](Self::take_over) on the clone, once the retry is certain to be sent and before
+///    the response is consumed. The first attempt may still be running, and could otherwise make
+///    the retry impossible.
 ///
-/// A stream does not say it, so this is a compile error that names the ways out:
+/// A stream does not implement the trait. The compiler error names the alternatives:
 ///
 /// ```compile_fail,E0277
 /// use bytes::Bytes;
@@ -40,36 +41,36 @@ use http_body_util::{Either, Empty, Full};
 /// layer.layer(client).call(http::Request::new(StreamBody::new(frames)));
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say whether it can be cloned, which a retry after a rejection needs",
-    label = "this request body is not `CloneBody`",
-    note = "stack `tower_auth::ReplayLayer` above: it makes any `http_body::Body` replayable",
+    message = "`{Self}` does not report whether it can be cloned, which a retry after a rejection needs",
+    label = "this request body does not implement `CloneBody`",
+    note = "put `tower_auth::ReplayLayer` above the layer: it makes any `http_body::Body` replayable",
     note = "or send a body that holds its data, such as `http_body_util::Full<Bytes>` or `Empty<Bytes>`",
-    note = "for a body type of your own, implement `tower_auth::CloneBody`"
+    note = "or implement `tower_auth::CloneBody` for your own body type"
 )]
 pub trait CloneBody: Sized {
-    /// A body that yields exactly what this one would, or `None` if there can't be one. Called
-    /// before the body is first polled.
+    /// Returns a body that yields exactly what this one would, or `None` if that is not possible.
+    /// Called before the body is first polled.
     fn try_clone_body(&self) -> Option<Self>;
 
-    /// Whether this body, which was not polled yet, can be sent from its start.
+    /// Returns whether this body, which was not polled yet, can be sent from its start.
     ///
-    /// A clone that shares its data with the body it was made of may lose it on the way. The
-    /// answer can turn from yes to no as long as the other body is read; it never turns back.
-    /// Default: `true`.
+    /// A clone that shares its data with the original may lose it: the result can change from
+    /// `true` to `false` while the original is read, but never back. Default: `true`.
     fn can_replay(&self) -> bool {
         true
     }
 
-    /// Makes this body, which was not polled yet, the one to be sent, and says whether that is
-    /// possible; if not, nothing changes. After a yes it can be sent from its start, whatever
-    /// becomes of the others: those that are still being read fail from now on.
+    /// Makes this body, which was not polled yet, the one that is sent. Returns whether that is
+    /// possible; if not, nothing changes.
+    ///
+    /// Afterwards it can be sent from its start, and its clones that are still being read fail.
     /// Default: [`can_replay`](Self::can_replay).
     fn take_over(&mut self) -> bool {
         self.can_replay()
     }
 }
 
-/// Bodies whose `Clone` is all there is to do.
+/// Implements `CloneBody` with `Clone`.
 macro_rules! clone_body {
     ($($(#[$meta:meta])* [$($generics:tt)*] $body:ty,)*) => {$(
         $(#[$meta])*
@@ -146,7 +147,7 @@ impl<L: CloneBody, R: CloneBody> CloneBody for Either<L, R> {
     }
 }
 
-/// The body of a request that is passed on, as a proxy does: its data exists once.
+/// The body of a request that a proxy forwards. Its data exists only once.
 #[cfg(feature = "hyper")]
 impl CloneBody for hyper::body::Incoming {
     fn try_clone_body(&self) -> Option<Self> {
@@ -160,11 +161,11 @@ mod tests {
 
     use super::*;
 
-    /// Says no to what it was told to.
+    /// A body that can be cloned and replayed, or neither.
     #[derive(Debug, PartialEq)]
-    struct Says(bool);
+    struct Fixed(bool);
 
-    impl CloneBody for Says {
+    impl CloneBody for Fixed {
         fn try_clone_body(&self) -> Option<Self> {
             self.0.then_some(Self(true))
         }
@@ -174,7 +175,7 @@ mod tests {
         }
     }
 
-    fn answers<B: CloneBody + PartialEq + fmt::Debug>(yes: B, no: B) {
+    fn check<B: CloneBody + PartialEq + fmt::Debug>(yes: B, no: B) {
         let mut copy = yes.try_clone_body().unwrap();
         assert_eq!(copy, yes);
         assert!(copy.can_replay() && copy.take_over());
@@ -184,17 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn a_wrapped_body_answers_as_the_body_within() {
-        answers(Says(true), Says(false));
-        answers(Some(Says(true)), Some(Says(false)));
-        answers(Box::new(Says(true)), Box::new(Says(false)));
-        let either = |left: bool, says| match left {
-            true => Either::Left(Says(says)),
-            false => Either::Right(Says(says)),
+    fn wrappers_forward_to_the_body_within() {
+        check(Fixed(true), Fixed(false));
+        check(Some(Fixed(true)), Some(Fixed(false)));
+        check(Box::new(Fixed(true)), Box::new(Fixed(false)));
+        let either = |left: bool, value| match left {
+            true => Either::Left(Fixed(value)),
+            false => Either::Right(Fixed(value)),
         };
         for left in [true, false] {
             let copy = either(left, true).try_clone_body().unwrap();
-            assert!(matches!(copy, Either::Left(Says(true))) == left);
+            assert!(matches!(copy, Either::Left(Fixed(true))) == left);
             let mut no = either(left, false);
             assert!(no.try_clone_body().is_none() && !no.can_replay() && !no.take_over());
             assert!(either(left, true).can_replay() && either(left, true).take_over());
@@ -202,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn no_body_can_be_sent_any_number_of_times() {
-        let mut none = None::<Says>;
+    fn an_absent_body_can_always_be_replayed() {
+        let mut none = None::<Fixed>;
         assert_eq!(none.try_clone_body(), Some(None));
         assert!(none.can_replay() && none.take_over());
     }

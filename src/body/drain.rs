@@ -1,4 +1,4 @@
-//! Reading the body of a rejection, so that its connection can be used again.
+//! Draining the body of a rejection, so that its connection can be reused.
 
 use std::{
     future::Future,
@@ -13,10 +13,10 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 pin_project! {
-    /// Reads a body to its end, or up to a limit.
+    /// A future that reads a body to its end, or up to a limit.
     ///
-    /// An HTTP/1.1 connection whose answer was not read to the end must be closed. Beyond some
-    /// size a new connection costs less than reading on.
+    /// An HTTP/1.1 connection must be closed unless the response is read to its end. Above some
+    /// size, a new connection is cheaper than reading on.
     pub(crate) struct Drain<B> {
         #[pin]
         body: B,
@@ -26,7 +26,7 @@ pin_project! {
 }
 
 impl<B: Body> Drain<B> {
-    /// `None` if there is nothing to read, or too much.
+    /// Returns `None` if the body is empty, or known to exceed the limit.
     pub(crate) fn new(body: B, bytes: u64, time: Duration) -> Option<Self> {
         if body.is_end_stream() || body.size_hint().lower() > bytes {
             return None;
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_read_of_a_body_that_is_empty_or_known_to_be_too_large() {
+    async fn a_body_that_is_empty_or_known_to_be_too_large_is_not_read() {
         assert!(drain(Empty::<Bytes>::new()).is_none());
         assert!(drain(Full::new(Bytes::from(vec![0; 101]))).is_none());
         assert!(drain(Full::new(Bytes::from(vec![0; 100]))).is_some());

@@ -1,4 +1,4 @@
-//! What was read so far, and how much of it the current sending has yielded.
+//! The recorded frames of a body, and how many of them the current attempt has yielded.
 
 use std::collections::VecDeque;
 
@@ -6,31 +6,32 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-/// Any body may have this many frames, and one more per [`BYTES_PER_FRAME`] of its cap.
-const FREE_FRAMES: usize = 64;
-/// Somewhat above what a kept frame costs beside its data.
+/// The number of frames that may be recorded of any body, plus one per [`BYTES_PER_FRAME`] of its
+/// cap.
+const MIN_FRAMES: usize = 64;
+/// Slightly more than the overhead of a recorded frame.
 const BYTES_PER_FRAME: usize = 64;
 
-/// The frames that were read, for as long as they may be needed again.
+/// Holds the frames that may be needed again.
 ///
-/// While it is `complete` it holds every frame since the start. Otherwise only those that the
-/// current sending has yet to yield.
+/// While it is `complete`, it holds every frame since the start of the body. Otherwise it holds only
+/// the frames that the current attempt has not yielded yet.
 pub(super) struct Buffer {
-    frames: VecDeque<Kept>,
+    frames: VecDeque<Recorded>,
     complete: bool,
     cap: usize,
-    /// Bytes of all frames: data and trailers.
+    /// Bytes of data and trailers in all frames.
     used: usize,
-    /// Bytes of all frames: data.
+    /// Bytes of data in all frames.
     data: u64,
-    /// The frame that the current sending yields next.
+    /// The index of the frame that the current attempt yields next.
     position: usize,
-    /// The data that the current sending has yet to yield.
+    /// Bytes of data that the current attempt has not yielded yet.
     ahead: u64,
 }
 
 impl Buffer {
-    /// An empty buffer; `announced` is the least number of bytes that are to come.
+    /// Creates an empty buffer. `announced` is the lower bound of the body's size.
     pub(super) fn new(cap: usize, announced: u64) -> Self {
         Self {
             frames: VecDeque::new(),
@@ -47,61 +48,61 @@ impl Buffer {
         self.complete
     }
 
-    /// Whether the current sending has yielded all that was read.
+    /// Returns whether the current attempt has yielded all frames.
     pub(super) fn is_yielded(&self) -> bool {
         self.position == self.frames.len()
     }
 
-    /// Bytes of data that the current sending has yet to yield.
+    /// Returns the bytes of data that the current attempt has not yielded yet.
     pub(super) fn ahead(&self) -> u64 {
         self.ahead
     }
 
-    /// Starts a new sending.
+    /// Starts another attempt.
     pub(super) fn rewind(&mut self) {
         debug_assert!(self.complete);
         self.position = 0;
         self.ahead = self.data;
     }
 
-    /// The next frame for the current sending.
+    /// Returns the next recorded frame for the current attempt.
     pub(super) fn next(&mut self) -> Option<Frame<Bytes>> {
-        let kept = if self.complete {
-            let kept = self.frames.get(self.position)?.clone();
+        let recorded = if self.complete {
+            let recorded = self.frames.get(self.position)?.clone();
             self.position += 1;
-            kept
+            recorded
         } else {
             self.frames.pop_front()?
         };
-        Some(match kept {
-            Kept::Data(data) => {
+        Some(match recorded {
+            Recorded::Data(data) => {
                 self.ahead -= data.len() as u64;
                 Frame::data(data)
             }
-            Kept::Trailers(trailers) => Frame::trailers(*trailers),
+            Recorded::Trailers(trailers) => Frame::trailers(*trailers),
         })
     }
 
-    /// Keeps a frame that was just read, and that the current sending is about to yield.
+    /// Records a frame that the current attempt has just read and is about to yield.
     pub(super) fn push(&mut self, frame: &Frame<Bytes>) {
         if !self.complete || frame.data_ref().is_some_and(Bytes::is_empty) {
             return;
         }
-        let Some(kept) = Kept::new(frame) else {
-            return self.forget();
+        let Some(recorded) = Recorded::new(frame) else {
+            return self.stop_recording();
         };
-        let used = self.used.saturating_add(kept.bytes());
-        if used > self.cap || self.frames.len() >= FREE_FRAMES + self.cap / BYTES_PER_FRAME {
-            return self.forget();
+        let used = self.used.saturating_add(recorded.bytes());
+        if used > self.cap || self.frames.len() >= MIN_FRAMES + self.cap / BYTES_PER_FRAME {
+            return self.stop_recording();
         }
         self.used = used;
         self.data += frame.data_ref().map_or(0, |data| data.len() as u64);
-        self.frames.push_back(kept);
+        self.frames.push_back(recorded);
         self.position += 1;
     }
 
-    /// There will be no further sending: drops what the current one has yielded.
-    pub(super) fn forget(&mut self) {
+    /// Rules out further attempts, and drops the frames that the current one has yielded.
+    pub(super) fn stop_recording(&mut self) {
         if self.complete {
             self.complete = false;
             self.frames = self.frames.split_off(self.position);
@@ -109,21 +110,21 @@ impl Buffer {
         }
     }
 
-    /// Bytes that are held.
+    /// Returns the number of recorded bytes.
     #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        self.frames.iter().map(Kept::bytes).sum()
+    pub(super) fn recorded(&self) -> usize {
+        self.frames.iter().map(Recorded::bytes).sum()
     }
 }
 
 #[derive(Clone)]
-enum Kept {
+enum Recorded {
     Data(Bytes),
     Trailers(Box<HeaderMap>),
 }
 
-impl Kept {
-    /// `None` for a kind of frame that is neither data nor trailers.
+impl Recorded {
+    /// Returns `None` for an unknown kind of frame.
     fn new(frame: &Frame<Bytes>) -> Option<Self> {
         let data = frame.data_ref().cloned().map(Self::Data);
         data.or_else(|| {

@@ -1,11 +1,10 @@
-//! The error of a sending that lost its body.
+//! The error of an attempt that cannot read its body.
 
 use std::{error::Error as StdError, fmt};
 
-/// Why a [`ReplayBody`](crate::ReplayBody) ended before its end, when it wasn't the wrapped body
-/// that failed.
+/// The reason why a [`ReplayBody`](crate::ReplayBody) failed although the wrapped body did not.
 ///
-/// The client that sends the body shows it as the cause of its own error.
+/// The client that sends the body reports it as the source of its own error.
 #[derive(Clone, Debug)]
 pub struct ReplayError {
     kind: Kind,
@@ -13,21 +12,22 @@ pub struct ReplayError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A later sending has the body now.
+    /// A later attempt reads the body now.
     TakenOver,
-    /// What was read before is not there any more.
+    /// The start of the body is no longer recorded.
     Gone,
 }
 
 impl ReplayError {
-    /// Whether a retry took the body over. It is what an upload ends with whose answer came early.
+    /// Returns whether a retry took the body over. An upload fails with this if the response
+    /// arrives before the upload is complete.
     #[must_use]
     pub fn is_taken_over(&self) -> bool {
         self.kind == Kind::TakenOver
     }
 
-    /// Whether the body could not be sent from its start any more, because it grew beyond its cap
-    /// or failed. Asking [`can_replay`](crate::CloneBody::can_replay) before sending avoids it.
+    /// Returns whether the body can no longer be sent from its start, because it exceeded its cap
+    /// or failed. To avoid this, call [`can_replay`](crate::CloneBody::can_replay) before sending.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.kind == Kind::Gone
@@ -45,8 +45,8 @@ impl fmt::Display for ReplayError {
         f.write_str(match self.kind {
             Kind::TakenOver => "the request body was taken over by a retry",
             Kind::Gone => {
-                "the request body cannot be sent from its start any more: it grew beyond the cap \
-                 of what is kept, or it failed"
+                "the request body cannot be sent from its start again: it exceeded the cap of the \
+                 replay body, or it failed"
             }
         })
     }

@@ -1,9 +1,9 @@
 //! Random interleavings of polls, drops, clones and takeovers, against a plain model.
 //!
-//! The model (`Model`) knows the whole body from the start, the order of the sendings as a list,
-//! and how far each has got. It says what every single call must answer; beside that, after every
-//! step, these hold for all sendings: what is held is within the cap, whoever is displaced was
-//! woken, and whoever came to a clean end has yielded the whole body.
+//! The `Model` knows the whole body from the start, the order of the attempts as a list, and the
+//! progress of each. It predicts the result of every call. In addition, three properties hold after
+//! every step: the recording is within the cap, a displaced attempt was woken, and an attempt that
+//! ended without an error has yielded the whole body.
 
 use std::{
     collections::VecDeque,
@@ -19,14 +19,14 @@ use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use tokio_test::task::{Spawn, spawn};
 
-use super::{ReplayBody, ReplayError, sending::Sending};
+use super::{ReplayBody, ReplayError, attempt::Attempt};
 use crate::{body::CloneBody, sync::lock};
 
 const RUNS: u64 = 10_000;
 
 /// P28-P32. A failure prints its seed.
 #[test]
-fn every_interleaving_does_what_the_model_says() {
+fn every_interleaving_matches_the_model() {
     let mut seen = Seen::default();
     for seed in 0..RUNS {
         let result = std::panic::catch_unwind(|| {
@@ -42,7 +42,7 @@ fn every_interleaving_does_what_the_model_says() {
             }
         }
     }
-    // The generator has to reach what this test is about.
+    // The generator must reach the cases that this test is about.
     let rare = RUNS / 50;
     assert!(seen.clean_ends > rare, "{seen:?}");
     assert!(seen.clean_ends_of_retries > rare, "{seen:?}");
@@ -60,7 +60,7 @@ enum Step {
     Error,
 }
 
-/// What a poll gave, or has to give.
+/// The actual or expected result of a poll.
 #[derive(Clone, Debug, PartialEq)]
 enum Outcome {
     Data(Bytes),
@@ -72,7 +72,7 @@ enum Outcome {
     Gone,
 }
 
-/// A body that follows a script. A pending step lasts until it is lifted from outside.
+/// A body that follows a script. A pending step lasts until the test lifts it.
 struct Scripted {
     script: Arc<Mutex<Script>>,
     exact: bool,
@@ -136,7 +136,7 @@ fn data_len<'a>(steps: impl Iterator<Item = &'a Step>) -> u64 {
         .sum()
 }
 
-fn kept_len(step: &Step) -> usize {
+fn recorded_len(step: &Step) -> usize {
     match step {
         Step::Data(data) => data.len(),
         Step::Trailers(trailers) => trailers
@@ -147,33 +147,33 @@ fn kept_len(step: &Step) -> usize {
     }
 }
 
-/// What must happen, said without buffers, locks or wakers.
+/// The expected behavior, without buffers, locks or wakers.
 struct Model {
     /// All frames of the body.
     frames: Vec<Step>,
-    /// Whether it fails after them.
+    /// Whether the body fails after them.
     fails: bool,
     cap: usize,
     exact: bool,
-    /// How many frames were read from the body.
+    /// The number of frames read from the body.
     read: usize,
     ended: bool,
     failed: bool,
-    /// Whether all that was read is still there.
-    kept: bool,
-    /// All sendings in the order in which they count; the last one is the latest.
+    /// Whether all frames read so far are still recorded.
+    recorded: bool,
+    /// All attempts in their order. The last one is the latest.
     order: Vec<usize>,
-    /// The one that has the body.
+    /// The attempt that reads the body.
     owner: usize,
-    sendings: Vec<Progress>,
+    attempts: Vec<Progress>,
 }
 
 struct Progress {
-    /// How many frames it has yielded.
+    /// The number of frames it has yielded.
     yielded: usize,
     started: bool,
     alive: bool,
-    /// It waits for being woken.
+    /// True while it waits to be woken.
     parked: bool,
 }
 
@@ -189,68 +189,68 @@ impl Progress {
 }
 
 impl Model {
-    fn rank(&self, sending: usize) -> usize {
-        self.order.iter().position(|&s| s == sending).unwrap()
+    fn rank(&self, attempt: usize) -> usize {
+        self.order.iter().position(|&s| s == attempt).unwrap()
     }
 
-    fn make_latest(&mut self, sending: usize) {
-        self.order.retain(|&s| s != sending);
-        self.order.push(sending);
+    fn make_latest(&mut self, attempt: usize) {
+        self.order.retain(|&s| s != attempt);
+        self.order.push(attempt);
     }
 
     fn is_replayable(&self) -> bool {
-        self.kept && !self.failed
+        self.recorded && !self.failed
     }
 
-    fn can_replay(&self, sending: usize) -> bool {
-        !self.sendings[sending].started && (sending == self.owner || self.is_replayable())
+    fn can_replay(&self, attempt: usize) -> bool {
+        !self.attempts[attempt].started && (attempt == self.owner || self.is_replayable())
     }
 
-    fn clone_of(&mut self, sending: usize) -> bool {
-        if self.sendings[sending].started || !self.is_replayable() {
+    fn clone_of(&mut self, attempt: usize) -> bool {
+        if self.attempts[attempt].started || !self.is_replayable() {
             return false;
         }
-        if sending != self.owner {
-            self.make_latest(sending);
+        if attempt != self.owner {
+            self.make_latest(attempt);
         }
-        self.order.push(self.sendings.len());
-        self.sendings.push(Progress::new());
+        self.order.push(self.attempts.len());
+        self.attempts.push(Progress::new());
         true
     }
 
-    fn take_over(&mut self, sending: usize) -> bool {
-        let can = self.can_replay(sending);
-        if can && sending != self.owner {
-            self.make_latest(sending);
-            self.owner = sending;
+    fn take_over(&mut self, attempt: usize) -> bool {
+        let can = self.can_replay(attempt);
+        if can && attempt != self.owner {
+            self.make_latest(attempt);
+            self.owner = attempt;
         }
         can
     }
 
-    /// Nobody can need what was read once no unstarted sending is left.
-    fn forget_if_unneeded(&mut self) {
-        self.kept &= self.sendings.iter().any(|s| s.alive && !s.started);
+    /// Without an unstarted attempt, no frame is needed again.
+    fn stop_recording_if_unneeded(&mut self) {
+        self.recorded &= self.attempts.iter().any(|s| s.alive && !s.started);
     }
 
-    fn drop_sending(&mut self, sending: usize) {
-        self.sendings[sending].alive = false;
-        self.forget_if_unneeded();
+    fn drop_attempt(&mut self, attempt: usize) {
+        self.attempts[attempt].alive = false;
+        self.stop_recording_if_unneeded();
     }
 
-    /// What polling has to give; `blocked` says that the body has nothing for now.
-    fn poll(&mut self, sending: usize, blocked: bool) -> Outcome {
-        if self.rank(sending) < self.rank(self.owner) {
+    /// Predicts a poll. `blocked` means that the body is pending.
+    fn poll(&mut self, attempt: usize, blocked: bool) -> Outcome {
+        if self.rank(attempt) < self.rank(self.owner) {
             return Outcome::TakenOver;
         }
-        if sending != self.owner {
+        if attempt != self.owner {
             if !self.is_replayable() {
                 return Outcome::Gone;
             }
-            self.owner = sending;
+            self.owner = attempt;
         }
-        self.sendings[sending].started = true;
-        self.forget_if_unneeded();
-        if self.sendings[sending].yielded == self.read {
+        self.attempts[attempt].started = true;
+        self.stop_recording_if_unneeded();
+        if self.attempts[attempt].yielded == self.read {
             if self.failed {
                 return Outcome::Gone;
             }
@@ -266,10 +266,10 @@ impl Model {
                 return [Outcome::End, Outcome::OwnError][usize::from(self.fails)].clone();
             }
             self.read += 1;
-            let used: usize = self.frames[..self.read].iter().map(kept_len).sum();
-            self.kept &= used <= self.cap;
+            let used: usize = self.frames[..self.read].iter().map(recorded_len).sum();
+            self.recorded &= used <= self.cap;
         }
-        let progress = &mut self.sendings[sending];
+        let progress = &mut self.attempts[attempt];
         progress.yielded += 1;
         match &self.frames[progress.yielded - 1] {
             Step::Data(data) => Outcome::Data(data.clone()),
@@ -278,21 +278,21 @@ impl Model {
         }
     }
 
-    fn exact_size(&self, sending: usize) -> Option<u64> {
-        let progress = &self.sendings[sending];
-        if progress.started && (self.owner != sending || self.failed) {
+    fn exact_size(&self, attempt: usize) -> Option<u64> {
+        let progress = &self.attempts[attempt];
+        if progress.started && (self.owner != attempt || self.failed) {
             return None;
         }
-        // What is not exact before it was read is so once it was.
+        // An unknown size is known once the body was read to its end.
         let known = self.exact || progress.started && self.ended;
         known.then(|| data_len(self.frames[progress.yielded..].iter()))
     }
 
-    fn is_end_stream(&self, sending: usize) -> bool {
-        let progress = &self.sendings[sending];
+    fn is_end_stream(&self, attempt: usize) -> bool {
+        let progress = &self.attempts[attempt];
         let sees_the_end = self.ended || self.exact && !self.fails && !self.failed;
         progress.started
-            && self.owner == sending
+            && self.owner == attempt
             && progress.yielded == self.frames.len()
             && sees_the_end
     }
@@ -302,8 +302,8 @@ struct Run {
     rng: Rng,
     script: Arc<Mutex<Script>>,
     model: Model,
-    /// What is tested: the same sendings as the model's, and what each has yielded.
-    sendings: Vec<Option<Spawn<ReplayBody<Scripted>>>>,
+    /// The tested attempts, the same ones as in the model, and what each has yielded.
+    attempts: Vec<Option<Spawn<ReplayBody<Scripted>>>>,
     yielded: Vec<Vec<Outcome>>,
 }
 
@@ -322,10 +322,10 @@ impl Run {
             frames.push(Step::Trailers(HeaderMap::from_iter([(name, value)])));
         }
         let fails = rng.u8(..4) == 0;
-        // A body that is empty from the start has no sendings.
+        // A body that is empty from the start has no attempts.
         let exact = rng.bool() && !frames.is_empty();
-        // In every second run all fits.
-        let size: usize = frames.iter().map(kept_len).sum();
+        // In every second run, the body fits.
+        let size: usize = frames.iter().map(recorded_len).sum();
         let cap = size * 2 * rng.usize(1..=4) / 4;
 
         let mut steps = VecDeque::new();
@@ -350,7 +350,7 @@ impl Run {
         };
         let announced = body.size_hint().lower() as usize;
         let model = Model {
-            kept: announced <= cap,
+            recorded: announced <= cap,
             frames,
             fails,
             cap,
@@ -360,41 +360,41 @@ impl Run {
             failed: false,
             order: vec![0],
             owner: 0,
-            sendings: vec![Progress::new()],
+            attempts: vec![Progress::new()],
         };
         Self {
             rng,
             script,
             model,
-            sendings: vec![Some(spawn(ReplayBody::with_cap(body, cap)))],
+            attempts: vec![Some(spawn(ReplayBody::with_cap(body, cap)))],
             yielded: vec![vec![]],
         }
     }
 
     fn drive(mut self, seen: &mut Seen) {
         for _ in 0..60 {
-            let alive: Vec<usize> = (0..self.sendings.len())
-                .filter(|&s| self.sendings[s].is_some())
+            let alive: Vec<usize> = (0..self.attempts.len())
+                .filter(|&s| self.attempts[s].is_some())
                 .collect();
-            let Some(&sending) = self.rng.choice(&alive) else {
+            let Some(&attempt) = self.rng.choice(&alive) else {
                 return;
             };
             match self.rng.u8(..20) {
-                0..11 => self.poll(sending, seen),
+                0..11 => self.poll(attempt, seen),
                 11..14 => self.lift_pending(),
-                14..17 => self.clone_of(sending),
-                17..19 => self.take_over(sending, seen),
-                _ => self.drop_sending(sending),
+                14..17 => self.clone_of(attempt),
+                17..19 => self.take_over(attempt, seen),
+                _ => self.drop_attempt(attempt),
             }
             self.check();
         }
     }
 
-    fn poll(&mut self, sending: usize, seen: &mut Seen) {
+    fn poll(&mut self, attempt: usize, seen: &mut Seen) {
         let blocked = matches!(self.lock_script().steps.front(), Some(Step::Pending));
         let owner = self.model.owner;
-        let expected = self.model.poll(sending, blocked);
-        let body = self.sendings[sending].as_mut().unwrap();
+        let expected = self.model.poll(attempt, blocked);
+        let body = self.attempts[attempt].as_mut().unwrap();
         let outcome = match body.enter(|cx, body| body.poll_frame(cx)) {
             Poll::Pending => Outcome::Pending,
             Poll::Ready(None) => Outcome::End,
@@ -408,16 +408,16 @@ impl Run {
                 Some(_) => Outcome::Gone,
             },
         };
-        assert_eq!(outcome, expected, "sending {sending}");
+        assert_eq!(outcome, expected, "attempt {attempt}");
 
         self.check_woken(owner, seen);
-        self.model.sendings[sending].parked = outcome == Outcome::Pending;
+        self.model.attempts[attempt].parked = outcome == Outcome::Pending;
         match outcome {
-            Outcome::Data(_) | Outcome::Trailers(_) => self.yielded[sending].push(outcome),
+            Outcome::Data(_) | Outcome::Trailers(_) => self.yielded[attempt].push(outcome),
             Outcome::End => {
-                self.check_whole(sending);
+                self.check_whole(attempt);
                 seen.clean_ends += 1;
-                seen.clean_ends_of_retries += u64::from(sending > 0);
+                seen.clean_ends_of_retries += u64::from(attempt > 0);
             }
             Outcome::OwnError => seen.own_errors += 1,
             Outcome::TakenOver => seen.taken_over += 1,
@@ -438,53 +438,53 @@ impl Run {
         if let Some(waker) = waker {
             waker.wake();
         }
-        // Whoever waits for the body by right is told that it goes on.
+        // The owner is woken if it waits for the body.
         let owner = self.model.owner;
-        if self.model.sendings[owner].parked
-            && let Some(body) = &self.sendings[owner]
+        if self.model.attempts[owner].parked
+            && let Some(body) = &self.attempts[owner]
         {
-            assert!(body.is_woken(), "sending {owner} is left parked");
-            self.model.sendings[owner].parked = false;
+            assert!(body.is_woken(), "attempt {owner} is left parked");
+            self.model.attempts[owner].parked = false;
         }
     }
 
-    fn clone_of(&mut self, sending: usize) {
-        let copy = self.sendings[sending].as_ref().unwrap().try_clone_body();
-        assert_eq!(copy.is_some(), self.model.clone_of(sending));
+    fn clone_of(&mut self, attempt: usize) {
+        let copy = self.attempts[attempt].as_ref().unwrap().try_clone_body();
+        assert_eq!(copy.is_some(), self.model.clone_of(attempt));
         if let Some(copy) = copy {
-            self.sendings.push(Some(spawn(copy)));
+            self.attempts.push(Some(spawn(copy)));
             self.yielded.push(vec![]);
         }
     }
 
-    fn take_over(&mut self, sending: usize, seen: &mut Seen) {
+    fn take_over(&mut self, attempt: usize, seen: &mut Seen) {
         let owner = self.model.owner;
-        let taken = self.sendings[sending].as_mut().unwrap().take_over();
-        assert_eq!(taken, self.model.take_over(sending));
+        let taken = self.attempts[attempt].as_mut().unwrap().take_over();
+        assert_eq!(taken, self.model.take_over(attempt));
         self.check_woken(owner, seen);
     }
 
-    fn drop_sending(&mut self, sending: usize) {
-        self.sendings[sending] = None;
-        self.model.drop_sending(sending);
+    fn drop_attempt(&mut self, attempt: usize) {
+        self.attempts[attempt] = None;
+        self.model.drop_attempt(attempt);
     }
 
-    /// A sending that was parked when another one took over was woken.
+    /// Checks that an attempt that was parked when another one took over was woken.
     fn check_woken(&mut self, owner_before: usize, seen: &mut Seen) {
-        let before = &mut self.model.sendings[owner_before];
+        let before = &mut self.model.attempts[owner_before];
         if owner_before != self.model.owner
             && std::mem::take(&mut before.parked)
-            && let Some(body) = &self.sendings[owner_before]
+            && let Some(body) = &self.attempts[owner_before]
         {
-            assert!(body.is_woken(), "sending {owner_before} is left parked");
+            assert!(body.is_woken(), "attempt {owner_before} is left parked");
             seen.woken_by_takeover += 1;
         }
     }
 
-    /// Byte for byte the original, with its trailers.
-    fn check_whole(&self, sending: usize) {
+    /// Checks that the attempt has yielded the original bytes and trailers.
+    fn check_whole(&self, attempt: usize) {
         let (mut bytes, mut trailers) = (vec![], None);
-        for outcome in &self.yielded[sending] {
+        for outcome in &self.yielded[attempt] {
             match outcome {
                 Outcome::Data(data) => bytes.extend_from_slice(data),
                 Outcome::Trailers(map) => trailers = Some(map),
@@ -503,12 +503,12 @@ impl Run {
         assert!(!self.model.fails);
     }
 
-    /// What holds after every step, for every sending.
+    /// Checks what must hold for every attempt after every step.
     fn check(&self) {
-        for (index, body) in self.sendings.iter().enumerate() {
+        for (index, body) in self.attempts.iter().enumerate() {
             let Some(body) = body else { continue };
-            let held = body.sending.as_ref().map_or(0, Sending::held);
-            assert!(held <= self.model.cap);
+            let recorded = body.attempt.as_ref().map_or(0, Attempt::recorded);
+            assert!(recorded <= self.model.cap);
             assert_eq!(
                 body.can_replay(),
                 self.model.can_replay(index),
@@ -524,9 +524,10 @@ impl Run {
                 self.model.is_end_stream(index),
                 "end of {index}"
             );
-            if !self.model.kept && self.model.sendings[self.model.owner].yielded == self.model.read
+            if !self.model.recorded
+                && self.model.attempts[self.model.owner].yielded == self.model.read
             {
-                assert_eq!(held, 0, "nobody needs it");
+                assert_eq!(recorded, 0, "no attempt needs it");
             }
         }
     }
@@ -536,7 +537,7 @@ impl Run {
     }
 }
 
-/// How often the runs came to what matters.
+/// How often the runs reached each interesting case.
 #[derive(Debug, Default)]
 struct Seen {
     clean_ends: u64,

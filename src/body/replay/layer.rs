@@ -11,21 +11,21 @@ use super::{DEFAULT_CAP, ReplayBody};
 
 /// Wraps the body of every request in a [`ReplayBody`].
 ///
-/// It goes above every layer that sends a request again: they share what is kept.
+/// Put it above every layer that retries requests, so that all of them share one recording.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplayLayer {
     cap: usize,
 }
 
 impl ReplayLayer {
-    /// A layer whose bodies keep up to 64 KiB.
+    /// Creates a layer that records up to 64 KiB of each body.
     #[must_use]
     pub fn new() -> Self {
         Self { cap: DEFAULT_CAP }
     }
 
-    /// How many bytes of a body are kept, at most, for a further sending. Default: 64 KiB. A
-    /// larger body is sent once.
+    /// Sets the maximum number of bytes that are recorded of each body. A larger body is sent only
+    /// once. Default: 64 KiB.
     #[must_use]
     pub fn cap(mut self, bytes: usize) -> Self {
         self.cap = bytes;
@@ -50,7 +50,7 @@ impl<S> Layer<S> for ReplayLayer {
     }
 }
 
-/// Wraps the body of every request in a [`ReplayBody`]. Made by [`ReplayLayer`].
+/// A service that wraps the body of every request in a [`ReplayBody`]. See [`ReplayLayer`].
 #[derive(Clone, Copy, Debug)]
 pub struct Replay<S> {
     inner: S,
@@ -58,28 +58,28 @@ pub struct Replay<S> {
 }
 
 impl<S> Replay<S> {
-    /// Bodies keep up to 64 KiB. For another cap, use the layer.
+    /// Creates a service that records up to 64 KiB of each body. For another cap, use the layer.
     pub fn new(inner: S) -> Self {
         Self::layer().layer(inner)
     }
 
-    /// The layer that makes this service.
+    /// Returns the layer that creates this service.
     #[must_use]
     pub fn layer() -> ReplayLayer {
         ReplayLayer::new()
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The inner service.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }

@@ -13,7 +13,7 @@ type Item = Result<Frame<Bytes>, io::Error>;
 /// A body that the test feeds while it is read.
 struct Fed {
     items: UnboundedReceiver<Item>,
-    /// What is left of the length that was announced.
+    /// The rest of the announced length.
     length: Option<u64>,
     ended: bool,
 }
@@ -51,7 +51,7 @@ fn fed() -> (UnboundedSender<Item>, Fed) {
     (feed, body)
 }
 
-/// All that is fed already.
+/// Creates a body whose items are all available.
 fn fed_with(items: impl IntoIterator<Item = Item>) -> Fed {
     let (feed, body) = fed();
     for item in items {
@@ -132,8 +132,8 @@ fn replay_error(error: &BoxError) -> Option<&ReplayError> {
     Some(error)
 }
 
-fn held<B: Body>(body: &ReplayBody<B>) -> usize {
-    body.sending.as_ref().map_or(0, Sending::held)
+fn recorded<B: Body>(body: &ReplayBody<B>) -> usize {
+    body.attempt.as_ref().map_or(0, Attempt::recorded)
 }
 
 async fn read(body: ReplayBody<Fed>) -> (Bytes, Option<HeaderMap>) {
@@ -142,11 +142,11 @@ async fn read(body: ReplayBody<Fed>) -> (Bytes, Option<HeaderMap>) {
     (collected.to_bytes(), trailers)
 }
 
-// What passes comes back.
+// Replaying.
 
 /// P28: data frames, and no copy of their bytes.
 #[test]
-fn data_is_replayed_as_the_same_memory() {
+fn replayed_data_is_the_same_memory() {
     let (mut first, mut copy) =
         spawn_with_copy(ReplayBody::new(fed_with([data("one"), data("two")])));
     let sent = [first.next_data(), first.next_data()];
@@ -201,11 +201,11 @@ async fn trailers_alone_are_replayed() {
     assert_eq!(read(copy).await, (Bytes::new(), Some(trailers())));
 }
 
-/// P28: empty, known from the start: nothing is shared, any number of copies.
+/// P28: a body that is empty from the start shares nothing and can be cloned any number of times.
 #[test]
 fn an_empty_body_has_empty_copies() {
     let body = ReplayBody::new(Empty::<Bytes>::new());
-    assert!(body.sending.is_none());
+    assert!(body.attempt.is_none());
     let mut copy = body.try_clone_body().unwrap();
     assert!(copy.can_replay() && copy.take_over());
     assert!(copy.is_end_stream());
@@ -215,7 +215,7 @@ fn an_empty_body_has_empty_copies() {
     assert!(ReplayBody::<Fed>::default().is_end_stream());
 }
 
-/// P28: empty, but only reading it tells.
+/// P28: a body that is known to be empty only once it is read.
 #[tokio::test]
 async fn a_body_that_turns_out_empty_has_empty_copies() {
     let body = ReplayBody::new(fed_with([]));
@@ -228,7 +228,7 @@ async fn a_body_that_turns_out_empty_has_empty_copies() {
 
 /// P28: `Content-Length` stays `Content-Length`.
 #[test]
-fn an_exact_size_is_exact_at_every_step_of_every_sending() {
+fn an_exact_size_stays_exact_at_every_step() {
     let body = with_length(fed_with([data("one"), data("three")]), 8);
     let body = ReplayBody::new(body);
     let copy = body.try_clone_body().unwrap();
@@ -255,7 +255,7 @@ fn an_exact_size_is_exact_at_every_step_of_every_sending() {
 
 /// P28: chunked stays chunked, even if the length is known by the time of the retry.
 #[test]
-fn an_unknown_size_is_unknown_to_a_copy_too() {
+fn an_unknown_size_is_unknown_to_copies_too() {
     let (mut first, mut copy) = spawn_with_copy(ReplayBody::new(fed_with([data("one")])));
     first.next_data();
     assert!(first.ends());
@@ -266,28 +266,28 @@ fn an_unknown_size_is_unknown_to_a_copy_too() {
     assert_eq!(copy.size_hint().exact(), Some(0));
 }
 
-/// P28: the end is seen with the last frame where the wrapped body sees it, and never before.
+/// P28: the end is reported with the last frame if the wrapped body reports it then, never earlier.
 #[test]
-fn the_end_of_the_stream_is_right_at_every_step() {
+fn is_end_stream_is_right_at_every_step() {
     let body = with_length(fed_with([data("one"), data("two")]), 6);
     let (mut first, mut copy) = spawn_with_copy(ReplayBody::new(body));
-    for sending in [&mut first, &mut copy] {
-        assert!(!sending.is_end_stream());
-        sending.next_data();
-        assert!(!sending.is_end_stream());
-        sending.next_data();
-        assert!(sending.is_end_stream());
+    for attempt in [&mut first, &mut copy] {
+        assert!(!attempt.is_end_stream());
+        attempt.next_data();
+        assert!(!attempt.is_end_stream());
+        attempt.next_data();
+        assert!(attempt.is_end_stream());
     }
     assert!(!first.is_end_stream(), "taken over");
     assert!(copy.ends());
     assert!(copy.is_end_stream());
 }
 
-// The early answer.
+// A response that arrives before the upload is complete.
 
-/// P29: the retry goes on where the upload stood; the upload is woken, and fails.
+/// P29: the retry continues where the upload stopped. The upload is woken and fails.
 #[test]
-fn a_parked_upload_is_woken_and_ended_by_the_retry_that_takes_it_over() {
+fn a_retry_that_takes_over_wakes_and_fails_a_parked_upload() {
     let (feed, body) = fed();
     let (mut upload, mut retry) = spawn_with_copy(ReplayBody::new(body));
     feed.send(data("one")).unwrap();
@@ -299,7 +299,10 @@ fn a_parked_upload_is_woken_and_ended_by_the_retry_that_takes_it_over() {
     assert!(!upload.is_end_stream());
     let error = upload.fails();
     assert!(is_taken_over(&error) && !is_gone(&error));
-    assert!(is_taken_over(&upload.fails()), "it never ends clean");
+    assert!(
+        is_taken_over(&upload.fails()),
+        "it never ends without an error"
+    );
 
     assert_eq!(retry.next_data(), "one");
     assert_pending!(retry.poll_now());
@@ -310,7 +313,7 @@ fn a_parked_upload_is_woken_and_ended_by_the_retry_that_takes_it_over() {
     assert!(retry.ends());
 }
 
-/// P29: the same for a sender that polls the copy without saying anything before.
+/// P29: the same for a client that polls the copy without calling `take_over`.
 #[test]
 fn the_first_poll_of_a_copy_takes_over() {
     let (feed, body) = fed();
@@ -323,9 +326,9 @@ fn the_first_poll_of_a_copy_takes_over() {
     assert!(is_taken_over(&upload.fails()));
 }
 
-/// P29: the task of the upload may be parked at its socket, not in the body.
+/// P29: the upload's task may wait for its socket, not for the body.
 #[test]
-fn an_upload_that_waits_for_its_connection_is_woken_too() {
+fn an_upload_that_waits_for_its_socket_is_woken_too() {
     let (mut upload, mut retry) =
         spawn_with_copy(ReplayBody::new(fed_with([data("one"), data("two")])));
     upload.next_data();
@@ -334,9 +337,9 @@ fn an_upload_that_waits_for_its_connection_is_woken_too() {
     assert!(upload.is_woken());
 }
 
-/// P29: between the takeover and the retry's first poll nothing is lost, grows or ends.
+/// P29: between the takeover and the retry's first poll, no frame is read or lost.
 #[test]
-fn nothing_is_read_between_the_takeover_and_the_retry() {
+fn nothing_is_read_between_takeover_and_retry() {
     let body = fed_with([data("four"), data("five5")]);
     let (mut upload, mut retry) = spawn_with_copy(ReplayBody::with_cap(body, 4));
     upload.next_data();
@@ -348,51 +351,51 @@ fn nothing_is_read_between_the_takeover_and_the_retry() {
     assert!(retry.ends());
 }
 
-/// P29: a credential may have a request sent several times.
+/// P29: a request may be retried several times.
 #[test]
-fn each_of_several_retries_takes_over_from_the_one_before() {
+fn each_retry_takes_over_from_the_one_before() {
     let (feed, body) = fed();
     let mut kept = ReplayBody::new(body);
     let mut sent: Vec<task::Spawn<ReplayBody<Fed>>> = vec![];
     for (n, chunk) in ["a", "b", "c", "d"].into_iter().enumerate() {
         assert!(kept.take_over());
         let next = kept.try_clone_body().unwrap();
-        let mut sending = task::spawn(std::mem::replace(&mut kept, next));
+        let mut attempt = task::spawn(std::mem::replace(&mut kept, next));
         if let Some(before) = sent.last_mut() {
             assert!(before.is_woken());
             assert!(is_taken_over(&before.fails()));
         }
         for earlier in &["a", "b", "c"][..n] {
-            assert_eq!(sending.next_data(), *earlier);
+            assert_eq!(attempt.next_data(), *earlier);
         }
         feed.send(data(chunk)).unwrap();
-        assert_eq!(sending.next_data(), chunk);
-        assert_pending!(sending.poll_now());
-        sent.push(sending);
+        assert_eq!(attempt.next_data(), chunk);
+        assert_pending!(attempt.poll_now());
+        sent.push(attempt);
     }
 }
 
-/// P29: a retry that keeps a copy of its own, beneath a retry that keeps one too, in either way of
-/// keeping: the copy stays behind, or the copy is sent.
+/// P29: two layers that retry, each with a copy. A layer may send the copy, or keep it and send the
+/// original.
 #[test]
-fn the_latest_sending_wins_over_several_layers_that_send_again() {
+fn the_latest_attempt_wins_across_several_retrying_layers() {
     let (feed, body) = fed();
     feed.send(data("a")).unwrap();
     let outer = ReplayBody::new(body);
     let outer_kept = outer.try_clone_body().unwrap();
-    // The inner layer keeps a copy, and sends it.
+    // The inner layer sends its copy.
     let (mut first, mut second) = spawn_with_copy(outer);
     first.next_data();
     assert!(second.take_over());
     second.next_data();
     assert_pending!(second.poll_now());
-    // The outer one then sends the copy that is older than what the inner one has sent.
+    // Then the outer layer sends a copy that is older than what the inner layer has sent.
     let last_kept = outer_kept.try_clone_body().unwrap();
     let mut third = task::spawn(outer_kept);
     assert_eq!(third.next_data(), "a");
     assert!(second.is_woken());
     assert!(is_taken_over(&second.fails()));
-    // And one that sends copies, and keeps the pristine one.
+    // A layer that sends copies and keeps the original.
     let mut fourth = task::spawn(last_kept.try_clone_body().unwrap());
     assert_eq!(fourth.next_data(), "a");
     assert!(is_taken_over(&third.fails()));
@@ -402,15 +405,15 @@ fn the_latest_sending_wins_over_several_layers_that_send_again() {
     assert!(is_taken_over(&fourth.fails()));
 }
 
-/// P30: the answer comes before the body was polled at all.
+/// P30: the response arrives before the body was polled.
 #[test]
-fn a_retry_before_any_poll_sends_every_chunk_once() {
+fn a_retry_before_the_first_poll_sends_every_chunk_once() {
     for explicit in [true, false] {
         let body = fed_with([data("one"), data("two")]);
         let (mut upload, mut retry) = spawn_with_copy(ReplayBody::new(body));
         assert!(!explicit || retry.take_over());
         assert_eq!(retry.next_data(), "one");
-        // Only now the first sender comes to its first poll. It must not take the body back.
+        // The first attempt is polled only now. It must not take the body back.
         assert!(is_taken_over(&upload.fails()));
         assert_eq!(retry.next_data(), "two");
         assert!(retry.ends());
@@ -419,27 +422,27 @@ fn a_retry_before_any_poll_sends_every_chunk_once() {
 
 // The cap.
 
-/// P31: the first sending goes on, nothing is kept, and the copy says so.
+/// P31: the first attempt continues, nothing is recorded, and the copy reports it.
 #[test]
-fn beyond_the_cap_the_sending_goes_on_and_the_copy_says_no() {
+fn beyond_the_cap_only_the_first_attempt_continues() {
     let body = fed_with([data("12345"), data("67890"), data("x"), data("y")]);
     let (mut first, mut copy) = spawn_with_copy(ReplayBody::with_cap(body, 10));
     first.next_data();
     first.next_data();
-    assert_eq!(held(&first), 10);
+    assert_eq!(recorded(&first), 10);
     assert!(copy.can_replay());
     assert_eq!(first.next_data(), "x");
-    assert_eq!(held(&first), 0);
+    assert_eq!(recorded(&first), 0);
 
     assert!(!copy.can_replay() && !copy.take_over());
     assert!(copy.try_clone_body().is_none());
-    assert_eq!(first.next_data(), "y", "asking took nothing away");
+    assert_eq!(first.next_data(), "y", "the calls above changed nothing");
     assert!(is_gone(&copy.fails()), "neither truncated nor empty");
     assert!(!copy.is_end_stream());
     assert!(first.ends());
 }
 
-/// P31
+/// P31.
 #[tokio::test]
 async fn a_body_of_exactly_the_cap_is_replayed() {
     let body = ReplayBody::new(fed_with([Ok(Frame::data(vec![7; DEFAULT_CAP].into()))]));
@@ -449,20 +452,20 @@ async fn a_body_of_exactly_the_cap_is_replayed() {
     assert_eq!(read(copy).await.0, vec![7; DEFAULT_CAP]);
 }
 
-/// P31: not even its beginning.
+/// P31: not even its start.
 #[test]
-fn a_body_that_announces_more_than_the_cap_is_never_kept() {
+fn a_body_announced_above_the_cap_is_never_recorded() {
     let body = with_length(fed_with([data("1"), data("0123456789")]), 11);
     let body = ReplayBody::with_cap(body, 10);
     assert!(body.try_clone_body().is_none());
-    assert!(body.can_replay(), "itself it can be sent");
+    assert!(body.can_replay(), "it can be sent once");
     let mut first = task::spawn(body);
     assert_eq!(first.next_data(), "1");
-    assert_eq!(held(&first), 0);
+    assert_eq!(recorded(&first), 0);
     assert_eq!(first.next_data(), "0123456789");
 }
 
-/// P31: what frames cost beside their data is bounded too.
+/// P31: the overhead of frames is bounded too.
 #[test]
 fn tiny_frames_do_not_outgrow_the_cap() {
     const CAP: usize = 64 * 100;
@@ -481,10 +484,10 @@ fn tiny_frames_do_not_outgrow_the_cap() {
     feed.send(data("x")).unwrap();
     first.next_data();
     assert!(!copy.can_replay());
-    assert_eq!(held(&first), 0);
+    assert_eq!(recorded(&first), 0);
 }
 
-/// P31: trailers are memory too.
+/// P31: trailers use memory too.
 #[test]
 fn trailers_count_towards_the_cap() {
     let size = "checksum".len() + "abc".len();
@@ -498,9 +501,9 @@ fn trailers_count_towards_the_cap() {
 
 // Errors.
 
-/// P32
+/// P32.
 #[test]
-fn the_own_error_of_a_body_reaches_the_sender_and_ends_replay() {
+fn an_error_of_the_body_is_returned_and_ends_replay() {
     let body = fed_with([data("one"), Err(io::Error::other("disk on fire"))]);
     let (mut first, mut copy) = spawn_with_copy(ReplayBody::new(body));
     first.next_data();
@@ -511,15 +514,15 @@ fn the_own_error_of_a_body_reaches_the_sender_and_ends_replay() {
     let error = first.fails();
     assert!(
         is_gone(&error) && !is_taken_over(&error),
-        "it never ends clean"
+        "it never ends without an error"
     );
 
-    assert_eq!(held(&copy), 0);
+    assert_eq!(recorded(&copy), 0);
     assert!(!copy.can_replay() && !copy.take_over());
     assert!(is_gone(&copy.fails()));
 }
 
-/// P32: an error that the retry meets.
+/// P32: an error that occurs during the retry.
 #[test]
 fn an_error_after_the_takeover_reaches_the_retry() {
     let (feed, body) = fed();
@@ -531,7 +534,7 @@ fn an_error_after_the_takeover_reaches_the_retry() {
     assert_eq!(retry.fails().to_string(), "disk on fire");
 }
 
-/// P32: a panic is an error of the worst kind.
+/// P32: a panic counts as an error.
 #[test]
 fn a_body_that_panicked_is_not_polled_again() {
     let body = StreamBody::new(futures::stream::poll_fn(|_| -> Poll<Option<Item>> {
@@ -547,32 +550,32 @@ fn a_body_that_panicked_is_not_polled_again() {
 // Dropping.
 
 #[test]
-fn without_copies_nothing_is_kept() {
+fn without_copies_nothing_is_recorded() {
     let (feed, body) = fed();
     let mut only = task::spawn(ReplayBody::new(body));
     feed.send(data("one")).unwrap();
     only.next_data();
-    assert_eq!(held(&only), 0);
+    assert_eq!(recorded(&only), 0);
     assert!(
         only.try_clone_body().is_none(),
-        "it was polled, and cannot say what came before"
+        "its first frame is not recorded"
     );
 }
 
 #[test]
-fn with_the_last_copy_what_was_kept_is_dropped_at_once() {
+fn dropping_the_last_copy_drops_the_recording() {
     let (feed, body) = fed();
     let (mut first, copy) = spawn_with_copy(ReplayBody::new(body));
     let other = copy.try_clone_body().unwrap();
     feed.send(data("one")).unwrap();
     first.next_data();
     drop(copy);
-    assert_eq!(held(&first), 3);
+    assert_eq!(recorded(&first), 3);
     drop(other);
-    assert_eq!(held(&first), 0);
+    assert_eq!(recorded(&first), 0);
     feed.send(data("two")).unwrap();
     assert_eq!(first.next_data(), "two");
-    assert_eq!(held(&first), 0);
+    assert_eq!(recorded(&first), 0);
 }
 
 #[test]
@@ -581,17 +584,17 @@ fn the_last_retry_drops_what_it_has_replayed() {
     let (mut first, mut retry) = spawn_with_copy(ReplayBody::new(body));
     first.next_data();
     first.next_data();
-    assert_eq!(held(&retry), 6);
+    assert_eq!(recorded(&retry), 6);
     retry.next_data();
-    assert_eq!(held(&retry), 3);
+    assert_eq!(recorded(&retry), 3);
     retry.next_data();
-    assert_eq!(held(&retry), 0);
+    assert_eq!(recorded(&retry), 0);
     assert_eq!(retry.next_data(), "three");
     assert!(retry.ends());
 }
 
 #[tokio::test]
-async fn a_sender_that_is_gone_leaves_all_to_the_copy() {
+async fn a_dropped_attempt_leaves_the_whole_body_to_the_copy() {
     for polls in 0..=3 {
         let body = fed_with([data("one"), data("two")]);
         let (mut first, copy) = spawn_with_copy(ReplayBody::new(body));
@@ -605,7 +608,7 @@ async fn a_sender_that_is_gone_leaves_all_to_the_copy() {
 }
 
 #[test]
-fn with_the_last_sending_the_body_is_dropped() {
+fn dropping_the_last_attempt_drops_the_body() {
     let (feed, body) = fed();
     let (mut first, copy) = spawn_with_copy(ReplayBody::new(body));
     assert_pending!(first.poll_now());
@@ -615,16 +618,16 @@ fn with_the_last_sending_the_body_is_dropped() {
     assert!(feed.is_closed());
 }
 
-// Everything around.
+// Wrappers, the layer, and `Debug`.
 
 #[test]
-fn it_is_as_thread_safe_as_its_body_is_send() {
+fn it_is_send_and_sync_if_its_body_is_send() {
     fn check<T: Send + Sync + Unpin>() {}
     check::<ReplayBody<UnsyncBoxBody<Bytes, io::Error>>>();
 }
 
 #[test]
-fn wrapped_bodies_pass_the_questions_on() {
+fn wrapper_bodies_forward_all_methods() {
     fn check<B: CloneBody>(wrap: impl Fn(ReplayBody<Fed>) -> B) {
         let body = ReplayBody::with_cap(fed_with([data("one"), data("two")]), 3);
         let mut kept = wrap(body.try_clone_body().unwrap());
@@ -671,7 +674,7 @@ fn debug_shows_no_data() {
 }
 
 #[test]
-fn a_body_of_up_to_64_kib_is_kept_unless_another_cap_is_chosen() {
+fn the_default_cap_is_64_kib() {
     let can_replay = |size| {
         let body = ReplayBody::new(Full::new(Bytes::from(vec![0; size])));
         let copy = body.try_clone_body();

@@ -1,8 +1,7 @@
-//! The sendings of one body, and what they share.
+//! The attempts to send one body, and the state they share.
 
 use std::{
     mem,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -10,60 +9,55 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 
 use super::{
     buffer::Buffer,
     error::{Kind, ReplayError},
+    source::{PolledFrame, Source},
 };
 use crate::{error::BoxError, sync::lock};
 
-/// One sending of a body. Of all sendings that share a body, the one whose turn it is reads it.
-pub(super) struct Sending<B> {
+/// One attempt to send a body. Of all attempts that share a body, only the one whose turn it is
+/// reads it.
+pub(super) struct Attempt<B> {
     shared: Arc<Shared<B>>,
-    /// The place in the order of the sendings; a later one takes over from an earlier one, never
-    /// the other way round. Changed through `&self`, but only under the lock.
+    /// The position in the order of attempts. A later attempt takes over from an earlier one, never
+    /// the reverse. Changed through `&self`, but only under the lock.
     turn: AtomicU64,
-    /// Whether it was polled, and had its turn then.
+    /// True once it was polled during its turn.
     started: bool,
-    /// What it reads alone, because nothing is kept any more. The lock is never waited for; it is
-    /// there because a body need not be `Sync`.
+    /// The source of the last attempt, which reads it alone because nothing is recorded anymore.
+    /// There is a lock only because a body need not be `Sync`; no attempt ever waits for it.
     own: Option<Mutex<Source<B>>>,
 }
 
-/// What the sendings of one body share.
+/// The state that the attempts to send one body share.
 ///
-/// The lock is held while the body is polled, which makes every step of a sending atomic. Nothing
-/// that runs under it can come back for the lock: tasks are woken after it is released, and
-/// dropping a sending (which dropping a waker can lead to) never waits for it.
+/// The lock is held while the body is polled, which makes every step of an attempt atomic. Nothing
+/// that runs under the lock can try to take it again: tasks are woken after it is released, and
+/// dropping an attempt, which dropping a waker can cause, never waits for it.
 struct Shared<B> {
     state: Mutex<State<B>>,
-    /// Sendings that were not started. While there are any, what is read has to be kept. None can
-    /// be added to zero, as only such a sending is cloned.
+    /// The number of attempts that have not started. As long as there are any, frames must be
+    /// recorded. The count never leaves zero, because only such an attempt can be cloned.
     unstarted: AtomicUsize,
-    /// The size of the body before it was polled: every sending has to announce the same.
+    /// The size of the body before it was polled. Every attempt has to announce the same size.
     original: SizeHint,
 }
 
 struct State<B> {
     source: Source<B>,
     buffer: Buffer,
-    /// Whose turn it is.
+    /// The turn of the attempt that reads the body.
     turn: u64,
-    /// The last turn that was given to a sending.
+    /// The last turn that was assigned to an attempt.
     last_turn: u64,
-    /// The task that polled last, to be woken if another sending takes over.
+    /// The task that polled last, which is woken when another attempt takes over.
     waker: Option<Waker>,
 }
 
-enum Source<B> {
-    Open(Pin<Box<B>>),
-    Ended,
-    Failed,
-}
-
-impl<B: Body> Sending<B> {
+impl<B: Body> Attempt<B> {
     pub(super) fn new(body: B, cap: usize) -> Self {
         let original = body.size_hint();
         let state = State {
@@ -90,8 +84,8 @@ impl<B: Body> Sending<B> {
         if self.started || !state.is_replayable() {
             return None;
         }
-        // Being cloned means being sent next. That matters to a copy that was kept for long, by a
-        // layer above one that has sent other copies meanwhile.
+        // A clone means that this attempt is sent next. That matters for a copy that a layer has
+        // kept while a layer beneath it has sent other copies.
         if self.turn.load(Relaxed) != state.turn {
             self.turn.store(state.next_turn(), Relaxed);
         }
@@ -106,7 +100,7 @@ impl<B: Body> Sending<B> {
 
     pub(super) fn can_replay(&self) -> bool {
         let state = self.shared.lock();
-        // With its turn, and nothing yielded, nobody can have taken anything from it.
+        // During its turn and before its first frame, the body is complete.
         !self.started && (self.turn.load(Relaxed) == state.turn || state.is_replayable())
     }
 
@@ -129,8 +123,8 @@ impl<B: Body> Sending<B> {
         true
     }
 
-    /// The first poll. A sending that was superseded before it began stays out: it would take the
-    /// body away from the retry.
+    /// The first poll. An attempt that was superseded before its first poll fails, because it would
+    /// take the body away from the retry.
     fn start(&mut self) -> Result<(), ReplayError> {
         let mut state = self.shared.lock();
         let turn = *self.turn.get_mut();
@@ -151,14 +145,11 @@ impl<B: Body> Sending<B> {
         Ok(())
     }
 
-    pub(super) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame
     where
         B::Error: Into<BoxError>,
     {
-        if let Some(own) = &mut self.own {
+        if let Some(own) = &self.own {
             return lock(own).poll_frame(cx);
         }
         if !self.started
@@ -171,26 +162,25 @@ impl<B: Body> Sending<B> {
             return Poll::Ready(Some(Err(ReplayError::from(Kind::TakenOver).into())));
         }
         if !state.buffer.is_complete() && state.buffer.is_yielded() {
-            // Nobody can take over any more, so nobody else needs the body.
+            // No attempt can take over anymore, so this one keeps the body for itself.
             state.waker = None;
             let source = mem::replace(&mut state.source, Source::Failed);
             drop(state);
-            let own = self.own.insert(Mutex::new(source));
-            return lock(own).poll_frame(cx);
+            return lock(self.own.insert(Mutex::new(source))).poll_frame(cx);
         }
         if self.shared.unstarted.load(Relaxed) > 0 {
-            // At every poll, not only when the body is pending: the task may go on to wait for
-            // something else, such as a full socket.
-            state.remember(cx.waker());
+            // At every poll, not only when the body is pending: the task may wait for something
+            // else next, such as a full socket.
+            state.set_waker(cx.waker());
         } else {
             state.waker = None;
-            state.buffer.forget();
+            state.buffer.stop_recording();
         }
         state.poll_frame(cx)
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        // A body that was at its end before it was polled has no sendings.
+        // A body that was at its end before it was polled has no attempts.
         if !self.started {
             return false;
         }
@@ -204,7 +194,7 @@ impl<B: Body> Sending<B> {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        // Even if more is known by now: the framing must not differ from the first sending's.
+        // Even if more is known by now, because the framing must match that of the first attempt.
         if !self.started {
             return SizeHint::clone(&self.shared.original);
         }
@@ -225,21 +215,21 @@ impl<B: Body> Sending<B> {
         hint
     }
 
-    /// Bytes that are held for all sendings.
+    /// Returns the number of bytes that are recorded for all attempts.
     #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        self.shared.lock().buffer.held()
+    pub(super) fn recorded(&self) -> usize {
+        self.shared.lock().buffer.recorded()
     }
 }
 
-impl<B> Drop for Sending<B> {
+impl<B> Drop for Attempt<B> {
     fn drop(&mut self) {
-        // Where the lock is taken, the next poll sees to it.
+        // If the lock is taken, the next poll stops the recording.
         if !self.started
             && self.shared.unstarted.fetch_sub(1, Relaxed) == 1
             && let Ok(mut state) = self.shared.state.try_lock()
         {
-            state.buffer.forget();
+            state.buffer.stop_recording();
         }
     }
 }
@@ -247,7 +237,7 @@ impl<B> Drop for Sending<B> {
 impl<B> Shared<B> {
     fn lock(&self) -> MutexGuard<'_, State<B>> {
         self.state.lock().unwrap_or_else(|poisoned| {
-            // The body panicked while it was polled: it must not be polled again.
+            // The body panicked while it was polled, so it must not be polled again.
             let mut state = poisoned.into_inner();
             state.source = Source::Failed;
             state
@@ -256,9 +246,9 @@ impl<B> Shared<B> {
 }
 
 impl<B> State<B> {
-    /// Whether a sending can begin from the start.
+    /// Returns whether an attempt can begin at the start of the body.
     fn is_replayable(&self) -> bool {
-        self.buffer.is_complete() && !matches!(self.source, Source::Failed)
+        self.buffer.is_complete() && !self.source.is_failed()
     }
 
     fn next_turn(&mut self) -> u64 {
@@ -266,21 +256,21 @@ impl<B> State<B> {
         self.last_turn
     }
 
-    /// Makes it another sending's turn; the task of the one before is to be woken.
+    /// Passes the body to another attempt. Returns the waker of the displaced one.
     fn pass_to(&mut self, turn: u64) -> Option<Waker> {
         self.turn = turn;
         self.buffer.rewind();
         self.waker.take()
     }
 
-    fn remember(&mut self, waker: &Waker) {
+    fn set_waker(&mut self, waker: &Waker) {
         match &mut self.waker {
             Some(known) => known.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame
     where
         B: Body,
         B::Error: Into<BoxError>,
@@ -291,54 +281,10 @@ impl<B> State<B> {
         let polled = ready!(self.source.poll_frame(cx));
         match &polled {
             Some(Ok(frame)) => self.buffer.push(frame),
-            Some(Err(_)) => self.buffer.forget(),
+            Some(Err(_)) => self.buffer.stop_recording(),
             None => {}
         }
         Poll::Ready(polled)
-    }
-}
-
-impl<B: Body> Source<B> {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
-    where
-        B::Error: Into<BoxError>,
-    {
-        let body = match self {
-            Self::Open(body) => body,
-            Self::Ended => return Poll::Ready(None),
-            Self::Failed => {
-                return Poll::Ready(Some(Err(ReplayError::from(Kind::Gone).into())));
-            }
-        };
-        Poll::Ready(match ready!(body.as_mut().poll_frame(cx)) {
-            Some(Ok(frame)) => Some(Ok(
-                frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
-            )),
-            Some(Err(error)) => {
-                *self = Self::Failed;
-                Some(Err(error.into()))
-            }
-            None => {
-                *self = Self::Ended;
-                None
-            }
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Open(body) => body.is_end_stream(),
-            Self::Ended => true,
-            Self::Failed => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Open(body) => body.size_hint(),
-            Self::Ended => SizeHint::with_exact(0),
-            Self::Failed => SizeHint::default(),
-        }
     }
 }
 
