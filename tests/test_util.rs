@@ -1,4 +1,4 @@
-//! What the crate gives to other people's tests.
+//! The module `test_util`, which users' tests depend on.
 
 use std::{
     sync::{Arc, Mutex},
@@ -28,7 +28,7 @@ async fn call(
     Ok(client.clone().oneshot(request).await?.status())
 }
 
-fn living_on(server: &TestServer) -> Auth<TestServer, Bearer> {
+fn client_of(server: &TestServer) -> Auth<TestServer, Bearer> {
     let provider = RefreshTokenGrant::builder(server.token_url())
         .client_id("me")
         .refresh_token(server.refresh_token())
@@ -39,9 +39,9 @@ fn living_on(server: &TestServer) -> Auth<TestServer, Bearer> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refresh_tokens_stay_or_rotate_or_are_revoked() {
+async fn refresh_tokens_can_rotate_and_be_revoked() {
     for server in [TestServer::new(), TestServer::new().rotating()] {
-        let client = living_on(&server);
+        let client = client_of(&server);
         for round in 1..=3 {
             assert_eq!(call(&client, &server).await.unwrap(), 200);
             assert_eq!(server.token_requests(), round);
@@ -54,7 +54,7 @@ async fn refresh_tokens_stay_or_rotate_or_are_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_counts_takes_its_time_and_fails_when_told_to() {
+async fn a_test_provider_follows_its_script() {
     let provider = TestProvider::new()
         .lifetime(Duration::from_secs(10))
         .latency(Duration::from_secs(1));
@@ -77,7 +77,7 @@ async fn a_provider_counts_takes_its_time_and_fails_when_told_to() {
 }
 
 #[tokio::test]
-async fn the_server_listens_until_nobody_has_it() {
+async fn a_test_server_listens_until_the_last_clone_is_dropped() {
     let server = TestServer::new().listen().await.unwrap();
     let client =
         || Client::builder(TokioExecutor::new()).build_http::<http_body_util::Full<Bytes>>();

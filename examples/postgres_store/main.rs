@@ -1,7 +1,8 @@
-//! A token store of your own: two services share one refresh token by a table in Postgres, and
-//! refresh it once for both of them. What the token server sees is printed as it comes.
+//! A custom token store: two services share one refresh token in a Postgres table, and spend it once
+//! for both of them. The program prints each refresh that the token server receives.
 //!
-//! `cargo run --example postgres_store`; it starts a Postgres of its own, if one is installed.
+//! Run it with `cargo run --example postgres_store`. It starts a temporary Postgres server, if Postgres
+//! is installed.
 
 mod postgres;
 #[path = "../support/serve.rs"]
@@ -36,11 +37,11 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let base = format!("http://{}", base.await?);
     let token_url = format!("{base}/token");
 
-    // Each service is a process on a machine of its own, with its own connection.
+    // In production, each service is a process on a separate machine. Each has its own connection.
     let service = || -> Result<_, BoxError> {
         let provider = RefreshTokenGrant::builder(&token_url)
             .client_id("service")
-            // What the log-in gave; from then on the newest one is in the table.
+            // The refresh token of the login. The table has the newest one from then on.
             .refresh_token("refresh-0")
             .store(
                 PostgresStore::new(postgres.config()),
@@ -54,7 +55,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
         Ok(AuthLayer::new(provider, Origins::only(&base)?).layer(client))
     };
     let services = [service()?, service()?];
-    // How many of so many calls of each service at once succeed.
+    // Sends `count` concurrent calls through each service, and returns how many succeed.
     let calls = async |count: usize| {
         let call = |index: usize| {
             let client = services[index % 2].clone();
@@ -64,29 +65,29 @@ pub(crate) async fn main() -> Result<(), BoxError> {
                 Ok::<_, BoxError>(response.status().is_success())
             }
         };
-        let answers = join_all((0..2 * count).map(call)).await;
-        answers.iter().filter(|it| matches!(it, Ok(true))).count()
+        let responses = join_all((0..2 * count).map(call)).await;
+        responses.iter().filter(|it| matches!(it, Ok(true))).count()
     };
 
-    println!("two services, 100 calls each, no token yet:");
+    println!("two services, 100 calls each, without a token:");
     assert_eq!(calls(100).await, 200);
 
-    println!("the token stops working before its time:");
+    println!("the token is revoked before it expires:");
     server.lock().unwrap().access_token.clear();
     assert_eq!(calls(100).await, 200);
 
-    println!("one more service starts, with the first refresh token:");
+    println!("a third service starts, with the first refresh token:");
     let request = Request::get(format!("{base}/things")).body(Empty::new())?;
     let response = service()?.oneshot(request).await?;
     assert!(response.status().is_success());
 
     let seen = ["refresh-0 is spent", "refresh-1 is spent"];
     assert_eq!(server.lock().unwrap().seen, seen);
-    println!("the token server saw two refreshes, and no refresh token twice");
+    println!("the token server received two refreshes, and no refresh token twice");
     Ok(())
 }
 
-/// The API and its token server, whose refresh tokens are good for one use each.
+/// An API and its token server, whose refresh tokens can be spent once.
 #[derive(Default)]
 struct Server {
     access_token: String,

@@ -1,4 +1,4 @@
-//! A Postgres of its own: in a temporary folder, reached by a socket in it, gone at the end.
+//! A temporary Postgres server: in a temporary directory, with a socket in it, removed on drop.
 
 use std::{
     env, fs, io,
@@ -12,30 +12,30 @@ use tokio_postgres::{Config, NoTls};
 
 pub(crate) struct Postgres {
     programs: PathBuf,
-    folder: PathBuf,
+    directory: PathBuf,
     child: Option<Child>,
 }
 
 impl Postgres {
-    /// Starts it. Without Postgres on this machine it says so, and gives `None`; with
-    /// `TOWER_AUTH_REQUIRE_SERVERS=1` that is an error.
+    /// Starts a server. If Postgres is not installed, prints that and returns `None`, or fails if
+    /// `TOWER_AUTH_REQUIRE_SERVERS=1` is set.
     pub(crate) async fn start() -> io::Result<Option<Self>> {
         let Some(programs) = programs() else {
-            let text = "NOT RUN: it needs Postgres; install it with `apt-get install postgresql`";
+            let text = "SKIPPED: this needs Postgres; install it with `apt-get install postgresql`";
             if env::var_os("TOWER_AUTH_REQUIRE_SERVERS").is_some_and(|it| it == "1") {
                 return Err(io::Error::other(text));
             }
             println!("{text}");
             return Ok(None);
         };
-        let folder = env::temp_dir().join(format!("tower-auth-postgres-{}", std::process::id()));
-        fs::create_dir(&folder)?;
+        let directory = env::temp_dir().join(format!("tower-auth-postgres-{}", std::process::id()));
+        fs::create_dir(&directory)?;
         let mut postgres = Self {
             programs,
-            folder,
+            directory,
             child: None,
         };
-        give_to_nobody(&postgres.folder)?;
+        give_to_nobody(&postgres.directory)?;
         let done = postgres
             .command("initdb")
             .args([
@@ -49,8 +49,8 @@ impl Postgres {
             return Err(io::Error::other(format!("initdb: {done}")));
         }
         let mut server = postgres.command("postgres");
-        server.arg("-k").arg(&postgres.folder);
-        // No port: who may open the folder may connect.
+        server.arg("-k").arg(&postgres.directory);
+        // Without a TCP port, only users with access to the directory can connect.
         postgres.child = Some(server.args(["-c", "listen_addresses="]).spawn()?);
         for _ in 0..300 {
             if postgres.config().connect(NoTls).await.is_ok() {
@@ -58,22 +58,22 @@ impl Postgres {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        Err(io::Error::other("Postgres does not start"))
+        Err(io::Error::other("Postgres did not start"))
     }
 
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::new();
-        config.host_path(&self.folder);
+        config.host_path(&self.directory);
         config.user("tower").dbname("postgres");
         config.connect_timeout(Duration::from_secs(2));
         config
     }
 
-    /// One of its programs, at work on its folder.
+    /// Returns a command that runs one of Postgres's programs on the server's data.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
-        command.arg("-D").arg(self.folder.join("data"));
-        command.current_dir(&self.folder);
+        command.arg("-D").arg(self.directory.join("data"));
+        command.current_dir(&self.directory);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(Stdio::null());
         as_nobody(&mut command);
@@ -90,20 +90,20 @@ impl Drop for Postgres {
             }
             let _ = child.wait();
         }
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
-/// The folder of the newest version, as Debian has it.
+/// Returns the directory of the newest version's programs, where Debian installs them.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
-    let folders = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
-    folders
-        .filter(|folder| folder.join("initdb").is_file())
+    let directories = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+    directories
+        .filter(|directory| directory.join("initdb").is_file())
         .max()
 }
 
-/// The user and group `nobody` of Debian: Postgres does not run as root.
+/// Debian's user and group `nobody`, because Postgres refuses to run as root.
 #[cfg(unix)]
 const NOBODY: u32 = 65534;
 
@@ -114,11 +114,11 @@ fn is_root() -> bool {
 }
 
 #[cfg(unix)]
-fn give_to_nobody(folder: &Path) -> io::Result<()> {
+fn give_to_nobody(directory: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     match is_root() {
-        true => std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)),
+        true => std::os::unix::fs::chown(directory, Some(NOBODY), Some(NOBODY)),
         false => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! A store in Postgres: the table and the statements that the documentation of `TokenStore` gives.
+//! A store in Postgres, with the table and the statements from the documentation of `TokenStore`.
 
 use std::{
     sync::Arc,
@@ -21,7 +21,7 @@ create table tokens (
     intent_revision bigint, intent_holder text,
     fence bigint not null default 0,
     locked_until timestamptz not null default 'epoch')";
-const ENTRY: &str = "insert into tokens (key) values ($1) on conflict do nothing";
+const INSERT: &str = "insert into tokens (key) values ($1) on conflict do nothing";
 const LOAD: &str =
     "select revision, tokens, intent_revision, intent_holder from tokens where key = $1";
 const SAVE: &str = "
@@ -34,7 +34,7 @@ const TRY_LOCK: &str = "
 update tokens set fence = fence + 1,
     locked_until = clock_timestamp() + make_interval(secs => $2)
     where key = $1 and locked_until <= clock_timestamp() returning fence";
-const HELD: &str = "
+const REMAINING_LEASE: &str = "
 select extract(epoch from locked_until - clock_timestamp())::float8 from tokens where key = $1";
 const RENEW: &str = "
 update tokens set locked_until = clock_timestamp() + make_interval(secs => $3)
@@ -44,15 +44,24 @@ const SET_INTENT: &str = "
 update tokens set intent_revision = $3, intent_holder = $4
     where key = $1 and fence = $2 and ($3::bigint is null or revision = $3)";
 
-/// All of them, for a test that compares them with the documentation.
-#[allow(dead_code, reason = "for the test")]
+/// All statements, for a test that compares them with the documentation.
+#[allow(dead_code, reason = "only the test uses it")]
 pub(crate) const STATEMENTS: [&str; 10] = [
-    TABLE, ENTRY, LOAD, SAVE, DELETE, TRY_LOCK, HELD, RENEW, UNLOCK, SET_INTENT,
+    TABLE,
+    INSERT,
+    LOAD,
+    SAVE,
+    DELETE,
+    TRY_LOCK,
+    REMAINING_LEASE,
+    RENEW,
+    UNLOCK,
+    SET_INTENT,
 ];
 
 type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-/// Clones share one connection, which is made anew when it has broken.
+/// A store in Postgres. Clones share one connection. If it breaks, the next operation connects again.
 #[derive(Clone)]
 pub(crate) struct PostgresStore {
     config: tokio_postgres::Config,
@@ -65,24 +74,24 @@ impl PostgresStore {
         Self { config, client }
     }
 
-    /// What a migration does in a real program.
+    /// Creates the table, which a migration does in production.
     pub(crate) async fn create_table(&self) -> Result<(), StoreError> {
         let client = self.client().await?;
         client.batch_execute(TABLE).await.map_err(failed)
     }
 
     async fn client(&self) -> Result<Arc<Client>, StoreError> {
-        let mut slot = self.client.lock().await;
-        if let Some(client) = slot.as_ref().filter(|client| !client.is_closed()) {
+        let mut current = self.client.lock().await;
+        if let Some(client) = current.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));
         }
         let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
-        // It ends with an error when the server goes away; those who use the client learn of it.
+        // The error of a broken connection is dropped, because the client's calls fail too.
         tokio::spawn(async { drop(connection.await) });
-        Ok(Arc::clone(slot.insert(Arc::new(client))))
+        Ok(Arc::clone(current.insert(Arc::new(client))))
     }
 
-    /// Runs a statement on the row of a key, which is made before, and gives the row that comes back.
+    /// Inserts the row of a key if it is missing, runs a statement on it, and returns the resulting row.
     async fn row(
         &self,
         key: &StoreKey,
@@ -95,13 +104,12 @@ impl PostgresStore {
             .into_iter()
             .chain(parameters.iter().copied())
             .collect();
-        let made = client.execute(ENTRY, &[&key]).await;
-        made.map_err(failed)?;
+        client.execute(INSERT, &[&key]).await.map_err(failed)?;
         let row = client.query_opt(statement, &all).await;
         row.map_err(failed)
     }
 
-    /// The same, for a statement that changes the row or does not.
+    /// Runs an update, which is a conflict if it changes no row.
     async fn write(
         &self,
         key: &StoreKey,
@@ -125,13 +133,12 @@ impl TokenStore for PostgresStore {
         let Some(row) = self.row(key, LOAD, &[]).await? else {
             return Ok(Stored::default());
         };
-        let tokens =
-            match row.get::<_, Option<Value>>(1) {
-                None => None,
-                Some(value) => Some(tokens_from(&value).ok_or_else(|| {
-                    StoreError::new(format!("the tokens of `{key}` cannot be read"))
-                })?),
-            };
+        let tokens = match row.get::<_, Option<Value>>(1) {
+            None => None,
+            Some(value) => Some(tokens_from(&value).ok_or_else(|| {
+                StoreError::new(format!("the tokens of `{key}` cannot be parsed"))
+            })?),
+        };
         let intent = Option::zip(row.get(2), row.get::<_, Option<String>>(3))
             .map(|(revision, holder)| Intent::new(Revision(unsigned(revision)), holder));
         Ok(Stored::new(Revision(unsigned(row.get(0))))
@@ -154,7 +161,7 @@ impl TokenStore for PostgresStore {
     async fn delete(&self, key: &StoreKey) -> Result<Revision, StoreError> {
         match self.row(key, DELETE, &[]).await? {
             Some(row) => Ok(Revision(unsigned(row.get(0)))),
-            None => Err(StoreError::new("somebody has removed the row")),
+            None => Err(StoreError::new("another program has removed the row")),
         }
     }
 
@@ -168,8 +175,8 @@ impl TokenStore for PostgresStore {
         if let Some(row) = self.row(key, TRY_LOCK, &[&ttl]).await? {
             return Ok(LockAttempt::Acquired(Fence(unsigned(row.get(0)))));
         }
-        let row = self.row(key, HELD, &[]).await?;
-        // It may have ended between the two statements.
+        let row = self.row(key, REMAINING_LEASE, &[]).await?;
+        // The lock may have expired between the two statements.
         let left = row.map_or(0.0, |row| row.get::<_, f64>(0));
         let left = Duration::try_from_secs_f64(left).unwrap_or_default();
         Ok(LockAttempt::HeldFor(left))
@@ -204,10 +211,10 @@ impl TokenStore for PostgresStore {
     }
 }
 
-/// What Postgres said, without its details: they can quote the row.
+/// Converts an error, without its details, which can quote the row.
 fn failed(error: tokio_postgres::Error) -> StoreError {
     match error.as_db_error() {
-        Some(said) => StoreError::new(format!("{} ({})", said.message(), said.code().code())),
+        Some(error) => StoreError::new(format!("{} ({})", error.message(), error.code().code())),
         None => StoreError::new(error),
     }
 }
@@ -227,7 +234,7 @@ fn json_of(tokens: &TokenSet) -> Value {
 fn tokens_from(value: &Value) -> Option<TokenSet> {
     let text = |name: &str| value[name].as_str();
     let seconds = |name: &str| value[name].as_u64().map(Duration::from_secs);
-    // What this program wrote has both fields, and either may be null.
+    // This program writes both fields, but either may be null.
     value.get("access_token").and(value.get("refresh_token"))?;
     let mut tokens = match text("access_token") {
         Some(access) => TokenSet::new(access),
@@ -248,7 +255,7 @@ fn tokens_from(value: &Value) -> Option<TokenSet> {
     Some(tokens)
 }
 
-/// Postgres has no unsigned numbers; these never get that large.
+/// Postgres has no unsigned integers, but these numbers never exceed the signed range.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

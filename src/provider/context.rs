@@ -28,7 +28,7 @@ pub struct RefreshContext<C> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// There is no credential yet.
+    /// The layer does not have a credential yet.
     Initial,
     /// The credential is about to expire. No caller waits for this refresh.
     Early,

@@ -12,7 +12,7 @@ const SHORT: Duration = Duration::from_millis(300);
 /// The lease of locks that outlast the test.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Runs all tests, each on keys of its own. `new` opens the same store once more, as another process
+/// Runs all tests, each with separate keys. `new` opens the same store once more, as another process
 /// does, or a separate one.
 pub(crate) async fn run<S: TokenStore>(new: impl Fn() -> S) {
     an_unwritten_entry_is_empty(&new()).await;

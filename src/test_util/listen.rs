@@ -1,4 +1,4 @@
-//! The test server on loopback.
+//! A listener on loopback for the test server.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::TestServer;
 
-/// Dropping it ends its connections.
+/// Accepts connections until it is dropped, which also closes them.
 pub(super) struct Listener {
     _task: JoinSet<()>,
 }
@@ -39,7 +39,7 @@ async fn serve(listener: TcpListener, server: TestServer) {
                 let service = service_fn(move |request| server.clone().call(request));
                 let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 connections.spawn(async move {
-                    // A client that goes away is no concern of the server.
+                    // A client may disconnect at any time.
                     let _ = connection.await;
                 });
             }

@@ -1,6 +1,6 @@
-//! For the tests of programs that use this crate: a provider and a server that do as they are told.
+//! A scripted provider and server, for tests of programs that use this crate.
 //!
-//! Turn the feature on for tests only:
+//! Enable the feature only for tests:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -8,12 +8,16 @@
 //! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
 //! ```
 //!
-//! - [`TestProvider`] takes the place of the real provider where the test has an API of its own.
-//! - [`TestServer`] is an API and its token endpoint: a tower service in memory, which follows
+//! - [`TestProvider`] replaces the real provider in a test that has its own API.
+//! - [`TestServer`] is an API with a token endpoint: either an in-memory tower service, which follows
 //!   tokio's paused time, or a real server on loopback.
+//! - [`refresh_context`], [`revoke_context`] and [`response_head`] create the arguments that a layer
+//!   passes to your own [`Provider`](crate::Provider) or [`Credential`](crate::Credential), to test it
+//!   without a layer. [`RequestHeadMut::new`](crate::credential::RequestHeadMut::new) and
+//!   [`Challenge::parse`](crate::Challenge::parse) create the other ones.
 //!
-//! What a program has to stand is a token that expires, one that is revoked, and a token endpoint in
-//! trouble:
+//! A program should handle a token that expires, a token that is revoked, and a failing token
+//! endpoint:
 //!
 //! ```
 //! use std::time::Duration;
@@ -41,7 +45,7 @@
 //! };
 //!
 //! assert_eq!(call().await?, 200);
-//! tokio::time::sleep(Duration::from_secs(61)).await; // it expires
+//! tokio::time::sleep(Duration::from_secs(61)).await; // the token expires
 //! assert_eq!(call().await?, 200);
 //! server.revoke_tokens();
 //! assert_eq!(call().await?, 200); // retried after a 401
@@ -49,7 +53,7 @@
 //!
 //! server.revoke_tokens();
 //! server.fail_token_requests(1, StatusCode::SERVICE_UNAVAILABLE);
-//! assert_eq!(call().await?, 401); // the server's own answer
+//! assert_eq!(call().await?, 401); // the server's response, unchanged
 //! # Ok::<(), tower_auth::BoxError>(()) })?;
 //! # Ok::<(), tower_auth::BoxError>(())
 //! ```

@@ -1,9 +1,9 @@
-//! A provider that does as it is told.
+//! A scripted provider.
 
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -13,10 +13,11 @@ use crate::{
     credential::Bearer,
     error::ProviderError,
     provider::{Issued, Provider, RefreshContext},
+    sync::lock,
 };
 
-/// A provider of bearer tokens that are called `test-1`, `test-2` and so on. Clones are the same
-/// provider, so that a test keeps one.
+/// A provider of the bearer tokens `test-1`, `test-2`, ... Clones share its state, so that a test can
+/// keep one.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, ProviderError, test_util::TestProvider};
@@ -24,9 +25,9 @@ use crate::{
 /// # fn main() -> Result<(), tower_auth::ConfigError> {
 /// let provider = TestProvider::new();
 /// let layer = AuthLayer::new(provider.clone(), Origins::only("https://api.example.com")?);
-/// // .. requests carry `authorization: Bearer test-1` ..
+/// // ... requests carry `authorization: Bearer test-1` ...
 /// provider.fail_next(|| ProviderError::transient("no network"));
-/// // .. and after the next refresh, which fails ..
+/// // ... the next refresh fails ...
 /// assert_eq!(provider.calls(), 0);
 /// # let _ = layer; Ok(()) }
 /// ```
@@ -46,7 +47,7 @@ struct State {
 }
 
 impl TestProvider {
-    /// Its tokens last an hour, and come at once.
+    /// Creates a provider that returns tokens with a lifetime of one hour immediately.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -56,33 +57,34 @@ impl TestProvider {
         }
     }
 
-    /// How long tokens last; `None` for those whose end nobody knows. Default: an hour.
+    /// Sets the lifetime of tokens, or `None` for an unknown lifetime. Default: 1 hour.
     #[must_use]
     pub fn lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.lifetime = lifetime.into();
         self
     }
 
-    /// How long a token, or an error, takes to come. Default: no time.
+    /// Sets how long a call takes. Default: no time.
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Fails at the next call with this error, before which others may be waiting.
+    /// Makes the next call fail with this error. If called several times, each call of the provider
+    /// returns one of the errors, in order.
     pub fn fail_next(&self, error: impl FnOnce() -> ProviderError + Send + 'static) {
         self.state().failures.push_back(Box::new(error));
     }
 
-    /// How often it was asked.
+    /// Returns how often the provider was called.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.state().calls
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -1,10 +1,10 @@
-//! An API and its token endpoint, in memory.
+//! An API with a token endpoint.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     convert::Infallible,
     fmt, io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
@@ -23,15 +23,18 @@ use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
 use super::listen::Listener;
+use crate::sync::lock;
 
-/// An API that accepts bearer tokens until they expire or are revoked, and the token endpoint that
-/// issues them, at [`token_url`](Self::token_url). Every other path is the API: it answers 200 and
-/// the path to a request with a good token, and 401 to all others.
+/// An API that accepts bearer tokens until they expire or are revoked, and a token endpoint that issues
+/// them.
 ///
-/// It is a tower service, in memory and on tokio's time; [`listen`](Self::listen) makes a real
-/// server of it. The token endpoint takes any client and any grant; a refresh token must be one that
-/// it has issued, and that was not spent yet if they [rotate](Self::rotating). Clones are the same
-/// server.
+/// The token endpoint is at [`token_url`](Self::token_url), and every other path belongs to the API.
+/// The API returns 200 with the path as the body if the token is valid, and 401 otherwise. The token
+/// endpoint accepts every client and every grant. A refresh token must be one that it has issued, and
+/// that has not been spent if they [rotate](Self::rotating).
+///
+/// The server is an in-memory tower service that uses tokio's time. [`listen`](Self::listen) turns it
+/// into a real server. Clones share its state.
 #[derive(Clone)]
 pub struct TestServer {
     url: String,
@@ -39,14 +42,14 @@ pub struct TestServer {
     latency: Duration,
     rotating: bool,
     state: Arc<Mutex<State>>,
-    /// Ends with the last clone.
+    /// Stops when the last clone is dropped.
     listener: Option<Arc<Listener>>,
 }
 
 #[derive(Default)]
 struct State {
     issued: u64,
-    /// Until when access tokens are good.
+    /// The expiry of each valid access token.
     tokens: HashMap<String, Instant>,
     refresh_tokens: HashSet<String>,
     failures: VecDeque<StatusCode>,
@@ -56,7 +59,8 @@ struct State {
 }
 
 impl TestServer {
-    /// Its tokens last an hour and come at once; refresh tokens stay as they are.
+    /// Creates a server that immediately returns access tokens with a lifetime of one hour, and that does
+    /// not rotate refresh tokens.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -69,32 +73,32 @@ impl TestServer {
         }
     }
 
-    /// How long access tokens last. Default: an hour.
+    /// Sets the lifetime of access tokens. Default: 1 hour.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// How long the token endpoint takes to answer. Default: no time.
+    /// Sets how long the token endpoint takes to respond. Default: no time.
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Every refresh brings another refresh token, and ends the one before. Default: off.
+    /// Makes every refresh return a new refresh token and invalidate the previous one. Default: off.
     #[must_use]
     pub fn rotating(mut self) -> Self {
         self.rotating = true;
         self
     }
 
-    /// Listens on a free port of 127.0.0.1, for HTTP/1.1, until the last clone is dropped. Call it
-    /// after the settings.
+    /// Listens on a free port of 127.0.0.1, with HTTP/1.1, until the last clone is dropped. Call it
+    /// after the setters.
     ///
     /// # Errors
-    /// The system gives no port.
+    /// The server cannot bind to a port.
     pub async fn listen(mut self) -> io::Result<Self> {
         let (listener, address) = Listener::start(self.clone()).await?;
         self.url = format!("http://{address}");
@@ -102,60 +106,60 @@ impl TestServer {
         Ok(self)
     }
 
-    /// Where it is, without a slash at the end: an origin for [`Origins`](crate::Origins).
+    /// Returns the server's URL without a trailing slash, as [`Origins`](crate::Origins) accepts it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Its token endpoint.
+    /// Returns the URL of the token endpoint.
     #[must_use]
     pub fn token_url(&self) -> String {
         format!("{}/token", self.url)
     }
 
-    /// A refresh token, as a log-in would have brought it.
+    /// Issues a refresh token, as a login would.
     #[must_use]
     pub fn refresh_token(&self) -> String {
         self.state().refresh_token()
     }
 
-    /// No access token is good any more.
+    /// Revokes all access tokens.
     pub fn revoke_tokens(&self) {
         self.state().tokens.clear();
     }
 
-    /// No refresh token is good any more.
+    /// Revokes all refresh tokens.
     pub fn revoke_refresh_tokens(&self) {
         self.state().refresh_tokens.clear();
     }
 
-    /// Answers so many of the next token requests with this status.
+    /// Makes the next `times` token requests fail with this status.
     pub fn fail_token_requests(&self, times: usize, status: StatusCode) {
         let failures = std::iter::repeat_n(status, times);
         self.state().failures.extend(failures);
     }
 
-    /// How many requests came to the token endpoint.
+    /// Returns the number of requests to the token endpoint.
     #[must_use]
     pub fn token_requests(&self) -> u64 {
         self.state().token_requests
     }
 
-    /// How many requests came to the API.
+    /// Returns the number of requests to the API.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.state().requests
     }
 
-    /// How many of them got a 401.
+    /// Returns the number of requests to the API that got a 401.
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.state().rejected
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     async fn token(&self, form: Bytes) -> Response<Full<Bytes>> {
@@ -166,20 +170,20 @@ impl TestServer {
         };
         sleep(self.latency).await;
         if let Some(status) = failure {
-            return answer(status, String::new());
+            return respond(status, String::new());
         }
         let form = String::from_utf8_lossy(&form);
         let mut state = self.state();
         let refresh_token = match parameter(&form, "refresh_token") {
             Some(spent) if !state.refresh_tokens.contains(&spent) => {
                 let body = r#"{"error":"invalid_grant"}"#.to_owned();
-                return answer(StatusCode::BAD_REQUEST, body);
+                return respond(StatusCode::BAD_REQUEST, body);
             }
             Some(spent) if self.rotating => {
                 state.refresh_tokens.remove(&spent);
                 Some(state.refresh_token())
             }
-            // As machines have none (RFC 6749 4.4.3).
+            // Client credentials come without a refresh token (RFC 6749 4.4.3).
             None if parameter(&form, "grant_type").as_deref() != Some("client_credentials") => {
                 Some(state.refresh_token())
             }
@@ -197,7 +201,7 @@ impl TestServer {
         let body = format!(
             r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{expires_in}{refresh_token}}}"#
         );
-        answer(StatusCode::OK, body)
+        respond(StatusCode::OK, body)
     }
 
     fn api(&self, head: &Parts) -> Response<Full<Bytes>> {
@@ -207,10 +211,10 @@ impl TestServer {
         state.requests += 1;
         let until = token.and_then(|token| state.tokens.get(token));
         if until.is_some_and(|until| Instant::now() < *until) {
-            return answer(StatusCode::OK, head.uri.path().to_owned());
+            return respond(StatusCode::OK, head.uri.path().to_owned());
         }
         state.rejected += 1;
-        let mut response = answer(StatusCode::UNAUTHORIZED, String::new());
+        let mut response = respond(StatusCode::UNAUTHORIZED, String::new());
         let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         response
@@ -250,7 +254,7 @@ where
         Box::pin(async move {
             let (head, body) = request.into_parts();
             let Ok(body) = body.collect().await else {
-                return Ok(answer(StatusCode::BAD_REQUEST, String::new()));
+                return Ok(respond(StatusCode::BAD_REQUEST, String::new()));
             };
             if head.uri.path() == "/token" {
                 return Ok(server.token(body.to_bytes()).await);
@@ -270,7 +274,7 @@ impl fmt::Debug for TestServer {
     }
 }
 
-fn answer(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+fn respond(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");

@@ -2,26 +2,26 @@
 
 use std::time::Duration;
 
-use crate::{place::Place, sharing::share};
+use crate::{backend::Backend, sharing::share};
 
-/// Both at once, because it takes long; see below.
+/// Both stores at once, because the test takes long: see `check`.
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_processes_with_client_credentials_share_a_token_in_a_file_or_in_redis() {
+async fn ten_processes_share_one_access_token() {
     #[cfg(feature = "redis")]
     let in_redis = async {
-        if let Some(place) = Place::redis() {
-            live_on(place).await;
+        if let Some(backend) = Backend::redis() {
+            check(backend).await;
         }
     };
     #[cfg(not(feature = "redis"))]
     let in_redis = async {};
-    tokio::join!(live_on(Place::file()), in_redis);
+    tokio::join!(check(Backend::file()), in_redis);
 }
 
-/// Each new token has calls of the other processes rejected. The layer allows five refreshes in
-/// 30 s that rejections cause, so these tokens live longer than others here.
-async fn live_on(place: Place) {
-    let server = share(place, false, 11, Duration::from_secs(1)).await;
+/// Each new token causes rejections in the other processes. The layer allows five refreshes caused by
+/// rejections per 30 s, so these tokens have a longer lifetime than in the other tests.
+async fn check(backend: Backend) {
+    let server = share(backend, false, 11, Duration::from_secs(1)).await;
     let seen = server.seen();
     assert!(seen.rejected > 0, "nothing was revoked: {seen:?}");
 }

@@ -1,4 +1,4 @@
-//! Many processes, and whoever looks after them.
+//! Many processes and their supervisor.
 
 use std::{collections::HashSet, process::Stdio};
 
@@ -16,18 +16,18 @@ use crate::{
 
 pub(crate) const PROCESSES: usize = 10;
 
-/// Dropping it kills all its processes.
+/// Supervises the processes. Dropping it kills them.
 pub(crate) struct Fleet {
     settings: Settings,
     processes: Vec<Process>,
-    teller: UnboundedSender<(String, String)>,
-    tales: UnboundedReceiver<(String, String)>,
-    /// The refresh tokens that somebody has said to be in the store.
+    sender: UnboundedSender<(String, String)>,
+    receiver: UnboundedReceiver<(String, String)>,
+    /// The numbers of the refresh tokens that a process has reported as saved.
     pub(crate) saved: HashSet<usize>,
     /// The names of the processes that were killed.
     pub(crate) killed: HashSet<String>,
-    /// What else was told, and by whom.
-    pub(crate) told: Vec<(String, String)>,
+    /// All other messages, each with the name of the process that reported it.
+    pub(crate) messages: Vec<(String, String)>,
     pub(crate) calls: u64,
     pub(crate) failed: u64,
 }
@@ -40,17 +40,17 @@ struct Process {
 }
 
 impl Fleet {
-    /// Processes with these settings, each under a name of its own.
+    /// Creates a fleet whose processes will have these settings, except for their names.
     pub(crate) fn new(settings: Settings) -> Self {
-        let (teller, tales) = unbounded_channel();
+        let (sender, receiver) = unbounded_channel();
         Self {
             settings,
             processes: Vec::new(),
-            teller,
-            tales,
+            sender,
+            receiver,
             saved: HashSet::new(),
             killed: HashSet::new(),
-            told: Vec::new(),
+            messages: Vec::new(),
             calls: 0,
             failed: 0,
         }
@@ -71,11 +71,11 @@ impl Fleet {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (teller, teller_name) = (self.teller.clone(), name.clone());
+        let (sender, sender_name) = (self.sender.clone(), name.clone());
         let output = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                if let Some(told) = worker::told(&line) {
-                    let _ = teller.send((teller_name.clone(), told.to_owned()));
+                if let Some(message) = worker::message_in(&line) {
+                    let _ = sender.send((sender_name.clone(), message.to_owned()));
                 }
             }
         });
@@ -98,34 +98,34 @@ impl Fleet {
         processes.map(|process| process.name.clone()).collect()
     }
 
-    /// Ends a process as `kill -9` does.
+    /// Kills a process (SIGKILL).
     pub(crate) async fn kill(&mut self, name: &str) {
         let index = self.processes.iter().position(|it| it.name == name);
         let mut process = self.processes.remove(index.unwrap());
         process.child.kill().await.unwrap();
-        // What it told before that counts.
+        // Messages that it reported before it died count.
         process.output.await.unwrap();
         self.killed.insert(process.name);
     }
 
-    /// Says something to a process.
-    pub(crate) async fn say(&mut self, name: &str, command: &str) {
+    /// Sends a command to a process.
+    pub(crate) async fn send(&mut self, name: &str, command: &str) {
         let process = self.processes.iter_mut().find(|it| it.name == name);
         let input = process.unwrap().input.as_mut().unwrap();
-        // One that was just killed hears nothing.
+        // The process may have just been killed.
         let _ = input.write_all(format!("{command}\n").as_bytes()).await;
     }
 
-    pub(crate) async fn say_to_all(&mut self, command: &str) {
+    pub(crate) async fn send_to_all(&mut self, command: &str) {
         for name in self.names() {
-            self.say(&name, command).await;
+            self.send(&name, command).await;
         }
     }
 
-    /// Takes notice of all that was told since the last time.
+    /// Handles the messages since the last call.
     pub(crate) fn listen(&mut self) {
-        while let Ok((name, tale)) = self.tales.try_recv() {
-            let words: Vec<_> = tale.split(' ').collect();
+        while let Ok((name, message)) = self.receiver.try_recv() {
+            let words: Vec<_> = message.split(' ').collect();
             match words[..] {
                 ["saved", number] => {
                     self.saved.insert(number.parse().unwrap());
@@ -135,23 +135,26 @@ impl Fleet {
                     self.calls += calls.parse::<u64>().unwrap();
                     self.failed += failed.parse::<u64>().unwrap();
                 }
-                _ => self.told.push((name, tale)),
+                _ => self.messages.push((name, message)),
             }
         }
     }
 
-    pub(crate) fn has_told(&self, name: &str, what: &str) -> bool {
-        self.told
+    pub(crate) fn has_reported(&self, name: &str, what: &str) -> bool {
+        self.messages
             .iter()
-            .any(|(by, tale)| by == name && tale == what)
+            .any(|(by, message)| by == name && message == what)
     }
 
-    /// How often something was told.
+    /// Returns how often a message was reported.
     pub(crate) fn count(&self, what: &str) -> usize {
-        self.told.iter().filter(|(_, tale)| tale == what).count()
+        self.messages
+            .iter()
+            .filter(|(_, message)| message == what)
+            .count()
     }
 
-    /// Lets all processes come to their end.
+    /// Stops all processes, and waits until they have ended.
     pub(crate) async fn stop(&mut self) {
         for process in &mut self.processes {
             process.input = None;
@@ -164,7 +167,7 @@ impl Fleet {
     }
 }
 
-/// What each process has done, as the server saw it.
+/// Prints the number of requests that the server has received from each process.
 pub(crate) fn print_counts(server: &AuthorizationServer) {
     for (name, counts) in server.seen().by_process {
         println!(

@@ -1,5 +1,5 @@
-//! An authorization server that takes the second use of a refresh token for theft, and an API that
-//! accepts what it issued.
+//! An authorization server that treats the second use of a refresh token as theft, and an API that
+//! accepts its access tokens.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,10 +24,10 @@ use tokio::{
 };
 use tower_auth::store::TokenSet;
 
-/// The header by which a process says which one it is.
+/// The header with the name of the sending process.
 pub(crate) const PROCESS: &str = "x-process";
 
-/// Dropping it ends it.
+/// A server that stops when it is dropped.
 pub(crate) struct AuthorizationServer {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -37,20 +37,20 @@ pub(crate) struct AuthorizationServer {
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) lifetime: Duration,
-    /// An answer takes so long before it is decided, and at random up to so long after that.
+    /// The maximum random delay before a token is issued, and between that and the response.
     pub(crate) delays: (Duration, Duration),
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) token_requests: u64,
-    /// Tokens that were asked for when their predecessor was near its end.
+    /// The number of tokens that were requested when their predecessor was close to its expiry.
     pub(crate) expiries: u64,
-    /// Tokens that were asked for before that: the age of their predecessors.
+    /// The ages of predecessors whose successor was requested earlier than that.
     pub(crate) too_early: Vec<Duration>,
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
-    /// Families that were revoked because a refresh token was spent twice.
+    /// Token families that were revoked because a refresh token was spent twice.
     pub(crate) reused: Vec<Reuse>,
     pub(crate) revocations: u64,
     pub(crate) by_process: BTreeMap<String, Counts>,
@@ -68,27 +68,28 @@ pub(crate) struct Counts {
 #[derive(Clone, Debug)]
 pub(crate) struct Reuse {
     pub(crate) by: String,
-    /// The newest one, which came in exchange for it or for a later one.
+    /// The newest refresh token of the family.
     pub(crate) newest: usize,
     pub(crate) newest_of: String,
 }
 
-/// How far the token request of a process is.
+/// The phase of a process's token request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// Nothing has changed yet.
+    /// No token has been issued yet.
     Asked,
-    /// This token is issued, and the answer not sent.
+    /// The token with this number has been issued, but the response has not been sent.
     Issued(usize),
-    Answered(usize),
+    /// The response with the token of this number has been sent.
+    Responded(usize),
 }
 
 struct State {
     rules: Rules,
     seen: Seen,
-    /// All tokens by their numbers.
+    /// All issued tokens, indexed by number.
     grants: Vec<Grant>,
-    /// The one refresh token of each family that can be spent; `None` if the family is revoked.
+    /// The only valid refresh token of each family. `None` if the family is revoked.
     families: Vec<Option<usize>>,
     phases: BTreeMap<String, Phase>,
 }
@@ -97,7 +98,7 @@ struct Grant {
     family: usize,
     to: String,
     at: Instant,
-    /// When the access token ends.
+    /// The expiry of the access token.
     until: Instant,
 }
 
@@ -119,7 +120,7 @@ impl AuthorizationServer {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = Arc::clone(&shared);
                 connections.spawn(async move {
-                    let service = service_fn(move |request| answer(request, Arc::clone(&state)));
+                    let service = service_fn(move |request| respond(request, Arc::clone(&state)));
                     let server = auto::Builder::new(TokioExecutor::new());
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
@@ -141,31 +142,31 @@ impl AuthorizationServer {
         self.state().seen.clone()
     }
 
-    /// A person logs in, which begins a family of tokens.
+    /// Logs in, which creates a token family.
     pub(crate) fn log_in(&self) -> TokenSet {
         let mut state = self.state();
-        let number = state.issue(None, "the log-in", Duration::ZERO);
+        let number = state.issue(None, "the login", Duration::ZERO);
         TokenSet::from_refresh_token(format!("refresh-{number}"))
     }
 
-    /// Whether some refresh token can be spent.
+    /// Returns whether any refresh token is valid.
     pub(crate) fn is_logged_in(&self) -> bool {
         self.state().families.iter().any(Option::is_some)
     }
 
-    /// How far the last token request of each process is.
+    /// Returns the phase of each process's last token request.
     pub(crate) fn phases(&self) -> BTreeMap<String, Phase> {
         self.state().phases.clone()
     }
 
-    /// Whether a token request is not answered yet.
-    pub(crate) fn is_at_work(&self) -> bool {
-        let is_answered = |phase: &Phase| matches!(phase, Phase::Answered(_));
-        !self.state().phases.values().all(is_answered)
+    /// Returns whether a token request is in flight.
+    pub(crate) fn is_busy(&self) -> bool {
+        let has_response = |phase: &Phase| matches!(phase, Phase::Responded(_));
+        !self.state().phases.values().all(has_response)
     }
 
-    /// A process has ended, and its connections with it.
-    pub(crate) fn is_gone(&self, process: &str) {
+    /// Records that a process has ended.
+    pub(crate) fn remove(&self, process: &str) {
         self.state().phases.remove(process);
     }
 
@@ -174,7 +175,7 @@ impl AuthorizationServer {
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     state: Arc<Mutex<State>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -189,7 +190,7 @@ async fn answer(
     if head.uri.path() == "/revoke" {
         return Ok(state.lock().unwrap().revoke(&form));
     }
-    let (before, after) = state.lock().unwrap().asked(&process);
+    let (before, after) = state.lock().unwrap().start_request(&process);
     sleep(before).await;
     let response = state.lock().unwrap().token(&process, &form);
     sleep(after).await;
@@ -198,13 +199,13 @@ async fn answer(
         let Phase::Issued(number) = *phase else {
             unreachable!()
         };
-        *phase = Phase::Answered(number);
+        *phase = Phase::Responded(number);
     }
     Ok(response)
 }
 
 impl State {
-    fn asked(&mut self, process: &str) -> (Duration, Duration) {
+    fn start_request(&mut self, process: &str) -> (Duration, Duration) {
         self.phases.insert(process.to_owned(), Phase::Asked);
         let (before, after) = self.rules.delays;
         (
@@ -246,8 +247,8 @@ impl State {
         let lifetime = self.rules.lifetime;
         let previous = self.grants.last().filter(|last| last.until > last.at);
         if let Some(previous) = previous {
-            // Early refresh begins when two fifths are left. That is reckoned from when the
-            // process asked: half of the lifetime is too early however busy the machine is.
+            // Early refresh starts when 40% of the lifetime is left, counted from the process's
+            // request. Half of the lifetime is too early, however busy the machine is.
             let age = previous.at.elapsed();
             if age >= lifetime / 2 {
                 self.seen.expiries += 1;
@@ -267,7 +268,7 @@ impl State {
         )
     }
 
-    /// Issues a pair of tokens, in a new family unless one is named.
+    /// Issues a pair of tokens, in a new family if `family` is `None`.
     fn issue(&mut self, family: Option<usize>, to: &str, lifetime: Duration) -> usize {
         let number = self.grants.len();
         let family = family.unwrap_or(self.families.len());
@@ -284,7 +285,7 @@ impl State {
         number
     }
 
-    /// RFC 7009: with its refresh token the whole family ends.
+    /// RFC 7009: revoking a refresh token revokes its whole family.
     fn revoke(&mut self, form: &str) -> Response<Full<Bytes>> {
         self.seen.revocations += 1;
         let token = number_after(form, "token=refresh-");

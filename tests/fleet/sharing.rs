@@ -1,22 +1,22 @@
-//! What all processes that share tokens must show: each token is asked for once, when the one before
-//! it is near its end, and no caller fails.
+//! The common check of processes that share tokens: each token is requested once, when its predecessor
+//! is close to its expiry, and no call fails.
 
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    backend::Backend,
     fleet::{Fleet, print_counts},
-    place::Place,
     server::{AuthorizationServer, Rules},
     worker::Settings,
 };
 
 const EXPIRIES: u64 = 20;
 
-/// Has ten processes live on one token after the other.
+/// Runs ten processes until their shared token has been replaced 20 times.
 pub(crate) async fn share(
-    place: Place,
+    backend: Backend,
     has_refresh_token: bool,
     lifetime: u64,
     pause: Duration,
@@ -30,14 +30,14 @@ pub(crate) async fn share(
     let settings = Settings {
         name: String::new(),
         server: server.url(),
-        store: place.address(),
+        store: backend.address(),
         has_refresh_token,
         pause,
         refresh_timeout: Duration::from_secs(10),
         clock: 0,
     };
     if has_refresh_token {
-        place.log_in(&settings, server.log_in()).await.unwrap();
+        backend.log_in(&settings, server.log_in()).await.unwrap();
     }
     let mut fleet = Fleet::new(settings);
     fleet.start_all();
@@ -46,7 +46,7 @@ pub(crate) async fn share(
             sleep(Duration::from_millis(20)).await;
         }
     };
-    // Each comes within a lifetime; a fleet that is stuck must not hang the tests.
+    // Each expiry takes less than a lifetime. A stuck fleet must not hang the test.
     let in_time = timeout(lifetime * (EXPIRIES as u32 * 2), expiries).await;
     fleet.stop().await;
 
@@ -57,14 +57,18 @@ pub(crate) async fn share(
         fleet.calls, fleet.failed, seen.token_requests, seen.expiries, seen.rejected
     );
     assert_eq!(fleet.failed, 0);
-    assert_eq!(fleet.calls, seen.accepted, "each call is answered once");
+    assert_eq!(fleet.calls, seen.accepted, "each call gets one response");
     let too_early = seen.too_early.iter().min();
     assert!(
         too_early.is_none(),
         "{too_early:?} of {}",
         seen.too_early.len()
     );
-    assert_eq!(seen.token_requests, 1 + seen.expiries, "one at the start");
+    assert_eq!(
+        seen.token_requests,
+        1 + seen.expiries,
+        "one request at startup"
+    );
     assert!(in_time.is_ok() && seen.expiries >= EXPIRIES, "{seen:?}");
     server
 }

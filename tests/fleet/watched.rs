@@ -1,5 +1,5 @@
-//! A store that tells what it has saved, and whose owner's clock may be off; a provider that tells
-//! when somebody has to log in.
+//! A store that reports its saves and simulates a wrong clock, and a provider that reports when a login
+//! is required.
 
 use std::{
     future::Future,
@@ -17,14 +17,13 @@ use tower_auth::{
     provider::{Issued, Provider, RefreshContext, RevokeContext},
 };
 
-use crate::worker::tell;
+use crate::worker::report;
 
 pub(crate) struct WatchedStore<S> {
     pub(crate) inner: S,
-    /// By how many seconds the clock of this process is ahead of the others': the moments of expiry
-    /// that it writes are so much later, and those that it reads seem so much earlier. The store's
-    /// own clock is not touched by this: a server has its own, and all processes on one machine
-    /// have the same.
+    /// By how many seconds this process's clock is ahead of the others. The expiry times that it writes
+    /// are later by this much, and those that it reads are earlier. The store's own clock is
+    /// unaffected: a server has its own, and all processes on one machine share one.
     pub(crate) clock: i64,
 }
 
@@ -66,7 +65,7 @@ impl<S: TokenStore> TokenStore for WatchedStore<S> {
         save.tokens = &tokens;
         let written = self.inner.save(key, save).await?;
         if let (WriteOutcome::Applied, Some(token)) = (written, tokens.expose_refresh_token()) {
-            tell(format_args!(
+            report(format_args!(
                 "saved {}",
                 token.trim_start_matches("refresh-")
             ));
@@ -127,7 +126,7 @@ impl<P: Provider<Credential = Bearer>> Provider for WatchedProvider<P> {
         if let Err(error) = &issued
             && let Some(login) = error.get_ref().downcast_ref::<LoginRequired>()
         {
-            tell(format_args!("log in: {}", why(login)));
+            report(format_args!("log in: {}", why(login)));
         }
         issued
     }

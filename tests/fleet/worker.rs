@@ -1,6 +1,7 @@
 //! One process of the fleet: this test program, started again.
 //!
-//! It hears commands on its input, and ends with it. What it tells is one line each.
+//! It reads commands from its standard input, and stops at the end of it. Each message it reports is
+//! one line on its standard output.
 
 use std::{
     fmt,
@@ -39,20 +40,20 @@ pub(crate) const RESUME: &str = "resume";
 pub(crate) const LOG_OUT: &str = "log out";
 
 const SETTINGS: &str = "TOWER_AUTH_FLEET_WORKER";
-const MARK: &str = "fleet> ";
+const MESSAGE_PREFIX: &str = "fleet> ";
 
 #[derive(Clone)]
 pub(crate) struct Settings {
-    /// Which process it is.
+    /// The name of the process.
     pub(crate) name: String,
     pub(crate) server: String,
     /// A file, or the URL of a Redis server.
     pub(crate) store: String,
     pub(crate) has_refresh_token: bool,
-    /// Between two calls of a caller.
+    /// The pause between two calls of a caller.
     pub(crate) pause: Duration,
     pub(crate) refresh_timeout: Duration,
-    /// How many seconds its clock is ahead.
+    /// By how many seconds its clock is ahead.
     pub(crate) clock: i64,
 }
 
@@ -65,7 +66,7 @@ impl Settings {
         format!("{}/token", self.server)
     }
 
-    /// How to start a process with them.
+    /// Returns a command that starts a process with these settings.
     pub(crate) fn command(&self) -> tokio::process::Command {
         let value = json!({
             "name": self.name, "server": self.server, "store": self.store,
@@ -75,7 +76,11 @@ impl Settings {
         });
         let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
         command
-            .args(["--exact", "worker::works_if_it_is_told_to", "--nocapture"])
+            .args([
+                "--exact",
+                "worker::works_if_started_by_a_fleet",
+                "--nocapture",
+            ])
             .env(SETTINGS, value.to_string());
         command
     }
@@ -96,18 +101,18 @@ impl Settings {
     }
 }
 
-/// Tells the supervisor something.
-pub(crate) fn tell(what: impl fmt::Display) {
-    println!("{MARK}{what}");
+/// Reports a message to the supervisor.
+pub(crate) fn report(message: impl fmt::Display) {
+    println!("{MESSAGE_PREFIX}{message}");
 }
 
-/// What a line of a process's output tells.
-pub(crate) fn told(line: &str) -> Option<&str> {
-    line.split_once(MARK).map(|(_, told)| told)
+/// Returns the message in a line of a process's output.
+pub(crate) fn message_in(line: &str) -> Option<&str> {
+    line.split_once(MESSAGE_PREFIX).map(|(_, message)| message)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn works_if_it_is_told_to() {
+async fn works_if_started_by_a_fleet() {
     let Some(settings) = Settings::from_environment() else {
         return;
     };
@@ -117,7 +122,7 @@ async fn works_if_it_is_told_to() {
     }
     #[cfg(feature = "redis")]
     loop {
-        // It may be away for a moment.
+        // The server may be unavailable for a moment.
         match tower_auth::store::RedisStore::connect(&settings.store).await {
             Ok(store) => return work_with(settings, store).await,
             Err(_) => sleep(Duration::from_millis(100)).await,
@@ -168,7 +173,7 @@ async fn work(settings: Settings, provider: impl Provider<Credential = Bearer>) 
         RefreshSettings::default().refresh_timeout(settings.refresh_timeout),
     );
     let handle = layer.handle();
-    // One connection for each process: many systems allow no thousand open files.
+    // One connection per process, because many systems limit open files to fewer than 1,000.
     let client = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http::<Empty<Bytes>>();
@@ -197,15 +202,15 @@ async fn work(settings: Settings, provider: impl Provider<Credential = Bearer>) 
         match command.as_str() {
             RESUME => handle.resume(),
             LOG_OUT => match handle.log_out().await {
-                Ok(()) => tell("logged out"),
-                Err(error) => tell(format_args!("log-out failed: {error:#}")),
+                Ok(()) => report("logged out"),
+                Err(error) => report(format_args!("logout failed: {error:#}")),
             },
             other => panic!("{other}"),
         }
     }
     process.stops.store(true, Ordering::Relaxed);
     callers.join_all().await;
-    tell(format_args!(
+    report(format_args!(
         "done {} {}",
         process.calls.load(Ordering::Relaxed),
         process.failed.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! Where a fleet keeps its tokens.
+//! The store in which a fleet keeps its tokens.
 
 use std::{
     path::PathBuf,
@@ -19,24 +19,24 @@ use tower_auth::{
 use crate::redis_server::RedisServer;
 use crate::worker::Settings;
 
-pub(crate) enum Place {
-    File(Folder),
+pub(crate) enum Backend {
+    File(TempDir),
     #[cfg(feature = "redis")]
     Redis(RedisServer),
 }
 
-impl Place {
+impl Backend {
     pub(crate) fn file() -> Self {
-        Self::File(Folder::new())
+        Self::File(TempDir::new())
     }
 
-    /// `None` if there is no Redis on this machine, which is printed.
+    /// Returns `None`, and prints that the test is skipped, if Redis is not installed.
     #[cfg(feature = "redis")]
     pub(crate) fn redis() -> Option<Self> {
         RedisServer::synced().map(Self::Redis)
     }
 
-    /// Kills the server, if there is one, and starts it again with what it has kept.
+    /// Kills the server, if there is one, and restarts it with its data.
     pub(crate) fn crash(&mut self) {
         match self {
             Self::File(_) => {}
@@ -45,23 +45,23 @@ impl Place {
         }
     }
 
-    /// How a process finds it.
+    /// Returns the address that the processes use.
     pub(crate) fn address(&self) -> String {
         match self {
-            Self::File(folder) => folder.file().to_str().unwrap().to_owned(),
+            Self::File(dir) => dir.file().to_str().unwrap().to_owned(),
             #[cfg(feature = "redis")]
             Self::Redis(server) => server.url(),
         }
     }
 
-    /// Puts the tokens of a new log-in there, as a tool for that would.
+    /// Stores the tokens of a new login, as a separate tool would.
     pub(crate) async fn log_in(
         &self,
         settings: &Settings,
         tokens: TokenSet,
     ) -> Result<(), StoreError> {
         match self {
-            Self::File(folder) => log_in(settings, FileStore::new(folder.file())?, tokens).await,
+            Self::File(dir) => log_in(settings, FileStore::new(dir.file())?, tokens).await,
             #[cfg(feature = "redis")]
             Self::Redis(server) => {
                 log_in(settings, RedisStore::connect(&server.url()).await?, tokens).await
@@ -72,7 +72,7 @@ impl Place {
     pub(crate) async fn stored(&self, settings: &Settings) -> Result<Stored, StoreError> {
         let key = settings.key();
         match self {
-            Self::File(folder) => FileStore::new(folder.file())?.load(&key).await,
+            Self::File(dir) => FileStore::new(dir.file())?.load(&key).await,
             #[cfg(feature = "redis")]
             Self::Redis(server) => RedisStore::connect(&server.url()).await?.load(&key).await,
         }
@@ -92,16 +92,16 @@ async fn log_in(
     provider.unwrap().replace_tokens(tokens).await
 }
 
-/// A folder that is removed with all that is in it.
-pub(crate) struct Folder(PathBuf);
+/// A directory that is removed on drop, with its contents.
+pub(crate) struct TempDir(PathBuf);
 
-impl Folder {
+impl TempDir {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("tower-auth-fleet-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        // What a process with the same number left behind.
+        // An earlier process with the same ID may have left it.
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).unwrap();
         Self(path)
@@ -112,7 +112,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
