@@ -103,7 +103,7 @@ fn programs() -> Option<PathBuf> {
         .max()
 }
 
-/// Debian's user and group `nobody`, because Postgres refuses to run as root.
+/// The ID of Debian's unprivileged user and group. Postgres refuses to run as root.
 #[cfg(unix)]
 const NOBODY: u32 = 65534;
 
