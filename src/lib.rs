@@ -73,7 +73,7 @@
 //! | `file` | no | a token in a file that another program keeps up to date: `provider::FileToken` |
 //! | `command` | no | a token that another program prints: `provider::CommandToken` |
 //! | `jwt` | no | signed client assertions: `oauth2::SigningKey`, `private_key_jwt`, `client_secret_jwt` |
-//! | `dpop` | no | tokens that are bound to a key (DPoP): `oauth2::Dpop`; enables `jwt` |
+//! | `dpop` | no | tokens that are bound to a key (DPoP): `oauth2::DpopKey`; enables `jwt` |
 //! | `loopback` | no | logins in the browser of the user at this machine: `oauth2::Loopback` |
 //! | `implicit` | no | the deprecated implicit flow: `oauth2::Implicit` |
 //! | `digest` | no | HTTP Digest: `credential::Digest` |
