@@ -27,7 +27,7 @@ use tower_auth::{
 };
 use tower_http::follow_redirect::FollowRedirectLayer;
 
-use servers::{Server, Tokens, Trouble, text};
+use servers::{Failure, Server, Tokens, text};
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
@@ -59,7 +59,7 @@ fn get(url: &str) -> Request<Full<Bytes>> {
     Request::get(url).body(Full::default()).unwrap()
 }
 
-/// Sends a request, and reads the whole answer.
+/// Sends a request and reads the whole response.
 async fn call<S>(service: S, url: String) -> Result<u16, BoxError>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<Incoming>>,
@@ -86,7 +86,7 @@ where
 
 /// S3, end to end.
 #[tokio::test]
-async fn client_credentials_are_sent_as_the_platform_describes_it() {
+async fn client_credentials_are_sent_as_the_platform_documents() {
     let tokens = Arc::new(Tokens::default());
     let server = tokens.server().await;
     let service = layer(&server).layer(http());
@@ -105,19 +105,19 @@ async fn client_credentials_are_sent_as_the_platform_describes_it() {
 
 /// P1, P14.
 #[tokio::test]
-async fn a_thousand_callers_cause_one_token_request_cold_and_one_after_a_revocation() {
+async fn a_thousand_callers_share_each_token_request() {
     let tokens = Arc::new(Tokens::default());
     let server = tokens.server().await;
-    // Over one connection: a thousand sockets are more than many systems allow.
+    // Over one connection, because many systems do not allow a thousand sockets.
     let http: Http = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http();
     let service = layer(&server).layer(http);
-    for asked in [1, 2] {
+    for expected in [1, 2] {
         for status in storm(&service, &server.url(), 1000).await {
             assert_eq!(status.unwrap(), 200);
         }
-        assert_eq!(tokens.asked(), asked);
+        assert_eq!(tokens.token_requests(), expected);
         tokens.revoke();
     }
 }
@@ -126,7 +126,7 @@ async fn a_thousand_callers_cause_one_token_request_cold_and_one_after_a_revocat
 #[tokio::test]
 async fn a_redirect_of_the_token_endpoint_is_not_followed() {
     let tokens = Arc::new(Tokens::default());
-    tokens.trouble(Trouble::Redirect);
+    tokens.fail_next(Failure::Redirect);
     let server = tokens.server().await;
     let service = layer(&server).layer(http());
     let error = call(service, server.url()).await.unwrap_err();
@@ -134,12 +134,12 @@ async fn a_redirect_of_the_token_endpoint_is_not_followed() {
         format!("{error:#}").contains("a redirect, which is not followed"),
         "{error:#}"
     );
-    assert_eq!(tokens.asked(), 1);
+    assert_eq!(tokens.token_requests(), 1);
 }
 
 /// P33.
 #[tokio::test]
-async fn rejections_are_read_away_so_that_connections_are_used_again() {
+async fn rejections_are_drained_so_that_connections_are_reused() {
     let connections_with = async |drained: bool| {
         let tokens = Arc::new(Tokens::default());
         tokens.rejection_size.store(64 * 1024, SeqCst);
@@ -158,7 +158,7 @@ async fn rejections_are_read_away_so_that_connections_are_used_again() {
         assert_eq!(tokens.rejections.load(SeqCst), 20);
         server.connections()
     };
-    // One of them is that of the token client.
+    // One of them belongs to the token client.
     assert_eq!(connections_with(true).await, 2);
     let undrained = connections_with(false).await;
     assert!(undrained > 20, "{undrained} connections");
@@ -166,11 +166,11 @@ async fn rejections_are_read_away_so_that_connections_are_used_again() {
 
 /// P55.
 #[tokio::test]
-async fn http2_rejections_that_are_not_read_yet_hold_nobody_beyond_the_timeout() {
+async fn undrained_http2_rejections_block_no_caller_past_the_timeout() {
     let tokens = Arc::new(Tokens::default());
     tokens.rejection_size.store(64 * 1024, SeqCst);
     let server = tokens.server().await;
-    // One connection for all, the token requests too: what the examples advise against.
+    // One connection for all requests, including token requests, which the examples advise against.
     let http: Http = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http();
@@ -200,33 +200,33 @@ async fn http2_rejections_that_are_not_read_yet_hold_nobody_beyond_the_timeout()
     assert_eq!(status, 200, "the next call works");
 }
 
-/// Recovery: the times that callers are kept out by one failure of the token endpoint.
+/// Recovery: how long one failure of the token endpoint affects callers.
 #[tokio::test]
-async fn callers_succeed_soon_after_the_token_endpoint_failed_once() {
+async fn callers_recover_soon_after_the_token_endpoint_failed_once() {
     let refusal = r#"{"error":"invalid_client"}"#;
-    for (trouble, limit) in [
-        (Trouble::Status(500, "oops"), 1000),
-        (Trouble::Status(400, refusal), 5000),
-        (Trouble::Hang, 2500),
-        (Trouble::HangInBody, 2500),
+    for (failure, limit) in [
+        (Failure::Status(500, "oops"), 1000),
+        (Failure::Status(400, refusal), 5000),
+        (Failure::Hang, 2500),
+        (Failure::HangInBody, 2500),
     ] {
         let tokens = Arc::new(Tokens::default());
-        tokens.trouble(trouble);
+        tokens.fail_next(failure);
         let server = tokens.server().await;
         let settings = RefreshSettings::default().refresh_timeout(Duration::from_secs(1));
         let service = layer_with(&server, settings).layer(http());
         let start = Instant::now();
         let first = call(service.clone(), server.url()).await.unwrap_err();
         let first = first.downcast::<Error>().unwrap();
-        let hangs = matches!(trouble, Trouble::Hang | Trouble::HangInBody);
+        let hangs = matches!(failure, Failure::Hang | Failure::HangInBody);
         assert_eq!(
             (first.is_timeout(), first.is_provider()),
             (hangs, !hangs),
-            "{first}"
+            "{first:#}"
         );
         assert!(
             !hangs || start.elapsed() < Duration::from_millis(1900),
-            "{first}"
+            "{first:#}"
         );
         while call(service.clone(), server.url()).await.is_err() {
             sleep(Duration::from_millis(20)).await;
@@ -234,37 +234,38 @@ async fn callers_succeed_soon_after_the_token_endpoint_failed_once() {
         let limit = Duration::from_millis(limit);
         assert!(
             start.elapsed() < limit,
-            "{:?} after {first}",
+            "{:?} after {first:#}",
             start.elapsed()
         );
-        assert_eq!(tokens.asked(), 2);
+        assert_eq!(tokens.token_requests(), 2);
     }
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_an_error_that_says_what_to_check_and_holds_no_secret() {
+async fn the_error_of_a_wrong_secret_names_the_fix_and_no_secret() {
     let tokens = Arc::new(Tokens::default());
     let echo = r#"{"error":"invalid_client","error_description":"no client with p@ss:w/ rd+%"}"#;
-    tokens.trouble(Trouble::Status(401, echo));
+    tokens.fail_next(Failure::Status(401, echo));
     let server = tokens.server().await;
     let service = layer(&server).layer(http());
     let error = call(service, server.url()).await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: provider error: the token endpoint refused the request: 401 invalid_client: check \
-         client_id and client_secret, and whether the server wants client_secret_basic_unencoded() or client_secret_post()"
+        "failed to get a credential: provider error: the token endpoint refused the request: 401 \
+         invalid_client: check client_id and client_secret, and whether the server wants \
+         client_secret_basic_unencoded() or client_secret_post()"
     );
     assert!(!format!("{error:?}").contains("p@ss"), "{error:?}");
 }
 
-/// P34: one hop to another origin, and one back again.
+/// P34: one redirect to another origin, and one back.
 #[tokio::test]
-async fn redirects_on_top_of_the_layer_take_the_credential_to_its_origin_only() {
+async fn redirects_above_the_layer_keep_credentials_on_their_origin() {
     let tokens = Arc::new(Tokens::default());
     let api = tokens.server().await;
     let home = format!("{}/home", api.url());
-    let carried = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = Arc::clone(&carried);
+    let has_credential = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&has_credential);
     let elsewhere = Server::start(move |request| {
         seen.lock()
             .unwrap()
@@ -295,7 +296,7 @@ async fn redirects_on_top_of_the_layer_take_the_credential_to_its_origin_only() 
     assert_eq!(
         response.status(),
         200,
-        "accepted with its token, back at home"
+        "back at its origin, the request carries the token"
     );
-    assert_eq!(*carried.lock().unwrap(), [false]);
+    assert_eq!(*has_credential.lock().unwrap(), [false]);
 }

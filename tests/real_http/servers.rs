@@ -26,9 +26,9 @@ use hyper_util::{
 use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 
 pub(crate) type Body = BoxBody<Bytes, Infallible>;
-type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
-/// Answers on a port that the system gives, until it is dropped.
+/// A server on a free port, which runs until it is dropped.
 pub(crate) struct Server {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -37,25 +37,25 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(
-        answer: impl Fn(Request<Incoming>) -> Answer + Send + Sync + 'static,
+        respond: impl Fn(Request<Incoming>) -> ResponseFuture + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
-        let answer = Arc::new(answer);
+        let respond = Arc::new(respond);
         let mut task = JoinSet::new();
         task.spawn(async move {
             let mut open = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counter.fetch_add(1, SeqCst);
-                // Those that have ended take no more room.
+                // Removes connections that have ended.
                 while open.try_join_next().is_some() {}
-                let answer = Arc::clone(&answer);
+                let respond = Arc::clone(&respond);
                 open.spawn(async move {
                     let service = service_fn(move |request| {
-                        let answer = answer(request);
-                        async move { Ok::<_, Infallible>(answer.await) }
+                        let response = respond(request);
+                        async move { Ok::<_, Infallible>(response.await) }
                     });
                     let server = auto::Builder::new(TokioExecutor::new());
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
@@ -85,7 +85,7 @@ pub(crate) fn text(status: u16, text: &str) -> Response<Body> {
     response
 }
 
-/// A body of this size, sent in chunks.
+/// Creates a response whose body has this size and is sent in chunks.
 pub(crate) fn chunked(status: u16, bytes: usize) -> Response<Body> {
     let chunks = (0..bytes.div_ceil(8192)).map(move |index| {
         let size = (bytes - index * 8192).min(8192);
@@ -96,24 +96,24 @@ pub(crate) fn chunked(status: u16, bytes: usize) -> Response<Body> {
     response
 }
 
-/// What a token server answers, if not a token.
+/// How a token request fails.
 #[derive(Clone, Copy)]
-pub(crate) enum Trouble {
+pub(crate) enum Failure {
     Status(u16, &'static str),
     Redirect,
     Hang,
     HangInBody,
 }
 
-/// The tokens of both servers, and what was seen.
+/// The tokens of both servers, and the requests they have received.
 #[derive(Default)]
 pub(crate) struct Tokens {
     pub(crate) valid: Mutex<BTreeSet<String>>,
-    pub(crate) troubles: Mutex<VecDeque<Trouble>>,
+    pub(crate) failures: Mutex<VecDeque<Failure>>,
     /// Head and body of each token request.
     pub(crate) requests: Mutex<Vec<(HeaderMap, String)>>,
     pub(crate) rejections: AtomicUsize,
-    /// How large the answer to a rejected request is.
+    /// The size of the response to a rejected request.
     pub(crate) rejection_size: AtomicUsize,
 }
 
@@ -122,15 +122,15 @@ impl Tokens {
         self.valid.lock().unwrap().clear();
     }
 
-    pub(crate) fn asked(&self) -> usize {
+    pub(crate) fn token_requests(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
 
-    pub(crate) fn trouble(&self, trouble: Trouble) {
-        self.troubles.lock().unwrap().push_back(trouble);
+    pub(crate) fn fail_next(&self, failure: Failure) {
+        self.failures.lock().unwrap().push_back(failure);
     }
 
-    /// Starts an API that accepts the valid tokens. `/oauth/token` issues them too.
+    /// Starts an API that accepts the valid tokens and issues them at `/oauth/token`.
     pub(crate) async fn server(self: &Arc<Self>) -> Server {
         let tokens = Arc::clone(self);
         Server::start(move |request| {
@@ -165,17 +165,17 @@ impl Tokens {
             requests.len()
         };
         sleep(Duration::from_millis(20)).await;
-        let trouble = self.troubles.lock().unwrap().pop_front();
-        match trouble {
-            Some(Trouble::Status(status, body)) => return text(status, body),
-            Some(Trouble::Redirect) => {
+        let failure = self.failures.lock().unwrap().pop_front();
+        match failure {
+            Some(Failure::Status(status, body)) => return text(status, body),
+            Some(Failure::Redirect) => {
                 let mut response = text(307, "");
                 let elsewhere = "/oauth/token".parse().unwrap();
                 response.headers_mut().insert("location", elsewhere);
                 return response;
             }
-            Some(Trouble::Hang) => pending().await,
-            Some(Trouble::HangInBody) => {
+            Some(Failure::Hang) => pending().await,
+            Some(Failure::HangInBody) => {
                 let first = stream::iter([Ok(Frame::data(Bytes::from("{\"access_token\":")))]);
                 let body = StreamBody::new(futures::StreamExt::chain(first, stream::pending()));
                 return Response::new(BodyExt::boxed(body));
