@@ -17,7 +17,7 @@ use http::{
     request::Parts,
 };
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
@@ -162,7 +162,7 @@ impl TestServer {
         lock(&self.state)
     }
 
-    async fn token(&self, form: Bytes) -> Response<Full<Bytes>> {
+    async fn token(&self, form: Bytes) -> Response<String> {
         let failure = {
             let mut state = self.state();
             state.token_requests += 1;
@@ -204,7 +204,7 @@ impl TestServer {
         respond(StatusCode::OK, body)
     }
 
-    fn api(&self, head: &Parts) -> Response<Full<Bytes>> {
+    fn api(&self, head: &Parts) -> Response<String> {
         let header = head.headers.get(AUTHORIZATION);
         let token = header.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let mut state = self.state();
@@ -241,7 +241,7 @@ where
     B: Body + Send + 'static,
     B::Data: Send,
 {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<String>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
@@ -274,8 +274,8 @@ impl fmt::Debug for TestServer {
     }
 }
 
-fn respond(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+fn respond(status: StatusCode, body: String) -> Response<String> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
