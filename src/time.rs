@@ -1,10 +1,20 @@
 //! Time arithmetic shared by the whole crate.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 /// Maximum lifetime: ten years. Longer lifetimes are clamped to this, so that adding one to an
 /// `Instant` or a `SystemTime` cannot overflow.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// A reading of both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Stands still while the machine is suspended.
+    pub(crate) monotonic: Instant,
+    pub(crate) wall: SystemTime,
+}
 
 /// A delay that doubles with each attempt, up to a maximum.
 #[derive(Clone, Copy, Debug)]

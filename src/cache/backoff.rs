@@ -4,10 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::freshness::Moment;
 use crate::{
     error::{Class, Error},
-    time::ExponentialBackoff,
+    time::{ExponentialBackoff, Moment},
 };
 
 /// How long the layer waits between failed attempts to get a credential. Callers meanwhile get

@@ -8,7 +8,6 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    freshness::Moment,
     refresh::{Outcome, Owner, Refresh},
     settings::RefreshSettings,
     snapshot::Snapshot,
@@ -20,6 +19,7 @@ use crate::{
     error::Error,
     observe,
     provider::{ErasedProvider, Issued, RefreshContext},
+    time::Moment,
 };
 
 /// The credential cache shared by all clones of a layer.

@@ -1,11 +1,14 @@
 //! When a credential is to be refreshed, and when it has expired.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::settings::RefreshSettings;
-use crate::{provider::Lifetime, time::MAX_LIFETIME};
+use crate::{
+    provider::Lifetime,
+    time::{MAX_LIFETIME, Moment},
+};
 
 /// The time between the arrival of a credential and a refresh because of its lifetime. It keeps a
 /// lifetime of nothing from becoming a loop.
@@ -13,14 +16,6 @@ const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// How far the system's clock may run ahead of the monotonic one before that counts as time
 /// passed: a machine was suspended, or somebody set the clock.
 const MAX_CLOCK_DRIFT: Duration = Duration::from_secs(2);
-
-/// A reading of both clocks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    /// Stands still while the machine is suspended.
-    pub(crate) monotonic: Instant,
-    pub(crate) wall: SystemTime,
-}
 
 /// The times at which the handling of a credential changes, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +112,8 @@ pub(crate) fn missed_time(since: Moment, now: Moment) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn now() -> Moment {

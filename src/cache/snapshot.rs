@@ -8,9 +8,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    freshness::{Expiry, Moment, Phase, missed_time},
+    freshness::{Expiry, Phase, missed_time},
     sync::AtomicU64,
 };
+use crate::time::Moment;
 
 /// How often the two clocks are compared, in time that the monotonic one sees.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);

@@ -5,12 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    backoff::Failures,
-    freshness::{Moment, Phase},
-    snapshot::Snapshot,
-};
-use crate::{error::Error, provider::Reason};
+use super::{backoff::Failures, freshness::Phase, snapshot::Snapshot};
+use crate::{error::Error, provider::Reason, time::Moment};
 
 /// How it stands with a credential, at the moment of the question. Prints as one line:
 ///

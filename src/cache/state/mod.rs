@@ -19,17 +19,14 @@ pub(super) use self::transition::{
     Completion, Effects, Env, Next, Received, Recheck, RefreshId, Start,
 };
 use super::{
-    backoff::Failures,
-    budget::Budget,
-    freshness::{Moment, Phase},
-    settings::RefreshSettings,
-    snapshot::Snapshot,
-    status::Status,
+    backoff::Failures, budget::Budget, freshness::Phase, settings::RefreshSettings,
+    snapshot::Snapshot, status::Status,
 };
 use crate::{
     challenge::Challenge,
     error::{Error, ErrorKind},
     provider::Reason,
+    time::Moment,
 };
 
 pub(in crate::cache) struct State<C> {

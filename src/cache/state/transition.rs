@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    cache::{freshness::Moment, snapshot::Snapshot},
+    cache::snapshot::Snapshot,
     challenge::Challenge,
     error::Error,
     provider::{Issued, Reason},
+    time::Moment,
 };
 
 /// Identifies one refresh of a cache.
