@@ -1,12 +1,12 @@
-//! A third-party platform, used on behalf of a person by a program on that person's machine: the
-//! authorization code flow over a loopback listener, with no more scopes than are needed.
+//! A program on the user's own machine that calls an API on the user's behalf: the authorization code
+//! flow with a loopback listener, and only the scope that the program needs.
 //!
 //! `cargo run --features loopback --example authorization_code_loopback`
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;
 
-use authorization_server::{AuthorizationServer, get, person};
+use authorization_server::{AuthorizationServer, browse, get};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
@@ -36,7 +36,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let mut client = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(&url)?))
         .service(Client::builder(TokioExecutor::new()).build_http());
-    for what in ["a first call", "a call after the token has ended"] {
+    for what in ["the first call", "a call after the token was revoked"] {
         let request = Request::get(format!("{url}/api/me")).body(Empty::<Bytes>::new())?;
         let response = client.ready().await?.call(request).await?;
         let status = response.status();
@@ -46,21 +46,24 @@ pub(crate) async fn main() -> Result<(), BoxError> {
         server.revoke_access_tokens();
     }
 
-    println!("a person who says no:");
-    let error = log_in(&login, "").await.err().ok_or("there are tokens")?;
+    println!("a user who denies the login:");
+    let error = log_in(&login, "")
+        .await
+        .err()
+        .ok_or("the login succeeded")?;
     println!("  {error:#}");
     assert!(error.is_denied());
     Ok(())
 }
 
-/// `Loopback::new().log_in(login)` is all that a program needs: it opens the system's browser. Here
-/// somebody else plays the person, so that the example runs by itself.
+/// A real program calls only `Loopback::new().log_in(login)`, which opens the system's browser. Here a
+/// simulated user takes the place of the browser.
 async fn log_in(login: &AuthorizationCode, user: &'static str) -> Result<TokenSet, LoginError> {
     Loopback::new()
         .open_with(move |url| {
             let url = url.to_owned();
             tokio::spawn(async move {
-                let callback = person(&url, user).await?;
+                let callback = browse(&url, user).await?;
                 get(&callback, "").await?.into_body().collect().await?;
                 Ok::<_, BoxError>(())
             });

@@ -1,12 +1,12 @@
-//! A server of the SeeClickFix kind, and its authorization code flow, in an application whose own
-//! route handles the callback.
+//! A web application that logs its users in with the authorization code flow. Its own route handles the
+//! callback.
 //!
 //! `cargo run --example authorization_code_web`
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;
 
-use authorization_server::{AuthorizationServer, person};
+use authorization_server::{AuthorizationServer, browse};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
@@ -30,22 +30,22 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     .http(Client::builder(TokioExecutor::new()).build_http())
     .build()?;
 
-    // The route `/log-in` of the application keeps this in the person's session ..
-    let attempt = login.start("https://app.example.com/callback")?;
-    let session = attempt.expose();
-    let send_the_browser_to = login.authorization_url(&attempt);
+    // The application's route `/login` saves this in the user's session and redirects the browser.
+    let pending = login.start("https://app.example.com/callback")?;
+    let session = pending.expose();
+    let redirect_to = login.authorization_url(&pending);
 
-    let callback = person(&send_the_browser_to, "alice").await?;
+    let callback = browse(&redirect_to, "alice").await?;
 
-    // .. and the route `/callback` takes it out again, in whichever process.
-    let attempt = PendingLogin::restore(&session)?;
-    let tokens = login.finish(attempt, &callback).await?;
+    // The route `/callback` restores it. It may run in another process.
+    let pending = PendingLogin::restore(&session)?;
+    let tokens = login.finish(pending, &callback).await?;
     let provider = login.session().initial_tokens(tokens).build()?;
     let mut client = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(&url)?))
         .service(Client::builder(TokioExecutor::new()).build_http());
 
-    for what in ["a first call", "a call after the token was revoked"] {
+    for what in ["the first call", "a call after the token was revoked"] {
         let request = Request::get(format!("{url}/api/me")).body(Empty::<Bytes>::new())?;
         let response = client.ready().await?.call(request).await?;
         let status = response.status();

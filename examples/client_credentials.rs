@@ -1,4 +1,4 @@
-//! A machine-to-machine platform: client credentials, with id and secret in HTTP Basic as they are.
+//! A machine-to-machine API: client credentials, with the id and the secret unencoded in HTTP Basic.
 //!
 //! `cargo run --example client_credentials`
 
@@ -16,7 +16,7 @@ use tower_auth::{AuthLayer, BoxError, Origins, oauth2::ClientCredentials};
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), BoxError> {
     let platform = format!("http://{}", serve::serve(platform).await?);
-    let tokens = |secret: &str| {
+    let provider = |secret: &str| {
         ClientCredentials::builder(format!("{platform}/oauth/v2/token"))
             .client_id("my-service")
             .client_secret(secret)
@@ -27,7 +27,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
 
     let client = ServiceBuilder::new()
         .layer(AuthLayer::new(
-            tokens("s3cr/et+")?,
+            provider("s3cr/et+")?,
             Origins::only(&platform)?,
         ))
         .service(Client::builder(TokioExecutor::new()).build_http());
@@ -36,9 +36,9 @@ pub(crate) async fn main() -> Result<(), BoxError> {
         Ok::<_, BoxError>(client.clone().ready().await?.call(request).await?.status())
     };
 
-    println!("100 calls at once, with one token request:");
-    let answers = join_all((0..100).map(|_| get("/things"))).await;
-    let succeeded = answers
+    println!("100 concurrent calls, with one token request:");
+    let responses = join_all((0..100).map(|_| get("/things"))).await;
+    let succeeded = responses
         .iter()
         .flatten()
         .filter(|status| status.is_success());
@@ -46,21 +46,21 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     println!("  {succeeded} succeeded");
     assert_eq!(succeeded, 100);
 
-    println!("403 means that a permission is missing, and no other token helps:");
+    println!("403 means that a permission is missing. Another token would not help:");
     let status = get("/admin").await?;
     println!("  GET /admin: {status}");
     assert_eq!(status, StatusCode::FORBIDDEN);
 
     println!("with a wrong secret:");
-    let layer = AuthLayer::new(tokens("wrong")?, Origins::only(&platform)?);
+    let layer = AuthLayer::new(provider("wrong")?, Origins::only(&platform)?);
     let error = layer.handle().credential().await.unwrap_err();
     println!("  {error:#}");
     assert!(error.is_provider() && !error.is_login_required());
     Ok(())
 }
 
-/// The server: `Authorization: Basic base64(client_id:client_secret)`, the one form field, and a
-/// token that ends with `=`.
+/// The server. It requires `Authorization: Basic base64(client_id:client_secret)` and a single form field.
+/// Its token ends with `=`.
 async fn platform(request: Request<String>) -> Response<String> {
     let header = request.headers().get("authorization");
     let sent = header.and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -72,10 +72,10 @@ async fn platform(request: Request<String>) -> Response<String> {
         {
             println!("  (token request)");
             let body = r#"{"token_type":"Bearer","expires_in":3600,"access_token":"dG9rZW4="}"#;
-            serve::answer(200, body)
+            serve::response(200, body)
         }
-        ("/things", "Bearer dG9rZW4=") => serve::answer(200, "[]"),
-        ("/admin", "Bearer dG9rZW4=") => serve::answer(403, ""),
-        _ => serve::answer(401, ""),
+        ("/things", "Bearer dG9rZW4=") => serve::response(200, "[]"),
+        ("/admin", "Bearer dG9rZW4=") => serve::response(403, ""),
+        _ => serve::response(401, ""),
     }
 }

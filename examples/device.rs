@@ -1,8 +1,9 @@
-//! A program without a browser, on a server or a television, that a person logs in at with a code.
+//! A program on a device without a browser, such as a server or a television. The user logs in with a
+//! code on another device.
 //!
-//! `cargo run --example device` has a server of its own, and somebody who enters the code.
-//! `cargo run --example device -- ISSUER CLIENT_ID API_URL` logs in at a server that describes
-//! itself, and calls an API with the token.
+//! `cargo run --example device` starts its own server and simulates the user.
+//! `cargo run --example device -- ISSUER CLIENT_ID API_URL` logs in at your server, which must publish
+//! its metadata, and calls your API.
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;
@@ -22,7 +23,7 @@ use tower_auth::{
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    // A connector with TLS, such as that of `hyper-rustls`, goes in the same place.
+    // For https, use a connector with TLS, such as `hyper-rustls`.
     let http = Client::builder(TokioExecutor::new()).build_http();
     let args: Vec<_> = env::args().skip(1).collect();
     let (login, api) = match args.as_slice() {
@@ -41,43 +42,43 @@ async fn main() -> Result<(), BoxError> {
         _ => return Err("usage: device [ISSUER CLIENT_ID API_URL]".into()),
     };
 
-    let attempt = login.start().await?;
-    println!("Open {}", attempt.verification_uri());
-    println!("and enter {}", attempt.user_code());
-    if let Some(url) = attempt.verification_uri_complete() {
+    let code = login.start().await?;
+    println!("Open {}", code.verification_uri());
+    println!("and enter {}", code.user_code());
+    if let Some(url) = code.verification_uri_complete() {
         println!("or open {url}");
     }
     if args.is_empty() {
-        alice_confirms(&attempt);
+        confirm_as_alice(&code);
     }
-    let tokens = login.finish(attempt).await?;
+    let tokens = login.finish(code).await?;
     println!("Logged in.");
 
-    // A real program keeps them: `.store(FileStore::new(..)?, key)`.
+    // To keep the tokens after the program ends, add `.store(FileStore::new(path)?, key)`.
     let provider = login.session().initial_tokens(tokens).build()?;
     let client = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(origin(&api)?)?))
         .service(Client::builder(TokioExecutor::new()).build_http());
     let request = Request::get(&api).body(Empty::<Bytes>::new())?;
     let response = client.oneshot(request).await?;
-    println!("{api} answered {}:", response.status());
+    println!("{api} returned {}:", response.status());
     let body = response.into_body().collect().await?.to_bytes();
     println!("{}", String::from_utf8_lossy(&body));
     Ok(())
 }
 
-/// So that the example runs by itself.
-fn alice_confirms(attempt: &DeviceAuthorization) {
-    let code = attempt.user_code();
-    let page = format!("{}?user_code={code}&user=alice", attempt.verification_uri());
+/// Confirms the code as a user would in the browser.
+fn confirm_as_alice(authorization: &DeviceAuthorization) {
+    let (url, code) = (authorization.verification_uri(), authorization.user_code());
+    let page = format!("{url}?user_code={code}&user=alice");
     tokio::spawn(async move { get(&page, "").await.map(drop) });
 }
 
-/// Where the token may go: to the API, and nowhere else.
+/// Returns the origin of the API, the only one that may receive the token.
 fn origin(url: &str) -> Result<String, BoxError> {
     let url: http::Uri = url.parse()?;
     let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
-        return Err("API_URL is no whole URL".into());
+        return Err("API_URL must be a full URL, such as https://api.example.com/things".into());
     };
     Ok(format!("{scheme}://{authority}"))
 }

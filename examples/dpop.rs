@@ -1,8 +1,8 @@
-//! Tokens that are bound to a key (DPoP), so that who steals one can't use it.
+//! Sender-constrained tokens (DPoP): they are bound to a key, so a stolen token is useless.
 //!
-//! `cargo run --features dpop --example dpop` has servers of its own, which want a nonce in every proof.
-//! `CLIENT_SECRET=.. cargo run --features dpop --example dpop -- ISSUER CLIENT_ID API_URL` asks a server
-//! that describes itself, and calls an API with the token.
+//! `cargo run --features dpop --example dpop` starts its own servers, which require a nonce in each proof.
+//! `CLIENT_SECRET=... cargo run --features dpop --example dpop -- ISSUER CLIENT_ID API_URL` uses your
+//! server, which must publish its metadata, and calls your API.
 
 #[path = "support/serve.rs"]
 mod serve;
@@ -24,7 +24,7 @@ use tower_auth::{
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    // A connector with TLS, such as that of `hyper-rustls`, goes in the same place.
+    // For https, use a connector with TLS, such as `hyper-rustls`.
     let http = Client::builder(TokioExecutor::new()).build_http();
     let args: Vec<_> = env::args().skip(1).collect();
     let (tokens, api) = match args.as_slice() {
@@ -44,7 +44,7 @@ async fn main() -> Result<(), BoxError> {
     };
 
     let key = DpopKey::generate()?;
-    println!("tokens are bound to the key {}", key.thumbprint());
+    println!("the tokens are bound to the key {}", key.thumbprint());
     let tokens = tokens.dpop(key).build()?;
     let layer = AuthLayer::new(tokens, Origins::only(origin(&api)?)?);
     let handle = layer.handle();
@@ -54,31 +54,31 @@ async fn main() -> Result<(), BoxError> {
     for _ in 0..3 {
         let request = Request::get(&api).body(Empty::<Bytes>::new())?;
         let status = client.clone().oneshot(request).await?.status();
-        println!("{api} answered {status}");
+        println!("{api} returned {status}");
     }
 
-    // What a thief has.
+    // An attacker has only the token, not the key.
     let stolen = handle.credential().await?;
     let client = Client::builder(TokioExecutor::new()).build_http();
     for scheme in ["Bearer", "DPoP"] {
         let request = Request::get(&api);
         let request = request.header("authorization", format!("{scheme} {}", stolen.expose()));
-        let answer = client.request(request.body(Empty::<Bytes>::new())?).await?;
-        println!("the stolen token as {scheme}: {}", answer.status());
+        let response = client.request(request.body(Empty::<Bytes>::new())?).await?;
+        println!("the stolen token as {scheme}: {}", response.status());
     }
     Ok(())
 }
 
-/// Where the token may go: to the API, and nowhere else.
+/// Returns the origin of the API, the only one that may receive the token.
 fn origin(url: &str) -> Result<String, BoxError> {
     let url: http::Uri = url.parse()?;
     let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
-        return Err("API_URL is no whole URL".into());
+        return Err("API_URL must be a full URL, such as https://api.example.com/things".into());
     };
     Ok(format!("{scheme}://{authority}"))
 }
 
-/// A token server and an API. The token is the key's `x`, which a real server would keep beside it.
+/// A token server and an API. The token is the key's `x`, which makes the binding easy to check.
 async fn servers(request: Request<String>) -> Response<String> {
     let path = request.uri().path();
     let proof = proof(&request);
@@ -88,16 +88,16 @@ async fn servers(request: Request<String>) -> Response<String> {
             .is_some_and(|(_, claims)| claims["nonce"] == nonce)
     };
     let key = proof.as_ref().and_then(|(key, _)| key["x"].as_str());
-    let (nonce, mut answer) = match (path, key) {
+    let (nonce, mut response) = match (path, key) {
         ("/token", Some(_)) if !has_nonce("of-the-token-server") => {
-            println!("  (the token server wants a nonce)");
+            println!("  (the token server requires a nonce)");
             let body = r#"{"error":"use_dpop_nonce"}"#;
-            ("of-the-token-server", serve::answer(400, body))
+            ("of-the-token-server", serve::response(400, body))
         }
         ("/token", Some(key)) => {
-            println!("  (a token)");
+            println!("  (the token server issues a token)");
             let body = format!(r#"{{"access_token":"{key}","token_type":"DPoP","expires_in":60}}"#);
-            ("of-the-token-server", serve::answer(200, body))
+            ("of-the-token-server", serve::response(200, body))
         }
         (_, Some(key)) => {
             let header = request.headers().get("authorization");
@@ -107,27 +107,27 @@ async fn servers(request: Request<String>) -> Response<String> {
             } else {
                 401
             };
-            ("of-the-api", serve::answer(status, ""))
+            ("of-the-api", serve::response(status, ""))
         }
-        (_, None) => ("", serve::answer(401, "")),
+        (_, None) => ("", serve::response(401, "")),
     };
-    if answer.status() == 401 && !nonce.is_empty() {
-        println!("  (the API wants a nonce)");
+    if response.status() == 401 && !nonce.is_empty() {
+        println!("  (the API requires a nonce)");
         let challenge = "DPoP error=\"use_dpop_nonce\"".parse();
-        answer.headers_mut().extend(
+        response.headers_mut().extend(
             challenge
                 .ok()
                 .map(|value| (http::header::WWW_AUTHENTICATE, value)),
         );
     }
     let name = HeaderName::from_static("dpop-nonce");
-    answer
+    response
         .headers_mut()
         .extend(nonce.parse().ok().map(|value| (name, value)));
-    answer
+    response
 }
 
-/// The key and the claims of a request's proof, if it is one for this request.
+/// Returns the key and the claims of a request's proof, if the proof is valid for the request.
 fn proof(request: &Request<String>) -> Option<(Value, Value)> {
     let proof = request.headers().get("dpop")?.to_str().ok()?;
     let (input, signature) = proof.rsplit_once('.')?;
@@ -139,9 +139,9 @@ fn proof(request: &Request<String>) -> Option<(Value, Value)> {
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
         .verify(input.as_bytes(), &decode(signature)?)
         .ok()?;
-    let is_for_it = claims["htm"] == request.method().as_str()
+    let matches = claims["htm"] == request.method().as_str()
         && claims["htu"].as_str()?.ends_with(request.uri().path());
-    is_for_it.then_some((key, claims))
+    matches.then_some((key, claims))
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! SeeClickFix API v2 with HTTP Basic: e-mail address and password, as `curl -u` sends them.
+//! An API with HTTP Basic: email address and password, encoded as `curl -u` does.
 //!
 //! `cargo run --example http_basic`
 
@@ -14,17 +14,17 @@ use tower_auth::{AuthLayer, BoxError, Origins, credential::Basic};
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), BoxError> {
-    let api = format!("http://{}", serve::serve(seeclickfix).await?);
+    let api = format!("http://{}", serve::serve(server).await?);
 
-    println!("with the right password:");
+    println!("with the correct password:");
     let user = Basic::new("first.last@example.com", "pass:word é")?;
     assert_eq!(list_issues(&api, user).await?, StatusCode::OK);
 
-    println!("with a wrong one (the server's answer comes back as it is):");
+    println!("with a wrong password (the server's response is returned unchanged):");
     let user = Basic::new("first.last@example.com", "wrong")?;
     assert_eq!(list_issues(&api, user).await?, StatusCode::UNAUTHORIZED);
 
-    println!("with a user name that Basic can't carry:");
+    println!("with a user name that Basic cannot encode:");
     let error = Basic::new("first:last", "password").unwrap_err();
     println!("  {error:#}");
     Ok(())
@@ -40,11 +40,11 @@ async fn list_issues(api: &str, user: Basic) -> Result<StatusCode, BoxError> {
     Ok(response.status())
 }
 
-/// The server. What it expects is what `curl -u 'first.last@example.com:pass:word é'` sends.
-async fn seeclickfix(request: Request<String>) -> Response<String> {
+/// The server. It expects what `curl -u 'first.last@example.com:pass:word é'` sends.
+async fn server(request: Request<String>) -> Response<String> {
     let expected = "Basic Zmlyc3QubGFzdEBleGFtcGxlLmNvbTpwYXNzOndvcmQgw6k=";
     match request.headers().get("authorization") {
-        Some(value) if value == expected => serve::answer(200, r#"{"issues":[]}"#),
-        _ => serve::answer(401, r#"{"error":"unauthorized"}"#),
+        Some(value) if value == expected => serve::response(200, r#"{"issues":[]}"#),
+        _ => serve::response(401, r#"{"error":"unauthorized"}"#),
     }
 }

@@ -1,5 +1,6 @@
-//! hyper-util's pooled client through the layer, over HTTP/1.1 and over HTTP/2:
-//! `cargo run --example hyper_client`.
+//! The layer on hyper-util's pooled client, over HTTP/1.1 and HTTP/2.
+//!
+//! `cargo run --example hyper_client`
 
 #[path = "quickstart/servers.rs"]
 #[allow(dead_code, reason = "the quickstart uses more of it")]
@@ -18,7 +19,7 @@ async fn main() -> Result<(), BoxError> {
     let provider = ClientCredentials::builder(servers.token_url())
         .client_id("my-service")
         .client_secret("not a secret")
-        // A connection pool of its own: the token must not wait behind answers of the API.
+        // A separate connection pool, so that token requests never wait for API responses.
         .http(Client::builder(TokioExecutor::new()).build_http())
         .build()?;
     let layer = AuthLayer::new(provider, Origins::only(servers.api_url())?);

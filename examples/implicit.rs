@@ -1,13 +1,14 @@
-//! A server of the SeeClickFix kind, and its implicit flow: the token comes back in the fragment of
-//! the redirect's address, which the program that has the address hands over whole. Discouraged;
-//! `authorization_code_web` is the better way.
+//! The implicit flow, for servers that offer nothing better. The token is in the fragment of the redirect
+//! URL, so the program passes the whole URL to the login.
+//!
+//! The flow is deprecated (RFC 9700 2.1.2). Use `authorization_code_web` if your server supports it.
 //!
 //! `cargo run --features implicit --example implicit`
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;
 
-use authorization_server::{AuthorizationServer, person};
+use authorization_server::{AuthorizationServer, browse};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
@@ -23,14 +24,14 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let url = server.start().await?;
     let login = Implicit::builder(format!("{url}/oauth/authorize"))
         .client_id("my-app")
-        .header_name("Authentication") // as one place of the API's description spells it
+        .header_name("Authentication") // the header that this API documents
         .build()?;
 
-    let attempt = login.start(REDIRECT_URI)?;
-    let address = person(&login.authorization_url(&attempt), "alice").await?;
-    println!("the browser ended at {REDIRECT_URI}#..");
-    assert!(address.starts_with("https://app.example.com/callback#access_token="));
-    let tokens = login.finish(attempt, &address)?;
+    let pending = login.start(REDIRECT_URI)?;
+    let callback = browse(&login.authorization_url(&pending), "alice").await?;
+    println!("the browser was redirected to {REDIRECT_URI}#...");
+    assert!(callback.starts_with("https://app.example.com/callback#access_token="));
+    let tokens = login.finish(pending, &callback)?;
 
     let provider = login.session().initial_tokens(tokens).build()?;
     let layer = AuthLayer::new(provider, Origins::only(&url)?);
@@ -40,22 +41,25 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let request = || Request::get(format!("{url}/api/me")).body(Empty::<Bytes>::new());
     let response = client.ready().await?.call(request()?).await?;
     let user = response.into_body().collect().await?.to_bytes();
-    println!("the API knows {}", String::from_utf8_lossy(&user));
+    println!("the API recognizes {}", String::from_utf8_lossy(&user));
     assert_eq!(user, "alice");
 
-    println!("somebody else's answer is not believed:");
-    let attempt = login.start(REDIRECT_URI)?;
+    println!("a forged response is refused:");
+    let pending = login.start(REDIRECT_URI)?;
     let forged = format!("{REDIRECT_URI}#access_token=x&token_type=Bearer&state=guessed");
-    let error = login.finish(attempt, &forged).err().ok_or("it was")?;
+    let error = login
+        .finish(pending, &forged)
+        .err()
+        .ok_or("it was accepted")?;
     println!("  {error:#}");
     assert!(error.is_forged());
 
-    println!("a token that has ended needs the person:");
+    println!("after the token was revoked, the user must log in again:");
     server.revoke_access_tokens();
     let response = client.ready().await?.call(request()?).await?;
     assert_eq!(response.status(), 401);
     let Some(NotRetried::RefreshFailed(why)) = response.extensions().get() else {
-        return Err("no reason is given".into());
+        return Err("the response has no reason".into());
     };
     println!("  {}: {why}", response.status());
     assert!(why.is_login_required());

@@ -1,9 +1,9 @@
-//! A workload in Kubernetes, which calls an API with the token that is mounted into its pod, and
-//! replaced there every hour or so.
+//! A workload in Kubernetes that calls an API with the token mounted into its pod. Kubernetes replaces
+//! the token about every hour.
 //!
-//! `cargo run --features file --example kubernetes_token` plays the mount and the API itself.
-//! `cargo run --features file --example kubernetes_token -- API_URL [FILE]` calls an API with the
-//! pod's own token; for the API of Kubernetes the client needs TLS with the cluster's certificate.
+//! `cargo run --features file --example kubernetes_token` simulates the mount and the API.
+//! `cargo run --features file --example kubernetes_token -- API_URL [FILE]` calls your API with the pod's
+//! token. To call the Kubernetes API, the client needs TLS with the cluster's certificate.
 
 #[path = "support/serve.rs"]
 mod serve;
@@ -47,7 +47,7 @@ async fn call(
     let mut client = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(origin(api)?)?))
         .service(Client::builder(TokioExecutor::new()).build_http());
-    for what in ["a first call", "a call after the token was replaced"] {
+    for what in ["the first call", "a call after the token was replaced"] {
         let request = Request::get(api).body(Empty::<Bytes>::new())?;
         let response = client.ready().await?.call(request).await?;
         println!("{what}: {}", response.status());
@@ -57,7 +57,7 @@ async fn call(
     Ok(())
 }
 
-/// An API that accepts whatever is mounted at that moment.
+/// An API that accepts the token that is currently mounted.
 async fn api(token: &Path) -> Result<String, BoxError> {
     let token = token.to_owned();
     let address = serve::serve(move |request: Request<String>| {
@@ -67,14 +67,14 @@ async fn api(token: &Path) -> Result<String, BoxError> {
             let sent = header.and_then(|value| value.to_str().ok());
             let known = expected.is_ok_and(|expected| sent == Some(expected.as_str()));
             let status = if known { 200 } else { 401 };
-            println!("  (the API answers {status})");
-            serve::answer(status, "")
+            println!("  (the API returns {status})");
+            serve::response(status, "")
         }
     });
     Ok(format!("http://{}/api/v1/pods", address.await?))
 }
 
-/// What the kubelet does in a pod; removed at the end.
+/// Simulates the token mount of a pod. Dropping it removes the file.
 struct Mount {
     token: PathBuf,
 }
@@ -89,7 +89,7 @@ impl Mount {
         Ok(mount)
     }
 
-    /// A new file takes the old one's place, so that nobody reads half a token.
+    /// Replaces the file atomically, so that a reader never sees half a token.
     fn replace(&self, token: &str) -> Result<(), BoxError> {
         let new = self.token.with_extension("new");
         fs::write(&new, token)?;
@@ -103,11 +103,11 @@ impl Drop for Mount {
     }
 }
 
-/// Where the token may go: to the API, and nowhere else.
+/// Returns the origin of the API, the only one that may receive the token.
 fn origin(url: &str) -> Result<String, BoxError> {
     let url: http::Uri = url.parse()?;
     let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
-        return Err("API_URL is no whole URL".into());
+        return Err("API_URL must be a full URL, such as https://api.example.com/things".into());
     };
     Ok(format!("{scheme}://{authority}"))
 }

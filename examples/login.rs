@@ -1,10 +1,9 @@
 //! A command-line tool that logs its user in with the system's browser.
 //!
-//! `cargo run --features loopback --example login` has a server of its own, with a page to log in
-//! on. `cargo run --features loopback --example login -- ISSUER CLIENT_ID API_URL` logs in at a
-//! server that describes itself, and calls an API with the token. Register `http://127.0.0.1` with
-//! the path `/callback` as the client's redirect URI there; `PORT` sets a port, for servers that
-//! compare it.
+//! `cargo run --features loopback --example login` starts its own server, with a login page.
+//! `cargo run --features loopback --example login -- ISSUER CLIENT_ID API_URL` logs in at your server,
+//! which must publish its metadata, and calls your API. Register `http://127.0.0.1/callback` there as
+//! the client's redirect URI. If your server compares the port too, set it with `PORT`.
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;
@@ -24,7 +23,7 @@ use tower_auth::{
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    // A connector with TLS, such as that of `hyper-rustls`, goes in the same place.
+    // For https, use a connector with TLS, such as `hyper-rustls`.
     let http = Client::builder(TokioExecutor::new()).build_http();
     let args: Vec<_> = env::args().skip(1).collect();
     let (login, api) = match args.as_slice() {
@@ -43,7 +42,7 @@ async fn main() -> Result<(), BoxError> {
         _ => return Err("usage: login [ISSUER CLIENT_ID API_URL]".into()),
     };
 
-    println!("Log in with the browser that opens ..");
+    println!("Log in with the browser that opens ...");
     let mut browser = Loopback::new();
     if let Ok(port) = env::var("PORT") {
         browser = browser.port(port.parse()?);
@@ -51,24 +50,24 @@ async fn main() -> Result<(), BoxError> {
     let tokens = browser.log_in(&login).await?;
     println!("Logged in.");
 
-    // A real tool keeps them: `.store(FileStore::new(..)?, key)`.
+    // To keep the tokens after the program ends, add `.store(FileStore::new(path)?, key)`.
     let provider = login.session().initial_tokens(tokens).build()?;
     let client = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(origin(&api)?)?))
         .service(Client::builder(TokioExecutor::new()).build_http());
     let request = Request::get(&api).body(Empty::<Bytes>::new())?;
     let response = client.oneshot(request).await?;
-    println!("{api} answered {}:", response.status());
+    println!("{api} returned {}:", response.status());
     let body = response.into_body().collect().await?.to_bytes();
     println!("{}", String::from_utf8_lossy(&body));
     Ok(())
 }
 
-/// Where the token may go: to the API, and nowhere else.
+/// Returns the origin of the API, the only one that may receive the token.
 fn origin(url: &str) -> Result<String, BoxError> {
     let url: http::Uri = url.parse()?;
     let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
-        return Err("API_URL is no whole URL".into());
+        return Err("API_URL must be a full URL, such as https://api.example.com/things".into());
     };
     Ok(format!("{scheme}://{authority}"))
 }

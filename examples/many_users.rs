@@ -1,4 +1,4 @@
-//! An application that many people use: each one's requests carry that one's own token.
+//! One client for many users: each request carries the token of its user.
 //!
 //! `cargo run --example many_users --features per-key`
 
@@ -14,7 +14,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_auth::{AuthLayer, BoxError, Error, Origins, credential::Bearer};
 
-/// What a request says about whose it is.
+/// The user of a request, as a request extension.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct User(&'static str);
 
@@ -22,7 +22,7 @@ struct User(&'static str);
 pub(crate) async fn main() -> Result<(), BoxError> {
     let api = format!("http://{}", serve::serve(api).await?);
 
-    // The tokens as the log-ins brought them, in whatever the application keeps them in.
+    // The tokens of earlier logins, from the application's own storage.
     let saved = HashMap::from([
         (User("ann"), "token-of-ann"),
         (User("bob"), "token-of-bob"),
@@ -36,7 +36,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
         .layer(layer.clone())
         .service(Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>());
 
-    // All users through one client, and all at once.
+    // All users call concurrently through one client.
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..300 {
         let user = User(["ann", "bob", "eve"][number % 3]);
@@ -47,20 +47,20 @@ pub(crate) async fn main() -> Result<(), BoxError> {
         );
         calls.spawn(async move { (user, call.await) });
     }
-    let mut answers = HashMap::new();
+    let mut responses = HashMap::new();
     for (user, status) in calls.join_all().await {
-        *answers.entry((user.0, status?)).or_insert(0) += 1;
+        *responses.entry((user.0, status?)).or_insert(0) += 1;
     }
-    for ((user, status), count) in &answers {
-        println!("{user}: {count} times {status}");
+    for ((user, status), count) in &responses {
+        println!("{user}: {count} × {status}");
     }
-    assert_eq!(answers[&("ann", StatusCode::OK)], 100);
-    assert_eq!(answers[&("bob", StatusCode::OK)], 100);
-    assert_eq!(answers[&("eve", StatusCode::UNAUTHORIZED)], 100);
+    assert_eq!(responses[&("ann", StatusCode::OK)], 100);
+    assert_eq!(responses[&("bob", StatusCode::OK)], 100);
+    assert_eq!(responses[&("eve", StatusCode::UNAUTHORIZED)], 100);
 
-    // One logs out, and the others go on.
+    // One user logs out. The others are not affected.
     layer.handle().for_key(&User("ann"))?.log_out().await?;
-    for name in ["ann", "bob", "nobody"] {
+    for name in ["ann", "bob", "mallory"] {
         let outcome = call(client.clone(), format!("{api}/api/v2/profile"), User(name)).await;
         match &outcome {
             Ok(status) => println!("{name}: {status}"),
@@ -71,7 +71,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
             .err()
             .and_then(|error| error.downcast_ref::<Error>());
         assert_eq!(error.is_some_and(Error::is_logged_out), name == "ann");
-        assert_eq!(error.is_some_and(Error::is_unknown_key), name == "nobody");
+        assert_eq!(error.is_some_and(Error::is_unknown_key), name == "mallory");
     }
     Ok(())
 }
@@ -91,8 +91,8 @@ async fn api(request: Request<String>) -> Response<String> {
         .get("authorization")
         .map(|value| value.as_bytes());
     match token {
-        Some(b"Bearer token-of-ann") => serve::answer(200, r#"{"name":"Ann"}"#),
-        Some(b"Bearer token-of-bob") => serve::answer(200, r#"{"name":"Bob"}"#),
-        _ => serve::answer(401, r#"{"error":"unauthorized"}"#),
+        Some(b"Bearer token-of-ann") => serve::response(200, r#"{"name":"Ann"}"#),
+        Some(b"Bearer token-of-bob") => serve::response(200, r#"{"name":"Bob"}"#),
+        _ => serve::response(401, r#"{"error":"unauthorized"}"#),
     }
 }

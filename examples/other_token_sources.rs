@@ -1,7 +1,6 @@
-//! Token sources that other crates have already, as providers: the crate `oauth2`, and whatever is
-//! a `TokenCredential` of Azure's SDK. Each is asked for a token, and nothing else: when that is, who
-//! waits for it and what happens after a 401 is the layer's business. So leave their own caches and
-//! retries out where they can be left out.
+//! Token sources from other crates as providers: the crate `oauth2`, and any `TokenCredential` of the
+//! Azure SDK. The layer decides when to get a token, shares it among callers and handles 401 responses.
+//! So disable the caches and retries of those crates if possible.
 //!
 //! `cargo run --example other_token_sources`
 
@@ -32,8 +31,7 @@ use tower_auth::{
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let server = serve::serve(answer).await?;
-    let server = format!("http://{server}");
+    let server = format!("http://{}", serve::serve(server).await?);
     let sent = call(&server, of_oauth2(&server)?).await?;
     println!("oauth2: {sent}");
     assert_eq!(sent, "Bearer of-oauth2");
@@ -43,7 +41,7 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Client credentials by the crate `oauth2`.
+/// Client credentials with the crate `oauth2`.
 fn of_oauth2(server: &str) -> Result<impl Provider<Credential = Bearer> + use<>, BoxError> {
     let client = BasicClient::new(ClientId::new("my-service".to_owned()))
         .set_client_secret(ClientSecret::new("correct horse".to_owned()))
@@ -54,18 +52,18 @@ fn of_oauth2(server: &str) -> Result<impl Provider<Credential = Bearer> + use<>,
         let (client, http) = (client.clone(), http.clone());
         async move {
             let send = |request| send(http.clone(), request);
-            let answer = client.exchange_client_credentials().request_async(&send);
-            let answer = answer.await.map_err(|error| match error {
-                // Of the others some hold the answer's body, which is no message for a log.
+            let response = client.exchange_client_credentials().request_async(&send);
+            let response = response.await.map_err(|error| match error {
+                // Some of the other errors contain the response body, which must not be logged.
                 RequestTokenError::Request(error) => ProviderError::transient(error),
                 RequestTokenError::ServerResponse(error) => {
                     ProviderError::permanent(error.error().to_string())
                 }
-                _ => ProviderError::permanent("the token endpoint's answer can't be read"),
+                _ => ProviderError::permanent("the token response is not readable"),
             })?;
-            let token = answer.access_token().secret();
+            let token = response.access_token().secret();
             let issued = Issued::new(Bearer::new(token).map_err(ProviderError::permanent)?);
-            Ok(match answer.expires_in() {
+            Ok(match response.expires_in() {
                 Some(lifetime) => issued.expires_in(lifetime),
                 None => issued,
             })
@@ -73,7 +71,7 @@ fn of_oauth2(server: &str) -> Result<impl Provider<Credential = Bearer> + use<>,
     }))
 }
 
-/// A hyper client in the form that `oauth2` wants.
+/// Sends a request of `oauth2` with a hyper client.
 async fn send(
     http: Client<HttpConnector, Full<Bytes>>,
     request: oauth2::HttpRequest,
@@ -88,7 +86,7 @@ async fn send(
     Ok(Response::from_parts(head, body.to_bytes().to_vec()))
 }
 
-/// Any credential of Azure's SDK, such as those of the crate `azure_identity`.
+/// Any credential of the Azure SDK, such as those of the crate `azure_identity`.
 fn of_azure(credential: Arc<dyn TokenCredential>) -> impl Provider<Credential = Bearer> {
     provider_fn(move |_| {
         let credential = Arc::clone(&credential);
@@ -102,7 +100,7 @@ fn of_azure(credential: Arc<dyn TokenCredential>) -> impl Provider<Credential = 
     })
 }
 
-/// A credential that needs no cloud.
+/// A credential that works without Azure.
 #[derive(Debug)]
 struct Workload;
 
@@ -128,16 +126,16 @@ async fn call(server: &str, provider: impl Provider) -> Result<String, BoxError>
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// A token endpoint, and an API that says which token it got.
-async fn answer(request: Request<String>) -> Response<String> {
+/// A token endpoint, and an API that returns the token it received.
+async fn server(request: Request<String>) -> Response<String> {
     if request.uri().path() == "/token" {
         let token = r#"{"access_token":"of-oauth2","token_type":"bearer","expires_in":60}"#;
-        let mut response = serve::answer(200, token);
+        let mut response = serve::response(200, token);
         let json = http::HeaderValue::from_static("application/json");
         response.headers_mut().insert("content-type", json);
         return response;
     }
     let header = request.headers().get("authorization");
     let token = header.and_then(|value| value.to_str().ok());
-    serve::answer(200, token.unwrap_or("nothing"))
+    serve::response(200, token.unwrap_or("nothing"))
 }

@@ -1,5 +1,5 @@
-//! Simacan Auth API: a log-in with a password, then refresh tokens that are good for one use each.
-//! What its server sees is printed as it comes.
+//! An API with its own login endpoint: a login with a password, then single-use refresh tokens. The
+//! requests that the server receives are printed.
 //!
 //! `cargo run --example password_login`
 
@@ -21,10 +21,10 @@ use tower_auth::{
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), BoxError> {
-    let server = Arc::new(Mutex::new(Simacan::default()));
+    let server = Arc::new(Mutex::new(Server::default()));
     let base = serve::serve({
         let server = Arc::clone(&server);
-        move |request| std::future::ready(server.lock().unwrap().answer(&request))
+        move |request| std::future::ready(server.lock().unwrap().handle(&request))
     });
     let base = format!("http://{}", base.await?);
 
@@ -41,51 +41,51 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let layer = AuthLayer::new(provider.clone(), Origins::only(&base)?);
     let handle = layer.handle();
     let client = ServiceBuilder::new().layer(layer).service(
-        // A thousand calls share one connection: many systems allow no thousand open files.
+        // 1,000 calls share one connection, because many systems limit the number of open files.
         Client::builder(TokioExecutor::new())
             .http2_only(true)
             .build_http(),
     );
-    // How many of so many calls at once succeed.
+    // Makes this many concurrent calls, and returns how many succeeded.
     let calls = async |count: usize| {
         let call = |_| async {
             let request = Request::get(format!("{base}/trips")).body(Empty::<Bytes>::new())?;
             let response = client.clone().ready().await?.call(request).await?;
             Ok::<_, BoxError>(response.status().is_success())
         };
-        let answers = join_all((0..count).map(call)).await;
-        answers
+        let responses = join_all((0..count).map(call)).await;
+        responses
             .iter()
             .filter(|answer| matches!(answer, Ok(true)))
             .count()
     };
 
-    println!("1,000 calls at once, without a token yet:");
+    println!("1,000 concurrent calls, before there is a token:");
     assert_eq!(calls(1000).await, 1000);
 
-    println!("the token stops working before its time:");
+    println!("the server revokes the access token:");
     server.lock().unwrap().access_token.clear();
     assert_eq!(calls(1000).await, 1000);
 
-    println!("the refresh token does not work any more either:");
+    println!("the server revokes the refresh token too:");
     server.lock().unwrap().access_token.clear();
     server.lock().unwrap().refresh_token.clear();
     assert_eq!(calls(1000).await, 1000);
 
-    println!("and somebody has changed the password:");
+    println!("the password was changed:");
     server.lock().unwrap().access_token.clear();
     server.lock().unwrap().refresh_token.clear();
     server.lock().unwrap().password = "battery staple";
     assert_eq!(calls(1000).await, 0);
     let status = handle.status();
-    let (_, error) = status.failing().ok_or("it must fail")?;
+    let (_, error) = status.failing().ok_or("the refresh did not fail")?;
     println!("  {error:#}");
     let login = error
         .provider_error()
         .and_then(|error| error.get_ref().downcast_ref());
     assert!(login.is_some_and(LoginRequired::is_password_refused));
 
-    println!("so nothing is sent until there is a new one:");
+    println!("nothing is sent until the program has the new password:");
     assert_eq!(calls(1000).await, 0);
     provider.set_credentials("alice", "battery staple");
     handle.resume();
@@ -105,7 +105,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
 }
 
 /// The server.
-struct Simacan {
+struct Server {
     password: &'static str,
     access_token: String,
     refresh_token: String,
@@ -113,7 +113,7 @@ struct Simacan {
     seen: Vec<String>,
 }
 
-impl Default for Simacan {
+impl Default for Server {
     fn default() -> Self {
         Self {
             password: "correct horse",
@@ -125,8 +125,8 @@ impl Default for Simacan {
     }
 }
 
-impl Simacan {
-    fn answer(&mut self, request: &Request<String>) -> Response<String> {
+impl Server {
+    fn handle(&mut self, request: &Request<String>) -> Response<String> {
         let path = request.uri().path();
         // The forms have these fields and no others.
         let accepted = match path {
@@ -142,7 +142,7 @@ impl Simacan {
                 let header = request.headers().get("authorization");
                 let expected = format!("Bearer {}", self.access_token);
                 let known = header.is_some_and(|value| *value == expected);
-                return serve::answer(if known { 200 } else { 401 }, "");
+                return serve::response(if known { 200 } else { 401 }, "");
             }
         };
         let refused = if accepted { "" } else { " (401)" };
@@ -150,7 +150,7 @@ impl Simacan {
         println!("  {line}");
         self.seen.push(line);
         if !accepted {
-            return serve::answer(401, "");
+            return serve::response(401, "");
         }
         self.issued += 1;
         self.access_token = format!("access-{}", self.issued);
@@ -159,6 +159,6 @@ impl Simacan {
             r#"{{"access_token":"{}","refresh_token":"{}","token_type":"bearer","expires_in":3600}}"#,
             self.access_token, self.refresh_token
         );
-        serve::answer(200, body)
+        serve::response(200, body)
     }
 }

@@ -1,4 +1,4 @@
-//! SeeClickFix API v2 with a personal access token.
+//! An API with a personal access token, which never changes.
 //!
 //! `cargo run --example personal_access_token`
 
@@ -16,18 +16,18 @@ const TOKEN: &str = "test-08/12/2024-01/01/2025-xxxx";
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), BoxError> {
-    let api = format!("http://{}", serve::serve(seeclickfix).await?);
+    let api = format!("http://{}", serve::serve(server).await?);
 
     println!("with the token:");
     let status = list_issues(&api, Bearer::new(TOKEN)?).await?;
     assert_eq!(status, StatusCode::OK);
 
-    println!("with the header spelled as one page of the manual has it:");
+    println!("in another header, for an API that requires it:");
     let token = Bearer::new(TOKEN)?.header_name("Authentication")?;
     let status = list_issues(&api, token).await?;
     assert_eq!(status, StatusCode::OK);
 
-    println!("with a token that has expired (it never changes, so nothing is sent again):");
+    println!("with an expired token (it cannot be refreshed, so the request is not retried):");
     let status = list_issues(&api, Bearer::new("test-old")?).await?;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     Ok(())
@@ -43,15 +43,15 @@ async fn list_issues(api: &str, token: Bearer) -> Result<StatusCode, BoxError> {
     Ok(response.status())
 }
 
-/// The server: it looks for the token in either header.
-async fn seeclickfix(request: Request<String>) -> Response<String> {
+/// The server. It accepts the token in either header.
+async fn server(request: Request<String>) -> Response<String> {
     let expected = format!("Bearer {TOKEN}");
     let known = ["authorization", "authentication"]
         .iter()
         .filter_map(|name| request.headers().get(*name))
         .any(|value| *value == expected);
     match known {
-        true => serve::answer(200, r#"{"issues":[]}"#),
-        false => serve::answer(401, r#"{"error":"unauthorized"}"#),
+        true => serve::response(200, r#"{"issues":[]}"#),
+        false => serve::response(401, r#"{"error":"unauthorized"}"#),
     }
 }

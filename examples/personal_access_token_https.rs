@@ -1,7 +1,7 @@
-//! A third-party platform with a personal access token of one's own, kept confidential: it goes to
-//! the platform and nowhere else.
+//! A personal access token that stays confidential: it is sent only to its own origin, and only over https
+//! or loopback.
 //!
-//! `PLATFORM_TOKEN=.. cargo run --example personal_access_token_https` (there is a default)
+//! `PLATFORM_TOKEN=... cargo run --example personal_access_token_https` (the variable is optional)
 
 #[path = "support/serve.rs"]
 mod serve;
@@ -16,12 +16,12 @@ use tower_auth::{AuthLayer, BoxError, NotAttached, Origins, credential::Bearer};
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), BoxError> {
     let platform = format!("http://{}", serve::serve(platform).await?);
-    let elsewhere = format!("http://{}", serve::serve(platform_of_others).await?);
+    let elsewhere = format!("http://{}", serve::serve(other_server).await?);
 
-    // From the environment, never from the program's text.
+    // Read tokens from the environment. Never put them into the source code.
     let token = std::env::var("PLATFORM_TOKEN").unwrap_or_else(|_| "pat_4f2a".to_owned());
     let token = Bearer::new(token)?;
-    println!("the token does not show: {token:?}");
+    println!("Debug does not show the token: {token:?}");
 
     let mut client = ServiceBuilder::new()
         .layer(AuthLayer::new(token, Origins::only(&platform)?))
@@ -35,11 +35,14 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let request = Request::get(format!("{elsewhere}/me")).body(Empty::<Bytes>::new())?;
     let response = client.ready().await?.call(request).await?;
     let why = response.extensions().get::<NotAttached>();
-    println!("to another server: {}, because: {why:?}", response.status());
+    println!(
+        "to another server: {}, without the token: {why:?}",
+        response.status()
+    );
     assert!(response.status().is_success() && why.is_some());
 
     let refused = Origins::only("http://platform.example.com").unwrap_err();
-    println!("without TLS: {refused}");
+    println!("plain http to another machine: {refused}");
     Ok(())
 }
 
@@ -47,11 +50,11 @@ pub(crate) async fn main() -> Result<(), BoxError> {
 async fn platform(request: Request<String>) -> Response<String> {
     let header = request.headers().get("authorization");
     let has_token = header.is_some_and(|value| value.as_bytes().starts_with(b"Bearer "));
-    serve::answer(if has_token { 200 } else { 401 }, "{}")
+    serve::response(if has_token { 200 } else { 401 }, "{}")
 }
 
 /// A server that must not see the token.
-async fn platform_of_others(request: Request<String>) -> Response<String> {
+async fn other_server(request: Request<String>) -> Response<String> {
     let has_token = request.headers().contains_key("authorization");
-    serve::answer(if has_token { 500 } else { 200 }, "{}")
+    serve::response(if has_token { 500 } else { 200 }, "{}")
 }

@@ -1,5 +1,6 @@
-//! A tower stack that ends in a `reqwest::Client`: `cargo run --example reqwest_client --features
-//! reqwest`.
+//! A tower stack on a `reqwest::Client`.
+//!
+//! `cargo run --features reqwest --example reqwest_client`
 
 #[path = "quickstart/servers.rs"]
 #[allow(dead_code, reason = "the quickstart uses more of it")]
@@ -25,7 +26,7 @@ async fn main() -> Result<(), BoxError> {
         .client_secret("not a secret")
         .http(token_client(reqwest::Client::builder())?)
         .build()?;
-    // reqwest follows redirects beneath the layer; these stay within the API.
+    // reqwest follows redirects below the layer. This policy keeps them within the same origin.
     let client = reqwest::Client::builder()
         .redirect(same_origin_redirects())
         .build()?;
@@ -36,8 +37,8 @@ async fn main() -> Result<(), BoxError> {
 
     for what in [
         "the first call gets a token",
-        "the second uses it",
-        "this one renews it",
+        "the second call uses it",
+        "the third call refreshes it",
     ] {
         let request = Request::post(format!("{}/things", servers.api_url()))
             .body(Full::<Bytes>::from("a new thing"))?;

@@ -1,5 +1,6 @@
-//! The layer for `reqwest_middleware`, with reqwest-retry stacked in the right order:
-//! `cargo run --example reqwest_middleware --features reqwest-middleware`.
+//! The layer for `reqwest_middleware`, stacked with reqwest-retry in the right order.
+//!
+//! `cargo run --features reqwest-middleware --example reqwest_middleware`
 
 #[path = "quickstart/servers.rs"]
 #[allow(dead_code, reason = "the quickstart uses more of it")]
@@ -27,7 +28,7 @@ async fn main() -> Result<(), BoxError> {
         .redirect(same_origin_redirects())
         .build()?;
     let client = ClientBuilder::new(client)
-        // The retry goes first, so that it is outside: each try asks for the token of then.
+        // The retry middleware comes first, so it is outermost: every attempt uses the current token.
         .with(RetryTransientMiddleware::new_with_policy(
             ExponentialBackoff::builder().build_with_max_retries(3),
         ))
@@ -43,7 +44,10 @@ async fn main() -> Result<(), BoxError> {
     println!("after the token was revoked: {}", response.status());
 
     let response = client.get(&url).with_extension(SkipAuth).send().await?;
-    println!("marked to be skipped: {}", response.status());
+    println!(
+        "without a token, because of SkipAuth: {}",
+        response.status()
+    );
     println!("token requests: {}", servers.seen().token_requests);
     Ok(())
 }

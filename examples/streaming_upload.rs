@@ -1,5 +1,7 @@
-//! An upload of 64 MiB that is streamed while its token gets revoked: the server answers 401 early,
-//! and the retry takes the stream over. `cargo run --example streaming_upload`.
+//! A streaming upload of 64 MiB whose token is revoked midway. The server returns 401 early, and the retry
+//! replays the sent part and continues the stream.
+//!
+//! `cargo run --example streaming_upload`
 
 use std::{
     convert::Infallible,
@@ -42,12 +44,12 @@ async fn main() -> Result<ExitCode, BoxError> {
     let issued = AtomicUsize::new(0);
     let provider = provider_fn(move |_| {
         let number = issued.fetch_add(1, Ordering::Relaxed) + 1;
-        println!("token {number} is issued");
+        println!("token {number} was issued");
         let token = Bearer::new(format!("token-{number}")).map_err(ProviderError::permanent);
         async move { Ok(Issued::new(token?)) }
     });
     let service = ServiceBuilder::new()
-        // What was sent is kept (shared, not copied) up to this size, in case it is needed again.
+        // The sent part is kept for a retry, up to this size. It is shared, not copied.
         .layer(ReplayLayer::new().cap(CHUNK * (CHUNKS + 1)))
         .layer(AuthLayer::new(
             provider,
@@ -55,9 +57,9 @@ async fn main() -> Result<ExitCode, BoxError> {
         ))
         .service(Client::builder(TokioExecutor::new()).build_http());
 
-    // The data is made while it is sent. How often is counted: once, retry or not.
-    let made = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&made);
+    // Chunks are generated while they are sent. The counter shows that each is generated only once.
+    let generated = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&generated);
     let chunks = stream::iter((0..CHUNKS).map(move |index| {
         counter.fetch_add(1, Ordering::Relaxed);
         Ok::<_, Infallible>(Frame::data(chunk(index)))
@@ -66,21 +68,21 @@ async fn main() -> Result<ExitCode, BoxError> {
     let response = service.oneshot(request).await?;
     let status = response.status();
     let received = response.into_body().collect().await?.to_bytes();
-    println!("the server answers {status}");
+    println!("the server returned {status}");
 
     let mut hash = Sha256::new();
     for index in 0..CHUNKS {
         hash.update(chunk(index));
     }
     let sent = hex(&hash.finalize());
-    println!("sha256 of what was sent:     {sent}");
+    println!("SHA-256 sent:     {sent}");
+    println!("SHA-256 received: {}", String::from_utf8_lossy(&received));
     println!(
-        "sha256 of what was received: {}",
-        String::from_utf8_lossy(&received)
+        "chunks generated: {} of {CHUNKS}",
+        generated.load(Ordering::Relaxed)
     );
-    println!("chunks made: {} of {CHUNKS}", made.load(Ordering::Relaxed));
-    let well = status == StatusCode::OK && *received == *sent.as_bytes();
-    Ok(if well {
+    let succeeded = status == StatusCode::OK && *received == *sent.as_bytes();
+    Ok(if succeeded {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -98,7 +100,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Accepts the second token only: the first one is "revoked" when a quarter has come in.
+/// Accepts only the second token. The first one is "revoked" after a quarter of the upload.
 async fn serve(tasks: &mut JoinSet<()>) -> Result<SocketAddr, BoxError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -107,7 +109,7 @@ async fn serve(tasks: &mut JoinSet<()>) -> Result<SocketAddr, BoxError> {
         while let Ok((stream, _)) = listener.accept().await {
             connections.spawn(async move {
                 let server = auto::Builder::new(TokioExecutor::new());
-                // A client that goes away is no concern of this server.
+                // A client may disconnect at any time; that is not an error of this server.
                 let _ = server
                     .serve_connection(TokioIo::new(stream), service_fn(receive))
                     .await;
@@ -131,10 +133,10 @@ async fn receive(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hy
             hash.update(&data);
         }
         if is_first && received > CHUNK * CHUNKS / 4 {
-            println!("the token is revoked after {} MiB", received / 1024 / 1024);
+            println!("the token was revoked after {} MiB", received / 1024 / 1024);
             let mut response = Response::new(Full::from("revoked"));
             *response.status_mut() = StatusCode::UNAUTHORIZED;
-            // The rest is read for a while, as servers do, so that the answer gets through.
+            // Like most servers, read the rest for a while, so that the client receives the response.
             tokio::spawn(async move {
                 let drain = async { while body.frame().await.is_some() {} };
                 let _ = tokio::time::timeout(Duration::from_secs(5), drain).await;

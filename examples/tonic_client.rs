@@ -1,5 +1,7 @@
-//! A generated gRPC client over a tonic channel, unary and client-streaming, and a server that
-//! revokes its token in between: `cargo run --example tonic_client`.
+//! A generated gRPC client on a tonic channel, with unary and client-streaming calls. The server revokes
+//! the token between calls.
+//!
+//! `cargo run --example tonic_client`
 
 #[path = "../tests/support/echo.rs"]
 mod echo;
@@ -42,18 +44,15 @@ async fn main() -> Result<(), BoxError> {
     let issuer = tokens.clone();
     let provider = provider_fn(move |context| {
         let token = issuer.issue();
-        println!(
-            "client: got {token} (asked for because: {})",
-            context.reason()
-        );
+        println!("client: got {token} (reason: {})", context.reason());
         let token = Bearer::new(token).map_err(ProviderError::permanent);
         async move { Ok(Issued::new(token?)) }
     });
     let auth = AuthLayer::new(provider, Origins::for_relative_uris(&url)?)
-        // gRPC says in its own way that a token is rejected.
+        // gRPC reports a rejected token in its own way.
         .rejected_if(grpc::is_unauthenticated);
     let stack = ServiceBuilder::new()
-        // The messages are a stream: what was sent of it is kept for a retry, up to a cap.
+        // The request body is a stream. The sent part is kept for a retry, up to this size.
         .layer(ReplayLayer::new().cap(1024 * 1024))
         .layer(auth)
         // A channel takes only tonic's own body type.
@@ -62,20 +61,29 @@ async fn main() -> Result<(), BoxError> {
     let mut client = EchoClient::new(stack);
 
     let reply = client.say(Words::from("hello")).await?;
-    println!("client: unary call answered: {}", reply.into_inner().text);
+    println!(
+        "client: the unary call returned: {}",
+        reply.into_inner().text
+    );
 
     tokens.revoke();
     let reply = client.say(Words::from("hello again")).await?;
-    println!("client: unary call answered: {}", reply.into_inner().text);
+    println!(
+        "client: the unary call returned: {}",
+        reply.into_inner().text
+    );
 
     tokens.revoke();
     let stream = stream::iter(["one ", "two ", "three"].map(Words::from));
     let reply = client.gather(stream).await?;
-    println!("client: stream answered: {}", reply.into_inner().text);
+    println!(
+        "client: the streaming call returned: {}",
+        reply.into_inner().text
+    );
     Ok(())
 }
 
-/// The server's tokens: the last one is valid until it is revoked.
+/// The server's tokens. The newest one is valid until it is revoked.
 #[derive(Clone, Default)]
 struct Tokens {
     issued: Arc<AtomicUsize>,
@@ -91,7 +99,7 @@ impl Tokens {
     fn revoke(&self) {
         let number = self.issued.load(Ordering::SeqCst);
         self.revoked.store(number, Ordering::SeqCst);
-        println!("server: token-{number} is revoked");
+        println!("server: revoked token-{number}");
     }
 
     fn check(&self, request: &Request<()>) -> Result<(), Status> {
@@ -144,7 +152,7 @@ impl echo_server::Echo for Echo {
 
     async fn tell(&self, _: Request<Words>) -> Result<Response<Self::TellStream>, Status> {
         Err(Status::unimplemented(
-            "this example does not stream its answers",
+            "this example has no server streaming",
         ))
     }
 }

@@ -1,9 +1,8 @@
-//! What a program sees of the layer at work: events on the terminal, and metrics on a page for
-//! Prometheus.
+//! Observability: events on the terminal, and metrics on a page for Prometheus.
 //!
-//! `cargo run --features tracing,metrics --example watch`: calls an API for some seconds while tokens
-//! expire, one is revoked and the token endpoint has a bad moment, and prints the page at the end.
-//! Until then it is at the address that is printed first. `RUST_LOG=tower_auth=debug` tells more.
+//! `cargo run --features tracing,metrics --example watch` calls an API for some seconds. Meanwhile tokens
+//! expire, one is revoked, and a token request fails. At the end it prints the metrics page. While it
+//! runs, the page is at the printed URL. `RUST_LOG=tower_auth=debug` shows more events.
 
 #[path = "support/serve.rs"]
 mod serve;
@@ -29,20 +28,20 @@ use tower_auth::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// Tokens last two seconds. The third request for one gets a 503.
+/// Tokens are valid for 2 s. The third token request gets a 503.
 #[derive(Default)]
 struct Servers {
-    asked: AtomicU64,
-    /// Tokens with smaller numbers are revoked.
-    oldest: AtomicU64,
+    token_requests: AtomicU64,
+    /// Tokens with a smaller number are revoked.
+    oldest_valid: AtomicU64,
 }
 
 impl Servers {
-    fn answer(&self, request: &Request<String>) -> http::Response<String> {
+    fn handle(&self, request: &Request<String>) -> http::Response<String> {
         if request.uri().path() == "/token" {
-            return match self.asked.fetch_add(1, SeqCst) + 1 {
-                3 => serve::answer(503, ""),
-                number => serve::answer(
+            return match self.token_requests.fetch_add(1, SeqCst) + 1 {
+                3 => serve::response(503, ""),
+                number => serve::response(
                     200,
                     format!(
                         r#"{{"access_token":"t-{number}","token_type":"bearer","expires_in":2}}"#
@@ -53,12 +52,13 @@ impl Servers {
         let header = request.headers().get("authorization");
         let token = header.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer t-"));
         let number = token.and_then(|number| number.parse().ok());
-        let is_good = number.is_some_and(|number: u64| number >= self.oldest.load(SeqCst));
-        serve::answer(if is_good { 200 } else { 401 }, "")
+        let is_valid = number.is_some_and(|number: u64| number >= self.oldest_valid.load(SeqCst));
+        serve::response(if is_valid { 200 } else { 401 }, "")
     }
 
     fn revoke(&self) {
-        self.oldest.store(self.asked.load(SeqCst) + 1, SeqCst);
+        self.oldest_valid
+            .store(self.token_requests.load(SeqCst) + 1, SeqCst);
     }
 }
 
@@ -74,15 +74,15 @@ async fn main() -> Result<(), BoxError> {
     let scraped = page.clone();
     let address = serve::serve(move |_| {
         let text = scraped.render();
-        async move { serve::answer(200, &text) }
+        async move { serve::response(200, &text) }
     });
     println!("metrics: http://{}/metrics", address.await?);
 
     let servers = Arc::new(Servers::default());
     let server = Arc::clone(&servers);
     let address = serve::serve(move |request| {
-        let answer = server.answer(&request);
-        async move { answer }
+        let response = server.handle(&request);
+        async move { response }
     });
     let url = format!("http://{}", address.await?);
 
@@ -109,8 +109,8 @@ async fn main() -> Result<(), BoxError> {
                 let client = client.clone();
                 async move { client.oneshot(request?).await }
             });
-            for answer in join_all(calls).await {
-                assert_eq!(answer?.status(), 200);
+            for response in join_all(calls).await {
+                assert_eq!(response?.status(), 200);
             }
             sleep(Duration::from_millis(100)).await;
         }

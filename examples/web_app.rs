@@ -1,7 +1,7 @@
-//! A web application with many users: its callback route finishes their log-ins, and each one's
-//! calls to the API carry that one's own token.
+//! A web application with many users. Its callback route finishes their logins, and the API calls of each
+//! user carry that user's token.
 //!
-//! `cargo run --features per-key --example web_app` visits itself as two people.
+//! `cargo run --features per-key --example web_app` simulates two users.
 //! `cargo run --features per-key --example web_app -- serve` waits for your browser instead.
 
 #[path = "support/authorization_server.rs"]
@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use authorization_server::{AuthorizationServer, get, person, redirect, serve};
+use authorization_server::{AuthorizationServer, browse, get, redirect, serve};
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Empty};
@@ -27,26 +27,26 @@ use tower_auth::{
     oauth2::{AuthorizationCode, PendingLogin, RefreshTokenGrant, TokenProvider},
 };
 
-/// Which browser it is: the value of its cookie.
+/// A browser session, identified by the value of its cookie.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Session(String);
 
-/// In a real application this is the session store that all replicas share, and the provider is
-/// made with a `store(..)` whose key names the user.
+/// The data of a session. A real application keeps it in a session store that all replicas share, and
+/// builds the provider with a `store(..)` whose key includes the user.
 #[derive(Default)]
-struct Visitor {
-    attempt: Option<String>,
+struct SessionData {
+    pending_login: Option<String>,
     provider: Option<TokenProvider<RefreshTokenGrant>>,
 }
 
-type Visitors = Arc<Mutex<HashMap<Session, Visitor>>>;
+type Sessions = Arc<Mutex<HashMap<Session, SessionData>>>;
 
 #[derive(Clone)]
 struct App {
     own_url: String,
     api: String,
     login: AuthorizationCode,
-    visitors: Visitors,
+    sessions: Sessions,
     client: Auth<Client<HttpConnector, Empty<Bytes>>, Bearer, PerKey<Session>>,
 }
 
@@ -60,8 +60,8 @@ pub(crate) async fn main() -> Result<(), BoxError> {
         let app = lock(&running).clone();
         async move {
             match app {
-                Some(app) => app.answer(&request).await,
-                None => serve::answer(503, "starting"),
+                Some(app) => app.handle(&request).await,
+                None => serve::response(503, "starting"),
             }
         }
     });
@@ -69,7 +69,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     *lock(&app) = Some(App::new(own_url.clone(), &server_url)?);
 
     if std::env::args().nth(1).as_deref() == Some("serve") {
-        println!("open {own_url}, and end with Ctrl-C");
+        println!("Open {own_url}. Press Ctrl-C to stop.");
         return Ok(tokio::signal::ctrl_c().await?);
     }
     for user in ["alice", "bob"] {
@@ -92,8 +92,8 @@ impl App {
         .client_secret("s3cret")
         .http(Client::builder(TokioExecutor::new()).build_http())
         .build()?;
-        let visitors = Visitors::default();
-        let known = Arc::clone(&visitors);
+        let sessions = Sessions::default();
+        let known = Arc::clone(&sessions);
         let layer = AuthLayer::per_key(
             move |session: &Session| lock(&known).get(session)?.provider.clone(),
             Origins::only(server)?,
@@ -103,73 +103,73 @@ impl App {
             own_url,
             api: format!("{server}/api/me"),
             login,
-            visitors,
+            sessions,
             client: ServiceBuilder::new().layer(layer).service(client),
         })
     }
 
-    async fn answer(self, request: &Request<String>) -> Response<String> {
+    async fn handle(self, request: &Request<String>) -> Response<String> {
         let cookie = request.headers().get(header::COOKIE);
         let cookie = cookie.and_then(|value| value.to_str().ok()?.strip_prefix("session="));
         let session = Session(cookie.unwrap_or_default().to_owned());
-        let answer = match request.uri().path() {
+        let response = match request.uri().path() {
             "/" => self.home(session).await,
-            "/log-in" => self.log_in(),
+            "/login" => self.log_in(),
             "/callback" => self.callback(session, &request.uri().to_string()).await,
-            "/log-out" => self.log_out(&session).await,
-            _ => Ok(serve::answer(404, "")),
+            "/logout" => self.log_out(&session).await,
+            _ => Ok(serve::response(404, "")),
         };
-        // The errors of the crate say what happened, and hold no secret.
-        answer.unwrap_or_else(|error| serve::answer(500, format!("{error:#}")))
+        // The crate's errors contain no secrets, so they can be shown.
+        response.unwrap_or_else(|error| serve::response(500, format!("{error:#}")))
     }
 
     async fn home(self, session: Session) -> Result<Response<String>, BoxError> {
-        let is_known = lock(&self.visitors)
+        let is_logged_in = lock(&self.sessions)
             .get(&session)
-            .is_some_and(|visitor| visitor.provider.is_some());
-        if !is_known {
-            return Ok(html("<a href=\"/log-in\">Log in</a>"));
+            .is_some_and(|data| data.provider.is_some());
+        if !is_logged_in {
+            return Ok(html("<a href=\"/login\">Log in</a>"));
         }
         let mut request = Request::get(&self.api).body(Empty::<Bytes>::new())?;
         request.extensions_mut().insert(session);
         let user = text(self.client.oneshot(request).await?).await?;
         Ok(html(&format!(
-            "Hello {user}! <a href=\"/log-out\">Log out</a>"
+            "Hello {user}! <a href=\"/logout\">Log out</a>"
         )))
     }
 
-    /// Sends the browser to the server, with a session that remembers the attempt.
+    /// Redirects the browser to the authorization server, and saves the pending login in a new session.
     fn log_in(self) -> Result<Response<String>, BoxError> {
-        let attempt = self.login.start(&format!("{}/callback", self.own_url))?;
-        let mut response = redirect(&self.login.authorization_url(&attempt));
-        // A fresh session for each log-in, so that nobody can plant theirs.
+        let pending = self.login.start(&format!("{}/callback", self.own_url))?;
+        let mut response = redirect(&self.login.authorization_url(&pending));
+        // Each login gets a new session, which prevents session fixation.
         let name = format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..));
         let cookie = format!("session={name}; HttpOnly; SameSite=Lax; Path=/");
         response
             .headers_mut()
             .insert(header::SET_COOKIE, cookie.parse()?);
-        let visitor = Visitor {
-            attempt: Some(attempt.expose()),
+        let data = SessionData {
+            pending_login: Some(pending.expose()),
             provider: None,
         };
-        lock(&self.visitors).insert(Session(name), visitor);
+        lock(&self.sessions).insert(Session(name), data);
         Ok(response)
     }
 
-    /// The browser is back: the attempt is taken out of its session, so that it serves once.
+    /// Finishes the login. The pending login is removed from the session, so it is used only once.
     async fn callback(self, session: Session, url: &str) -> Result<Response<String>, BoxError> {
-        let kept = lock(&self.visitors)
+        let saved = lock(&self.sessions)
             .get_mut(&session)
-            .and_then(|visitor| visitor.attempt.take());
-        let Some(kept) = kept else {
-            return Ok(serve::answer(400, "no log-in was started in this browser"));
+            .and_then(|data| data.pending_login.take());
+        let Some(saved) = saved else {
+            return Ok(serve::response(400, "this browser has not started a login"));
         };
         let tokens = self
             .login
-            .finish(PendingLogin::restore(&kept)?, url)
+            .finish(PendingLogin::restore(&saved)?, url)
             .await?;
         let provider = self.login.session().initial_tokens(tokens).build()?;
-        lock(&self.visitors).entry(session).or_default().provider = Some(provider);
+        lock(&self.sessions).entry(session).or_default().provider = Some(provider);
         Ok(redirect("/"))
     }
 
@@ -177,34 +177,38 @@ impl App {
         if let Ok(handle) = self.client.handle().for_key(session) {
             handle.log_out().await?;
         }
-        lock(&self.visitors).remove(session);
+        lock(&self.sessions).remove(session);
         Ok(redirect("/"))
     }
 }
 
-/// Logs in as a person does; gives the browser's cookie.
+/// Logs in as a user does in a browser. Returns the session cookie.
 async fn visit(app: &str, user: &str) -> Result<String, BoxError> {
-    let begun = get(&format!("{app}/log-in"), "").await?;
-    let header = |name| begun.headers().get(name).ok_or("missing");
+    let redirected = get(&format!("{app}/login"), "").await?;
+    let header = |name| redirected.headers().get(name).ok_or("missing");
     let cookie = header(header::SET_COOKIE)?.to_str()?;
     let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-    let callback = person(header(header::LOCATION)?.to_str()?, user).await?;
+    let callback = browse(header(header::LOCATION)?.to_str()?, user).await?;
 
-    let stolen = get(&callback, "session=of-somebody-else").await?;
+    let stolen = get(&callback, "session=of-another-user").await?;
     assert_eq!(
         stolen.status(),
         400,
-        "another browser's session does not know the attempt"
+        "another browser's session has no pending login"
     );
     let finished = get(&callback, &cookie).await?;
     assert_eq!(finished.status(), 303, "{}", text(finished).await?);
     let again = get(&callback, &cookie).await?;
-    assert_eq!(again.status(), 400, "an attempt is good for one answer");
+    assert_eq!(
+        again.status(),
+        400,
+        "a pending login can be finished only once"
+    );
     Ok(cookie)
 }
 
 fn html(body: &str) -> Response<String> {
-    let mut response = serve::answer(200, body);
+    let mut response = serve::response(200, body);
     let kind = header::HeaderValue::from_static("text/html");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

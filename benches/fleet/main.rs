@@ -54,7 +54,7 @@ async fn measure() -> Result<(), BoxError> {
             let body = format!(
                 r#"{{"token_type":"bearer","access_token":"a{number}","refresh_token":"r{number}","expires_in":3600}}"#
             );
-            future::ready(serve::answer(200, body))
+            future::ready(serve::response(200, body))
         }
     });
     let server = format!("http://{}/token", server.await?);

@@ -1,9 +1,9 @@
-//! Four processes on one token store: each refresh token can be spent once, so one of them spends
-//! it, and the others use what came of it. What they and the token server do is printed as it
-//! happens; after five expiries there is a summary.
+//! Four processes that share one token store. Each refresh token can be spent only once, so one process
+//! spends it, and the others use the new tokens. The example prints the actions of the processes and of
+//! the token server, and a summary after five expiries.
 //!
-//! `cargo run --example fleet`, with a file for a store; or in Redis:
-//! `cargo run --features redis --example fleet -- --redis redis://127.0.0.1/`
+//! `cargo run --example fleet` keeps the tokens in a file.
+//! `cargo run --features redis --example fleet -- --redis redis://127.0.0.1/` keeps them in Redis.
 
 #[path = "../support/serve.rs"]
 mod serve;
@@ -44,7 +44,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
 }
 
 async fn supervise(store: &str) -> Result<(), BoxError> {
-    // The tokens of an earlier run mean nothing to this server, even if it is at the same address.
+    // Tokens of an earlier run are not valid here, even if the server has the same address.
     let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let run = run.to_string();
     let server = Arc::new(Mutex::new(Server::new(WORKERS)));
@@ -52,17 +52,17 @@ async fn supervise(store: &str) -> Result<(), BoxError> {
         let server = Arc::clone(&server);
         move |request| {
             let mut server = server.lock().unwrap_or_else(PoisonError::into_inner);
-            std::future::ready(server.answer(&request))
+            std::future::ready(server.handle(&request))
         }
     });
     let base = format!("http://{}", base.await?);
-    println!("{WORKERS} processes, one refresh token, in {store}");
+    println!("{WORKERS} processes share one refresh token in {store}");
 
     let mut workers = Vec::new();
     for number in 1..=WORKERS {
         let worker = Command::new(std::env::current_exe()?)
             .args(["worker", &number.to_string(), &run, &base, store])
-            // It ends with its input.
+            // The worker exits when its input closes.
             .stdin(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
@@ -76,7 +76,7 @@ async fn supervise(store: &str) -> Result<(), BoxError> {
         sleep(Duration::from_millis(50)).await;
         for worker in &mut workers {
             if worker.try_wait()?.is_some() {
-                return Err("a worker has ended before its time".into());
+                return Err("a worker exited too early".into());
             }
         }
     }
@@ -85,7 +85,7 @@ async fn supervise(store: &str) -> Result<(), BoxError> {
     }
     for mut worker in workers {
         if !worker.wait().await?.success() {
-            return Err("a worker has failed".into());
+            return Err("a worker failed".into());
         }
     }
     let seen = seen();

@@ -1,17 +1,17 @@
-//! A token server whose refresh tokens can be spent once, and an API.
+//! A token server with single-use refresh tokens, and an API.
 
 use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::time::Instant;
 
-use crate::serve::answer;
+use crate::serve::response;
 
 const LIFETIME: Duration = Duration::from_secs(3);
 
 pub(crate) struct Server {
     seen: Seen,
-    /// Until when each access token is valid, by its number.
+    /// The expiry of each access token, by its number.
     issued: Vec<Instant>,
     /// The newest token that each worker has used.
     used: Vec<usize>,
@@ -43,7 +43,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn answer(&mut self, request: &Request<String>) -> Response<String> {
+    pub(crate) fn handle(&mut self, request: &Request<String>) -> Response<String> {
         match request.uri().path().ends_with("/token") {
             true => self.token(request.body()),
             false => self.call(request),
@@ -60,13 +60,13 @@ impl Server {
         let worker = field("worker").unwrap_or("?");
         if field("refresh_token") != Some(&format!("refresh-{newest}")) {
             self.seen.spent_twice += 1;
-            println!("worker {worker} has spent a refresh token for the second time");
-            return answer(400, r#"{"error":"invalid_grant"}"#);
+            println!("worker {worker} spent a refresh token that was already spent");
+            return response(400, r#"{"error":"invalid_grant"}"#);
         }
         self.issued.push(Instant::now() + LIFETIME);
         let next = newest + 1;
-        println!("\nworker {worker} spends refresh-{newest}, and gets access-{next}");
-        answer(
+        println!("\nworker {worker} spends refresh-{newest} and gets access-{next}");
+        response(
             200,
             format!(
                 r#"{{"token_type":"bearer","access_token":"access-{next}","refresh_token":"refresh-{next}","expires_in":{}}}"#,
@@ -85,7 +85,7 @@ impl Server {
         self.seen.calls += 1;
         if until.is_none_or(|until| *until < Instant::now()) {
             self.seen.rejected += 1;
-            return answer(401, "");
+            return response(401, "");
         }
         let worker = text("x-worker").and_then(|it| it.parse::<usize>().ok());
         let used = worker.and_then(|number| self.used.get_mut(number.checked_sub(1)?));
@@ -95,6 +95,6 @@ impl Server {
             *used = number;
             println!("  worker {worker} uses access-{number}");
         }
-        answer(200, "")
+        response(200, "")
     }
 }

@@ -1,4 +1,4 @@
-//! One of the processes, as a program of a user's own would be.
+//! One of the processes. A real program would look like this.
 
 use bytes::Bytes;
 use futures::future::try_join_all;
@@ -18,10 +18,10 @@ use tower_auth::{
     store::{FileStore, StoreKey},
 };
 
-/// How many calls it has under way at a time.
+/// Number of concurrent calls.
 const CALLERS: usize = 20;
 
-/// Calls the API until the input ends. Any call that fails ends it with an error.
+/// Calls the API until the input closes. The first failed call ends it with an error.
 pub(crate) async fn work(
     number: &str,
     run: &str,
@@ -31,7 +31,7 @@ pub(crate) async fn work(
     let token_url = format!("{server}/token");
     let provider = RefreshTokenGrant::builder(&token_url)
         .client_id("fleet")
-        // What the log-in gave, for all of them; from then on the newest one is in the store.
+        // The token from the login. After the first refresh, the newest token is in the store.
         .refresh_token("refresh-0")
         .param("worker", number)
         .http(Client::builder(TokioExecutor::new()).build_http());
@@ -39,7 +39,7 @@ pub(crate) async fn work(
     let provider = match store {
         #[cfg(feature = "redis")]
         url if url.starts_with("redis") => {
-            // Nobody comes back to the tokens of this run.
+            // The tokens of this run are not needed later.
             let store = RedisStore::builder(url).time_to_live(Duration::from_secs(60));
             provider.store(store.connect().await?, key)
         }

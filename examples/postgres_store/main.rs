@@ -32,7 +32,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let server = Arc::new(Mutex::new(Server::default()));
     let base = serve::serve({
         let server = Arc::clone(&server);
-        move |request| std::future::ready(server.lock().unwrap().answer(&request))
+        move |request| std::future::ready(server.lock().unwrap().handle(&request))
     });
     let base = format!("http://{}", base.await?);
     let token_url = format!("{base}/token");
@@ -96,19 +96,19 @@ struct Server {
 }
 
 impl Server {
-    fn answer(&mut self, request: &Request<String>) -> Response<String> {
+    fn handle(&mut self, request: &Request<String>) -> Response<String> {
         if request.uri().path() != "/token" {
             let header = request.headers().get("authorization");
             let expected = format!("Bearer {}", self.access_token);
             let known = header.is_some_and(|value| *value == expected);
-            return serve::answer(if known { 200 } else { 401 }, "");
+            return serve::response(if known { 200 } else { 401 }, "");
         }
         let token = format!("refresh-{}", self.issued);
         let mut form = request.body().split('&');
         if !form.any(|field| field == format!("refresh_token={token}")) {
             self.seen
                 .push("a refresh token that is not the newest".to_owned());
-            return serve::answer(400, r#"{"error":"invalid_grant"}"#);
+            return serve::response(400, r#"{"error":"invalid_grant"}"#);
         }
         println!("  {token} is spent");
         self.seen.push(format!("{token} is spent"));
@@ -118,6 +118,6 @@ impl Server {
             r#"{{"access_token":"{}","refresh_token":"refresh-{}","token_type":"bearer","expires_in":3600}}"#,
             self.access_token, self.issued
         );
-        serve::answer(200, body)
+        serve::response(200, body)
     }
 }

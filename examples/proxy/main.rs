@@ -1,15 +1,14 @@
-//! A local proxy that adds credentials for any program: `curl`, scripts, tools that know nothing of
-//! OAuth.
+//! A local proxy that adds credentials for any program: `curl`, scripts, and tools without OAuth support.
 //!
 //! ```sh
-//! export CLIENT_SECRET=.. PROXY_SECRET=$(openssl rand -hex 16)
+//! export CLIENT_SECRET=... PROXY_SECRET=$(openssl rand -hex 16)
 //! cargo run --example proxy -- --api https://api.example.com \
 //!     --token-url https://login.example.com/token --client-id me --client-secret-env CLIENT_SECRET &
 //! curl -H "x-proxy-secret: $PROXY_SECRET" http://127.0.0.1:8080/things
 //! ```
 //!
-//! Whoever reaches the proxy uses the credential, so it listens on loopback only, wants a secret in
-//! every request, and answers only to its own name: a page in a browser can do nothing with it.
+//! Any client of the proxy can use the credential. So the proxy listens only on loopback, requires a secret
+//! in every request, and accepts only its own `Host`. A page in a browser cannot use it.
 
 mod proxy;
 mod settings;
@@ -42,7 +41,7 @@ async fn main() -> Result<(), BoxError> {
     };
     let https = HttpsConnectorBuilder::new()
         .with_native_roots()?
-        .https_or_http() // the layer sends credentials over https, or to loopback, only
+        .https_or_http() // the layer sends credentials only over https or to loopback
         .enable_all_versions()
         .build();
     let client = Client::builder(TokioExecutor::new()).build(https.clone());
@@ -61,7 +60,7 @@ async fn main() -> Result<(), BoxError> {
             .build()?
             .boxed(),
     };
-    // Bodies stream, and are sent again up to the replay layer's cap.
+    // Bodies are streamed. They can be retried up to the size limit of the replay layer.
     let client = ServiceBuilder::new()
         .layer(ReplayLayer::new())
         .layer(AuthLayer::new(provider, Origins::only(&settings.api)?))
@@ -69,15 +68,15 @@ async fn main() -> Result<(), BoxError> {
 
     let listener = TcpListener::bind(("127.0.0.1", settings.port)).await?;
     let address = listener.local_addr()?;
-    println!("http://{address} is {}", settings.api);
+    println!("http://{address} forwards to {}", settings.api);
     let proxy = Proxy::new(client, &settings.api, address, &settings.secret)?;
     loop {
         let (stream, _) = listener.accept().await?;
         let proxy = proxy.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| proxy.clone().pass(request));
+            let service = service_fn(move |request| proxy.clone().forward(request));
             let server = auto::Builder::new(TokioExecutor::new());
-            // A program that goes away is no concern of the proxy.
+            // A client may disconnect at any time; that is not an error of the proxy.
             let _ = server.serve_connection(TokioIo::new(stream), service).await;
         });
     }

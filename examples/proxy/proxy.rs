@@ -1,4 +1,4 @@
-//! What the proxy does with a request.
+//! The handler of the proxied requests.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
@@ -16,7 +16,7 @@ use tower_auth::BoxError;
 
 const SECRET: HeaderName = HeaderName::from_static("x-proxy-secret");
 
-/// What belongs to one connection only (RFC 9110 7.6.1).
+/// Headers that must not be forwarded (RFC 9110 7.6.1).
 const HOP_BY_HOP: [HeaderName; 7] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
@@ -27,13 +27,13 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+type ProxyResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 #[derive(Clone)]
 pub(crate) struct Proxy<S> {
     client: S,
     api: Uri,
-    /// The names by which it may be called.
+    /// The accepted `Host` values.
     hosts: Arc<[String; 2]>,
     secret: [u8; 32],
 }
@@ -54,17 +54,17 @@ impl<S> Proxy<S> {
         })
     }
 
-    /// Why a request is not passed on.
-    fn refuse(&self, request: &Request<Incoming>) -> Option<(StatusCode, &'static str)> {
+    /// Returns the reason to reject a request, if there is one.
+    fn rejection(&self, request: &Request<Incoming>) -> Option<(StatusCode, &'static str)> {
         let headers = request.headers();
-        // HTTP/2 has it in the URI.
+        // In HTTP/2 the host is in the URI.
         let host = request.uri().authority().map(|host| host.as_str());
         let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok());
         if !host.is_some_and(|host| self.hosts.iter().any(|own| own == host)) {
-            // A name that somebody made lead here (DNS rebinding).
-            return Some((StatusCode::MISDIRECTED_REQUEST, "this is not my name\n"));
+            // Possibly DNS rebinding.
+            return Some((StatusCode::MISDIRECTED_REQUEST, "unknown host\n"));
         }
-        // Digests take the same time to compare wherever they differ, as far as the secret goes.
+        // Comparing digests does not leak the secret through timing.
         let secret = headers.get(SECRET).map(HeaderValue::as_bytes);
         if secret.is_none_or(|secret| Sha256::digest(secret)[..] != self.secret) {
             return Some((
@@ -75,9 +75,9 @@ impl<S> Proxy<S> {
         None
     }
 
-    /// Where it goes: the path is the program's, all else is the API's.
-    fn target(&self, asked: &Uri) -> Result<Uri, http::Error> {
-        let path = asked.path_and_query().map_or("/", PathAndQuery::as_str);
+    /// Returns the URL at the API: the path of the request below the base URL of the API.
+    fn target(&self, requested: &Uri) -> Result<Uri, http::Error> {
+        let path = requested.path_and_query().map_or("/", PathAndQuery::as_str);
         let base = self.api.path().trim_end_matches('/');
         Uri::builder()
             .scheme(self.api.scheme().cloned().unwrap_or(Scheme::HTTPS))
@@ -92,29 +92,35 @@ where
     S: Service<Request<Incoming>, Response = Response<R>, Error = BoxError> + Clone,
     R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    pub(crate) async fn pass(self, mut request: Request<Incoming>) -> Result<Answer, Infallible> {
-        if let Some((status, why)) = self.refuse(&request) {
-            return Ok(say(status, why.to_owned()));
+    pub(crate) async fn forward(
+        self,
+        mut request: Request<Incoming>,
+    ) -> Result<ProxyResponse, Infallible> {
+        if let Some((status, why)) = self.rejection(&request) {
+            return Ok(error_response(status, why.to_owned()));
         }
         let Ok(target) = self.target(request.uri()) else {
-            return Ok(say(
+            return Ok(error_response(
                 StatusCode::BAD_REQUEST,
-                "the path is not one\n".to_owned(),
+                "the path is not valid\n".to_owned(),
             ));
         };
         *request.uri_mut() = target;
         let headers = request.headers_mut();
         strip(headers);
-        for own in [SECRET, header::HOST, header::AUTHORIZATION] {
-            headers.remove(own);
+        for name in [SECRET, header::HOST, header::AUTHORIZATION] {
+            headers.remove(name);
         }
         match self.client.oneshot(request).await {
             Ok(mut response) => {
                 strip(response.headers_mut());
                 Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
             }
-            // The layer's errors say what to do, and hold no secret.
-            Err(error) => Ok(say(StatusCode::BAD_GATEWAY, format!("{error:#}\n"))),
+            // The layer's errors give advice and contain no secrets.
+            Err(error) => Ok(error_response(
+                StatusCode::BAD_GATEWAY,
+                format!("{error:#}\n"),
+            )),
         }
     }
 }
@@ -132,7 +138,7 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-fn say(status: StatusCode, text: String) -> Answer {
+fn error_response(status: StatusCode, text: String) -> ProxyResponse {
     let body = Full::from(text).map_err(|never| match never {});
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = status;

@@ -7,15 +7,15 @@ use lexopt::{Arg, Parser, ValueExt};
 pub(crate) const USAGE: &str = "\
 usage: proxy --api URL [--port N] ACCESS
 
-  --api URL                 the API, as https://api.example.com
-  --port N                  the port on 127.0.0.1 (8080)
+  --api URL                 the API, such as https://api.example.com
+  --port N                  the port on 127.0.0.1 (default: 8080)
 
 ACCESS is one of
-  --bearer-env NAME         the environment variable with a token
+  --bearer-env NAME         the environment variable that contains a token
   --token-url URL --client-id ID --client-secret-env NAME [--scope SCOPE]...
                             OAuth 2.0 client credentials
 
-PROXY_SECRET, in the environment, is what programs send in the header x-proxy-secret.";
+The environment variable PROXY_SECRET is the secret that programs send in the header x-proxy-secret.";
 
 pub(crate) struct Settings {
     pub(crate) api: String,
@@ -39,7 +39,8 @@ impl Settings {
         Self::parse(env::args_os().skip(1), |name| env::var(name).ok())
     }
 
-    /// Secrets come by the environment: everybody on the machine sees the command line.
+    /// Parses the command line. Secrets come from the environment, because every user of the machine can see
+    /// the command line.
     pub(crate) fn parse(
         args: impl IntoIterator<Item = OsString>,
         env: impl Fn(&str) -> Option<String>,
@@ -62,7 +63,7 @@ impl Settings {
                 "token-url" => token_url = Some(value()?),
                 "client-id" => client_id = Some(value()?),
                 "client-secret-env" => client_secret = Some(value()?),
-                _ => return Err(format!("--{name} is not known")),
+                _ => return Err(format!("unknown option --{name}")),
             }
         }
         let variable = |name: &str| {

@@ -1,8 +1,7 @@
-//! One client, a thousand concurrent calls at a time, and tokens that are missing, revoked or
-//! about to expire: `cargo run --example quickstart`.
+//! One client with up to 1,000 concurrent calls, while tokens are missing, revoked or about to expire.
 //!
-//! It starts an API server and a token server on loopback (see `servers.rs`) and shows what both
-//! saw of it.
+//! `cargo run --example quickstart` starts an API and a token server on loopback (see `servers.rs`), and
+//! prints what both observed.
 
 mod servers;
 
@@ -26,7 +25,7 @@ use tower_auth::{
 
 use servers::Servers;
 
-/// The client of this program: hyper-util's, with tokens.
+/// The client of this program: hyper-util's, with a token on each request.
 type ApiClient = Auth<Client<HttpConnector, Full<Bytes>>, Bearer>;
 
 #[tokio::main]
@@ -34,7 +33,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     let servers = Servers::start().await?;
     let [api, tokens] = [servers.api_url(), servers.token_url()];
 
-    // This is all that a program needs: where tokens come from, and where they may go.
+    // This is all a program needs: where tokens come from, and where they may be sent.
     let provider = ClientCredentials::builder(tokens)
         .client_id("quickstart")
         .client_secret("not a secret")
@@ -43,7 +42,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     let client: ApiClient = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(&api)?))
         .service(
-            // A thousand calls share one connection: many systems allow no thousand open files.
+            // 1,000 calls share one connection, because many systems limit the number of open files.
             Client::builder(TokioExecutor::new())
                 .http2_only(true)
                 .build_http(),
@@ -54,7 +53,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     let calls = storm(&client, &api).await;
     report.line("1,000 calls, no token yet", calls);
 
-    // From here on tokens live for two seconds.
+    // From now on, tokens are valid for 2 s.
     servers.issue_for(Duration::from_secs(2));
     servers.revoke();
     let calls = storm(&client, &api).await;
@@ -67,7 +66,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     Ok(report.close())
 }
 
-/// What callers saw.
+/// The outcomes that the callers saw.
 #[derive(Default)]
 struct Calls {
     made: usize,
@@ -100,7 +99,7 @@ impl Calls {
     }
 }
 
-/// A thousand calls at once.
+/// Makes 1,000 concurrent calls.
 async fn storm(client: &ApiClient, api: &str) -> Calls {
     let mut tasks = JoinSet::new();
     for _ in 0..1000 {
@@ -113,7 +112,7 @@ async fn storm(client: &ApiClient, api: &str) -> Calls {
     calls
 }
 
-/// Ten callers, each with a call every ten milliseconds.
+/// Runs ten callers, each of which makes a call every 10 ms.
 async fn steady(client: &ApiClient, api: &str, time: Duration) -> Calls {
     let end = Instant::now() + time;
     let mut tasks = JoinSet::new();
@@ -129,13 +128,13 @@ async fn steady(client: &ApiClient, api: &str, time: Duration) -> Calls {
         });
     }
     let mut calls = Calls::default();
-    for of_one in tasks.join_all().await {
-        calls.add(of_one);
+    for one_caller in tasks.join_all().await {
+        calls.add(one_caller);
     }
     calls
 }
 
-/// A call, its answer read to the end.
+/// Makes one call, and reads the whole response.
 async fn call(client: ApiClient, url: String) -> Result<StatusCode, BoxError> {
     let request = Request::get(url).body(Full::default())?;
     let response = client.oneshot(request).await?;
@@ -144,7 +143,7 @@ async fn call(client: ApiClient, url: String) -> Result<StatusCode, BoxError> {
     Ok(status)
 }
 
-/// The table, and what it sums up to.
+/// Prints the table, and the totals at the end.
 struct Report<'a> {
     servers: &'a Servers,
     calls: Calls,
@@ -176,7 +175,7 @@ impl<'a> Report<'a> {
         );
     }
 
-    /// The requests beyond one a call. (Calls that fail may never reach the server.)
+    /// Requests beyond one per call. A failed call may never have reached the server.
     fn retries(&self) -> usize {
         self.servers.seen().requests.saturating_sub(self.calls.made)
     }
@@ -193,10 +192,10 @@ impl<'a> Report<'a> {
             self.retries(),
             seen.expiries,
         );
-        let well = calls.failed + calls.unauthorized == 0
+        let succeeded = calls.failed + calls.unauthorized == 0
             && seen.expiries >= 2
             && seen.token_requests == seen.expiries + 2;
-        if well {
+        if succeeded {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

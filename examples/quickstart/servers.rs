@@ -1,5 +1,5 @@
-//! The other side: an API that accepts tokens until they expire or are revoked, and the token
-//! endpoint that issues them.
+//! The servers: an API that accepts tokens until they expire or are revoked, and the token endpoint that
+//! issues them.
 
 use std::{
     collections::HashMap,
@@ -33,20 +33,20 @@ pub(crate) struct Servers {
     _tasks: JoinSet<()>,
 }
 
-/// What the servers have counted.
+/// The counters of the servers.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Seen {
     pub(crate) requests: usize,
     pub(crate) unauthorized: usize,
     pub(crate) token_requests: usize,
-    /// Tokens that were asked for although the one before was not revoked.
+    /// Token requests because of expiry: the previous token was not revoked.
     pub(crate) expiries: usize,
 }
 
 struct State {
     seen: Seen,
     lifetime: Duration,
-    /// What the API accepts, and until when.
+    /// The tokens that the API accepts, and their expiry.
     valid: HashMap<String, Instant>,
 }
 
@@ -58,8 +58,8 @@ impl Servers {
             valid: HashMap::new(),
         }));
         let mut tasks = JoinSet::new();
-        let api = serve(&mut tasks, Arc::clone(&state), answer_api).await?;
-        let tokens = serve(&mut tasks, Arc::clone(&state), answer_tokens).await?;
+        let api = serve(&mut tasks, Arc::clone(&state), handle_api).await?;
+        let tokens = serve(&mut tasks, Arc::clone(&state), handle_tokens).await?;
         Ok(Self {
             api,
             tokens,
@@ -80,22 +80,22 @@ impl Servers {
         lock(&self.state).seen
     }
 
-    /// How long the next tokens last.
+    /// Sets the lifetime of the next tokens.
     pub(crate) fn issue_for(&self, lifetime: Duration) {
         lock(&self.state).lifetime = lifetime;
     }
 
-    /// From now on the API rejects the tokens that are out.
+    /// Revokes all tokens issued so far.
     pub(crate) fn revoke(&self) {
         lock(&self.state).valid.clear();
     }
 }
 
-async fn answer_api(
+async fn handle_api(
     request: Request<Incoming>,
     state: Arc<Mutex<State>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    // As long as a real server would take, so that calls are under way together.
+    // Simulates the latency of a real server, so that calls overlap.
     sleep(Duration::from_millis(2)).await;
     let mut state = lock(&state);
     state.seen.requests += 1;
@@ -106,14 +106,14 @@ async fn answer_api(
         return Ok(Response::new(Full::from("a thing")));
     }
     state.seen.unauthorized += 1;
-    let mut response = Response::new(Full::from("who are you?"));
+    let mut response = Response::new(Full::from("unauthorized"));
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     let challenge = http::HeaderValue::from_static("Bearer error=\"invalid_token\"");
     response.headers_mut().insert("www-authenticate", challenge);
     Ok(response)
 }
 
-async fn answer_tokens(
+async fn handle_tokens(
     _: Request<Incoming>,
     state: Arc<Mutex<State>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -132,11 +132,11 @@ async fn answer_tokens(
     Ok(Response::new(Full::from(body)))
 }
 
-/// Answers on a port that the system gives.
+/// Serves requests on a free port.
 async fn serve<F, Fut>(
     tasks: &mut JoinSet<()>,
     state: Arc<Mutex<State>>,
-    answer: F,
+    handler: F,
 ) -> Result<SocketAddr, BoxError>
 where
     F: Fn(Request<Incoming>, Arc<Mutex<State>>) -> Fut + Copy + Send + 'static,
@@ -149,9 +149,9 @@ where
         while let Ok((stream, _)) = listener.accept().await {
             let state = Arc::clone(&state);
             connections.spawn(async move {
-                let service = service_fn(move |request| answer(request, Arc::clone(&state)));
+                let service = service_fn(move |request| handler(request, Arc::clone(&state)));
                 let server = auto::Builder::new(TokioExecutor::new());
-                // A client that goes away is no concern of this server.
+                // A client may disconnect at any time; that is not an error of this server.
                 let _ = server.serve_connection(TokioIo::new(stream), service).await;
             });
         }

@@ -1,5 +1,5 @@
-//! An authorization server with a page to log in on, and an API, on loopback; and a person who uses
-//! a browser, for examples that run by themselves.
+//! An authorization server with a login page, and an API, on loopback. Also a simulated user with a browser,
+//! for self-contained examples.
 
 use std::{
     collections::HashMap,
@@ -20,45 +20,45 @@ pub(crate) mod serve;
 
 type Params = HashMap<String, String>;
 
-/// Clones are the same server.
+/// Clones share the same server.
 #[derive(Clone, Default)]
 pub(crate) struct AuthorizationServer(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     issued: u32,
-    /// What a code was given for: the user, and the parameters of the request.
+    /// The user and the authorization request of each code.
     codes: HashMap<String, (String, Params)>,
-    /// Who has confirmed a device code, if anybody has.
+    /// The user who confirmed each device code, if any.
     device_codes: HashMap<String, Option<String>>,
-    /// Whose they are. A refresh token is good for one use.
+    /// The user of each token. A refresh token can be used once.
     refresh_tokens: HashMap<String, String>,
     access_tokens: HashMap<String, String>,
 }
 
 impl AuthorizationServer {
-    /// Starts it; gives its address.
+    /// Starts the server, and returns its URL.
     pub(crate) async fn start(&self) -> std::io::Result<String> {
         let server = self.clone();
         let address = serve::serve(move |request| {
             let server = server.clone();
-            async move { server.answer(&request) }
+            async move { server.handle(&request) }
         });
         Ok(format!("http://{}", address.await?))
     }
 
-    /// Ends all access tokens, as an administrator would.
+    /// Revokes all access tokens.
     #[allow(dead_code, reason = "not every example needs it")]
     pub(crate) fn revoke_access_tokens(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.access_tokens.clear();
     }
 
-    fn answer(&self, request: &Request<String>) -> Response<String> {
+    fn handle(&self, request: &Request<String>) -> Response<String> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let params = params(request.uri().query().unwrap_or_default());
         match request.uri().path() {
-            "/oauth/authorize" => log_in_page(request.uri().query().unwrap_or_default()),
+            "/oauth/authorize" => login_page(request.uri().query().unwrap_or_default()),
             "/oauth/decide" => state.decide(&params),
             "/oauth/device" => state.device_code(request.headers()),
             "/device" => state.confirm(&params),
@@ -69,41 +69,43 @@ impl AuthorizationServer {
                     .find_map(|name| request.headers().get(*name)?.to_str().ok());
                 let token = header.and_then(|value| value.strip_prefix("Bearer "));
                 match token.and_then(|token| state.access_tokens.get(token)) {
-                    Some(user) => serve::answer(200, user.as_str()),
-                    None => serve::answer(401, ""),
+                    Some(user) => serve::response(200, user.as_str()),
+                    None => serve::response(401, ""),
                 }
             }
-            _ => serve::answer(404, ""),
+            _ => serve::response(404, ""),
         }
     }
 }
 
 impl State {
-    /// The person has pressed a button.
+    /// The user has chosen a link on the login page.
     fn decide(&mut self, params: &Params) -> Response<String> {
         let redirect_uri = text(params, "redirect_uri");
         let user = text(params, "user");
-        let (separator, mut answer) = match text(params, "response_type") {
+        let (separator, mut response) = match text(params, "response_type") {
             "token" => ('#', String::new()),
             _ => ('?', String::new()),
         };
         if user.is_empty() {
-            answer += "error=access_denied";
+            response += "error=access_denied";
         } else if separator == '#' {
             let token = self.access_token(user);
-            answer += &format!("access_token={token}&token_type=Bearer&expires_in=7200");
+            response += &format!("access_token={token}&token_type=Bearer&expires_in=7200");
         } else {
             self.issued += 1;
             let code = format!("code-{}", self.issued);
             self.codes
                 .insert(code.clone(), (user.to_owned(), params.clone()));
-            answer += &format!("code={code}");
+            response += &format!("code={code}");
         }
         let state = utf8_percent_encode(text(params, "state"), NON_ALPHANUMERIC);
-        redirect(&format!("{redirect_uri}{separator}{answer}&state={state}"))
+        redirect(&format!(
+            "{redirect_uri}{separator}{response}&state={state}"
+        ))
     }
 
-    /// RFC 8628 3.2. The code that a person enters is the last part of the other one.
+    /// RFC 8628 3.2. The device code ends with the user code.
     fn device_code(&mut self, headers: &header::HeaderMap) -> Response<String> {
         self.issued += 1;
         let user_code = format!("BDFH-{}", self.issued);
@@ -115,25 +117,25 @@ impl State {
         let body = format!(
             r#"{{"device_code":"device-{user_code}","user_code":"{user_code}","verification_uri":"{page}","verification_uri_complete":"{page}?user_code={user_code}","expires_in":300,"interval":1}}"#
         );
-        serve::answer(200, body)
+        serve::response(200, body)
     }
 
-    /// The person has entered a code, and who they are.
+    /// The user has entered a code and a name.
     fn confirm(&mut self, params: &Params) -> Response<String> {
         let device_code = format!("device-{}", text(params, "user_code"));
         match self.device_codes.get_mut(&device_code) {
             Some(user) => {
                 *user = Some(text(params, "user").to_owned());
-                serve::answer(200, "Go back to your device.")
+                serve::response(200, "Return to your device.")
             }
-            None => serve::answer(404, "There is no such code."),
+            None => serve::response(404, "This code does not exist."),
         }
     }
 
     fn token(&mut self, form: &Params) -> Response<String> {
         let device_code = text(form, "device_code");
         if self.device_codes.get(device_code) == Some(&None) {
-            return serve::answer(400, r#"{"error":"authorization_pending"}"#);
+            return serve::response(400, r#"{"error":"authorization_pending"}"#);
         }
         let user = match text(form, "grant_type") {
             "urn:ietf:params:oauth:grant-type:device_code" => {
@@ -142,14 +144,14 @@ impl State {
             "authorization_code" => self
                 .codes
                 .remove(text(form, "code"))
-                .filter(|(_, asked)| is_the_one_that_asked(asked, form))
+                .filter(|(_, request)| belongs_to(request, form))
                 .map(|(user, _)| user),
             "refresh_token" => self.refresh_tokens.remove(text(form, "refresh_token")),
             _ => None,
         };
         println!("  (token request: {})", text(form, "grant_type"));
         let Some(user) = user else {
-            return serve::answer(400, r#"{"error":"invalid_grant"}"#);
+            return serve::response(400, r#"{"error":"invalid_grant"}"#);
         };
         let token = self.access_token(&user);
         let refresh_token = format!("refresh-{}", self.issued);
@@ -157,7 +159,7 @@ impl State {
         let body = format!(
             r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":3600,"refresh_token":"{refresh_token}"}}"#
         );
-        serve::answer(200, body)
+        serve::response(200, body)
     }
 
     fn access_token(&mut self, user: &str) -> String {
@@ -168,24 +170,24 @@ impl State {
     }
 }
 
-/// PKCE, and the same redirect URI (RFC 7636 4.6, RFC 6749 4.1.3).
-fn is_the_one_that_asked(asked: &Params, form: &Params) -> bool {
+/// Checks the PKCE verifier and the redirect URI (RFC 7636 4.6, RFC 6749 4.1.3).
+fn belongs_to(request: &Params, form: &Params) -> bool {
     let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(text(form, "code_verifier")));
-    text(asked, "code_challenge") == challenge
-        && text(asked, "redirect_uri") == text(form, "redirect_uri")
+    text(request, "code_challenge") == challenge
+        && text(request, "redirect_uri") == text(form, "redirect_uri")
 }
 
-fn log_in_page(query: &str) -> Response<String> {
+fn login_page(query: &str) -> Response<String> {
     let query = query.replace('"', "%22");
-    let mut response = serve::answer(
+    let mut response = serve::response(
         200,
         format!(
-            "<!doctype html><title>Log in</title><h1>Who are you?</h1>\
-             <p><a href=\"/oauth/decide?user=alice&{query}\">Alice, and the program may read my \
-             things</a>\
-             <p><a href=\"/oauth/decide?user=bob&{query}\">Bob, and the program may read my \
-             things</a>\
-             <p><a href=\"/oauth/decide?{query}\">It may not</a>"
+            "<!doctype html><title>Log in</title><h1>Log in</h1>\
+             <p><a href=\"/oauth/decide?user=alice&{query}\">Log in as Alice, and let the program \
+             read my data</a>\
+             <p><a href=\"/oauth/decide?user=bob&{query}\">Log in as Bob, and let the program read \
+             my data</a>\
+             <p><a href=\"/oauth/decide?{query}\">Deny access</a>"
         ),
     );
     let html = header::HeaderValue::from_static("text/html");
@@ -193,9 +195,9 @@ fn log_in_page(query: &str) -> Response<String> {
     response
 }
 
-/// Sends the browser elsewhere.
+/// Redirects the browser.
 pub(crate) fn redirect(url: &str) -> Response<String> {
-    let mut response = serve::answer(303, "");
+    let mut response = serve::response(303, "");
     if let Ok(url) = url.parse() {
         response.headers_mut().insert(header::LOCATION, url);
     }
@@ -206,7 +208,7 @@ fn text<'a>(params: &'a Params, name: &str) -> &'a str {
     params.get(name).map_or("", String::as_str)
 }
 
-/// A query or a form.
+/// Parses a query or a form.
 pub(crate) fn params(text: &str) -> Params {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     text.split('&')
@@ -215,21 +217,21 @@ pub(crate) fn params(text: &str) -> Params {
         .collect()
 }
 
-/// A person with a browser is sent to the server's page, presses a button, and is sent back: gives
-/// the address that the browser ends at.
+/// Logs in as a user does in a browser: opens the login page and chooses the link of `user`. An empty name
+/// denies access. Returns the URL that the browser is redirected to.
 #[allow(dead_code, reason = "not every example needs it")]
-pub(crate) async fn person(url: &str, user: &str) -> Result<String, BoxError> {
+pub(crate) async fn browse(url: &str, user: &str) -> Result<String, BoxError> {
     let decision = url.replace("/oauth/authorize?", &format!("/oauth/decide?user={user}&"));
     for page in [url, &decision] {
         let response = get(page, "").await?;
-        if let Some(elsewhere) = response.headers().get(header::LOCATION) {
-            return Ok(elsewhere.to_str()?.to_owned());
+        if let Some(location) = response.headers().get(header::LOCATION) {
+            return Ok(location.to_str()?.to_owned());
         }
     }
-    Err("the server's page led nowhere".into())
+    Err("the server did not redirect the browser".into())
 }
 
-/// What the browser gets.
+/// Sends a GET request as the browser does.
 pub(crate) async fn get(
     url: &str,
     cookie: &str,

@@ -71,7 +71,7 @@ impl Login {
 /// P53, R22: one callback, a page with the outcome, and the listener closes.
 #[tokio::test]
 async fn a_login_ends_with_tokens_and_a_page() {
-    let (login, asked) = client(200, TOKENS);
+    let (login, requests) = client(200, TOKENS);
     let running = start(Loopback::new(), login).await;
     assert!(running.host.starts_with("127.0.0.1:"));
     assert_eq!(running.path, "/callback");
@@ -100,7 +100,7 @@ async fn a_login_ends_with_tokens_and_a_page() {
         "the listener must be closed"
     );
     // R10.
-    let form = asked.lock().unwrap()[0].1.clone();
+    let form = requests.lock().unwrap()[0].1.clone();
     let uri = format!("http://{}/callback", running.host);
     assert!(form.contains(&("redirect_uri".to_owned(), uri)));
 }

@@ -56,7 +56,7 @@ impl Running {
             while let Ok((stream, _)) = listener.accept().await {
                 let proxy = proxy.clone();
                 connections.spawn(async move {
-                    let service = service_fn(move |request| proxy.clone().pass(request));
+                    let service = service_fn(move |request| proxy.clone().forward(request));
                     let server = auto::Builder::new(TokioExecutor::new());
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
@@ -167,7 +167,7 @@ fn the_command_line_is_parsed_and_checked() {
             "the environment variable UNSET is not set",
         ),
         ("--port x", "--port: x is not a port"),
-        ("--color", "--color is not known"),
+        ("--color", "unknown option --color"),
         (client, "--client-secret-env is missing"),
     ] {
         assert_eq!(read(line).err().as_deref(), Some(why), "{line}");

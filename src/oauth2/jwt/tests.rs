@@ -436,8 +436,8 @@ async fn no_error_shows_the_assertion() {
                 .to_bytes();
             let sent = String::from_utf8_lossy(&body).into_owned();
             let assertion = sent.split("client_assertion=").nth(1).unwrap().to_owned();
-            let answer = json!({"error": "invalid_client", "error_description": assertion});
-            let body = http_body_util::Full::<bytes::Bytes>::from(answer.to_string());
+            let response = json!({"error": "invalid_client", "error_description": assertion});
+            let body = http_body_util::Full::<bytes::Bytes>::from(response.to_string());
             Ok::<_, BoxError>(http::Response::builder().status(401).body(body)?)
         },
     );
