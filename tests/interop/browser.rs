@@ -40,12 +40,16 @@ pub(crate) struct Landing {
 /// Ends at the redirect URI, or on a page that offers no further step.
 ///
 /// Saves a screenshot of the last page as `target/interop/pictures/{name}.png`.
-pub(crate) async fn person(name: &str, url: &str, consent: Consent) -> Result<Landing, BoxError> {
-    user_with_code(name, url, None, consent).await
+pub(crate) async fn alice_opens(
+    name: &str,
+    url: &str,
+    consent: Consent,
+) -> Result<Landing, BoxError> {
+    alice_enters_code(name, url, None, consent).await
 }
 
 /// The same, for a page that asks for a device code.
-pub(crate) async fn user_with_code(
+pub(crate) async fn alice_enters_code(
     name: &str,
     url: &str,
     code: Option<&str>,
@@ -55,7 +59,7 @@ pub(crate) async fn user_with_code(
     fs::create_dir_all(&pictures)?;
     let picture: PathBuf = pictures.join(format!("{name}.png"));
     // Node.js resolves modules relative to the file that imports them.
-    let dir = TempDir::new("person")?;
+    let dir = TempDir::new("browser")?;
     let script = dir.path().join("login.mjs");
     fs::copy(here().join("servers/browser/login.mjs"), &script)?;
     let modules = workshop().join("node_modules");

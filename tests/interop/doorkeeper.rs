@@ -1,7 +1,7 @@
 //! Doorkeeper on Rails, with its API in the same process.
 
 mod machines;
-mod people;
+mod users;
 
 use futures::{FutureExt, future::BoxFuture};
 use tower_auth::BoxError;
@@ -13,7 +13,7 @@ use crate::{
     server::{Kind, Server},
 };
 use machines::*;
-use people::*;
+use users::*;
 
 pub(crate) const SUITE: Suite = Suite {
     server: "doorkeeper",

@@ -3,7 +3,7 @@
 //! are static, and those of `oidc` rotate.
 
 mod machines;
-mod people;
+mod users;
 
 use futures::{FutureExt, future::BoxFuture};
 use tower_auth::BoxError;
@@ -15,7 +15,7 @@ use crate::{
     server::{Kind, Server},
 };
 use machines::*;
-use people::*;
+use users::*;
 
 pub(crate) const SUITE: Suite = Suite {
     server: "glewlwyd",

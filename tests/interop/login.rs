@@ -11,7 +11,7 @@ use tower_auth::{
 };
 
 use crate::{
-    browser::{Consent, Landing, person},
+    browser::{Consent, Landing, alice_opens},
     server::Server,
 };
 
@@ -38,19 +38,18 @@ impl Login {
                 let gone = |_| io::Error::other("the browser did not run");
                 sender.send(url.to_owned()).map_err(gone)
             });
-        let person = async { person(name, &opened.await?, consent).await };
+        let alice = async { alice_opens(name, &opened.await?, consent).await };
         // A user that gets stuck never returns.
-        let (result, landing) =
-            tokio::try_join!(async { Ok(listener.log_in(flow).await) }, person)?;
+        let (result, landing) = tokio::try_join!(async { Ok(listener.log_in(flow).await) }, alice)?;
         // The page that reads the fragment removes it from the address bar.
         assert!(
             landing.url.starts_with(&server.redirect_uri) && !landing.url.contains('#'),
             "{landing:?}"
         );
         let (title, text) = match (&result, consent) {
-            (Ok(_), _) => ("You are logged in", "go back to the program"),
+            (Ok(_), _) => ("You are logged in", "return to the program"),
             (Err(_), Consent::No) => ("You are not logged in", "Access was denied"),
-            (Err(_), Consent::Yes) => ("You are not logged in", "does not belong to the log-in"),
+            (Err(_), Consent::Yes) => ("You are not logged in", "does not belong to the login"),
         };
         assert!(
             landing.text.contains(title) && landing.text.contains(text),

@@ -3,8 +3,8 @@
 
 mod devices;
 mod machines;
-mod people;
 mod proofs;
+mod users;
 
 use futures::{FutureExt, future::BoxFuture};
 use tower_auth::BoxError;
@@ -18,8 +18,8 @@ use crate::{
 };
 use devices::*;
 use machines::*;
-use people::*;
 use proofs::*;
+use users::*;
 
 pub(crate) const SUITE: Suite = Suite {
     server: "oidc-provider",

@@ -7,7 +7,7 @@ use tower_auth::{BoxError, oauth2::DeviceCode};
 
 use super::asked;
 use crate::{
-    browser::{Consent, person, user_with_code},
+    browser::{Consent, alice_enters_code, alice_opens},
     client::{Api, Http},
     process::Process,
     server::Server,
@@ -28,9 +28,9 @@ pub(super) async fn a_code_that_a_user_enters(server: &Server) -> Result<(), Box
     let page = attempt.verification_uri().to_owned();
     let code = attempt.user_code().to_owned();
     let name = "oidc-provider-device";
-    let person = user_with_code(name, &page, Some(&code), Consent::Yes);
+    let alice = alice_enters_code(name, &page, Some(&code), Consent::Yes);
     let waiting = async { Ok(flow.finish(attempt).await?) };
-    let (landing, first) = tokio::try_join!(person, waiting)?;
+    let (landing, first) = tokio::try_join!(alice, waiting)?;
     assert!(landing.text.contains("Sign-in Success"), "{landing:?}");
     let polls = asked(&tokens);
     assert!(polls >= 1, "{polls}");
@@ -52,9 +52,9 @@ pub(super) async fn a_code_that_a_user_refuses(server: &Server) -> Result<(), Bo
     let attempt = flow.start().await?;
     let page = attempt.verification_uri_complete();
     let page = page.expect("the server has one").to_owned();
-    let person = person("oidc-provider-device-no", &page, Consent::No);
+    let alice = alice_opens("oidc-provider-device-no", &page, Consent::No);
     let waiting = async { Ok(flow.finish(attempt).await) };
-    let (_, result) = tokio::try_join!(person, waiting)?;
+    let (_, result) = tokio::try_join!(alice, waiting)?;
     let error = result.expect_err("consent was refused");
     assert!(error.is_denied(), "{error:#}");
     Ok(())
@@ -81,7 +81,7 @@ pub(super) async fn the_device_example(server: &Server) -> Result<(), BoxError> 
         }
     };
     let landing = tokio::select! {
-        page = page => person("example-device", &page, Consent::Yes).await?,
+        page = page => alice_opens("example-device", &page, Consent::Yes).await?,
         ended = example.end() => return Err(format!("it ended: {}", ended?).into()),
     };
     assert!(landing.text.contains("Sign-in Success"), "{landing:?}");

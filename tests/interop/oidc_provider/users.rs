@@ -18,7 +18,7 @@ use tower_auth::{
 
 use super::{asked, token_url};
 use crate::{
-    browser::{Consent, person},
+    browser::{Consent, alice_opens},
     client::{Api, Http, get_with, post_form},
     login::{Login, tokens_of_alice},
     process::Process,
@@ -283,7 +283,7 @@ pub(super) async fn the_login_example(server: &Server) -> Result<(), BoxError> {
         }
     };
     let landing = tokio::select! {
-        url = url => person("example-login", &url, Consent::Yes).await?,
+        url = url => alice_opens("example-login", &url, Consent::Yes).await?,
         ended = example.end() => return Err(format!("it ended: {}", ended?).into()),
     };
     assert!(landing.text.contains("You are logged in"), "{landing:?}");
