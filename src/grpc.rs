@@ -1,7 +1,7 @@
-//! gRPC: what a rejection is there, and how to put the layer around a tonic channel.
+//! Rejections in gRPC, and how to put the layer around a tonic channel.
 //!
-//! gRPC answers with HTTP status 200 whatever happens, and says UNAUTHENTICATED in the status of
-//! the call. Tell the layer so with [`is_unauthenticated`].
+//! gRPC responds with HTTP status 200 in any case, and reports UNAUTHENTICATED in the status of the
+//! call. Configure the layer for that with [`is_unauthenticated`].
 //!
 //! The messages of a client are a stream, so a [`ReplayLayer`](crate::ReplayLayer) makes them
 //! replayable. A tonic `Channel` takes only tonic's own body type, so tower's `map_request` turns
@@ -27,33 +27,33 @@
 //!
 //! # The origin
 //!
-//! A channel sends every request to its own endpoint, and a generated client made by `new` names no
-//! host in its requests. [`Origins::for_relative_uris`](crate::Origins::for_relative_uris) says which one is
-//! meant: give it the channel's endpoint. Without it, calls fail with an [`Error`](crate::Error)
-//! that says so.
+//! A channel sends every request to its own endpoint, and the requests of a generated client created
+//! by `new` have no host. Name that endpoint with
+//! [`Origins::for_relative_uris`](crate::Origins::for_relative_uris). Otherwise calls fail with an
+//! [`Error`](crate::Error) that names the fix.
 //!
-//! A client made by `with_origin` does name a host, so [`Origins::only`](crate::Origins::only) does
-//! too; but the channel goes to its endpoint all the same, which the layer cannot see. If the two
-//! differ, the credential goes to another host than was checked.
+//! The requests of a client created by `with_origin` do have a host, so
+//! [`Origins::only`](crate::Origins::only) works too. The channel still sends them to its endpoint,
+//! which the layer cannot see. If the two differ, the credential goes to a host that was not
+//! checked.
 //!
-//! # What is sent again, and what is not
+//! # What is retried
 //!
-//! Unary and client-streaming calls are alike: the messages are kept while they are sent, and once
-//! there are more of them than the [cap](crate::ReplayLayer::cap), a rejection goes to the caller.
-//! gRPC does not promise, as HTTP 401 does, that a rejected call was not applied; servers that
-//! check credentials before anything else, by an interceptor for example, keep that promise.
+//! Unary and client-streaming calls behave the same. The messages are recorded while they are sent.
+//! Once they exceed the [cap](crate::ReplayLayer::cap), a rejection goes to the caller. Unlike HTTP
+//! 401, gRPC does not promise that a rejected call was not applied. Servers that check credentials
+//! before anything else, for example in an interceptor, keep that promise.
 //!
-//! Such a server answers with headers alone ("trailers-only"), and they are what
-//! [`is_unauthenticated`] looks at. A status in trailers that follow the headers of an answer comes
-//! too late: the call has begun to answer, and the caller gets what there is. To have the
-//! credential replaced nevertheless, report it:
+//! Such a server responds with headers only ("trailers-only"), which is what [`is_unauthenticated`]
+//! inspects. A status in trailers after the response's headers comes too late for a retry, because
+//! the caller already has the response. To have the credential replaced anyway, report it:
 //!
 //! ```
 //! # use tower_auth::{Handle, credential::Bearer};
 //! # async fn call() -> Result<(), tonic::Status> { Ok(()) }
 //! # async fn example(handle: Handle<Bearer>) -> Result<(), tower_auth::Error> {
 //! let current = handle.credential().await?;
-//! // `call` reads a stream of answers to its end.
+//! // `call` reads a stream of responses to its end.
 //! if let Err(status) = call().await
 //!     && status.code() == tonic::Code::Unauthenticated
 //! {
@@ -64,18 +64,18 @@
 //!
 //! # Errors
 //!
-//! The errors of this layer come as a `tonic::Status` with the code UNKNOWN; its `source()` can be
-//! downcast to an [`Error`](crate::Error). Why a rejected call was not sent again
-//! ([`NotRetried`](crate::NotRetried)) is not in the `Status` that the client makes of the answer:
-//! look at the responses in a layer above this one.
+//! The layer's errors arrive as a `tonic::Status` with the code UNKNOWN. Its `source()` can be
+//! downcast to an [`Error`](crate::Error). The `Status` does not include the reason why a rejected
+//! call was not retried ([`NotRetried`](crate::NotRetried)): inspect the responses in a layer above
+//! this one.
 //!
-//! The timeouts of a channel, and that of a call (`grpc-timeout`), start with each sending. To bound
-//! the wait for a credential too, put a `Timeout` on top of the stack.
+//! The timeouts of a channel and of a call (`grpc-timeout`) start with each attempt. To bound the
+//! wait for a credential as well, put a `Timeout` at the top of the stack.
 
 use http::{HeaderMap, StatusCode};
 
-/// Whether a response says UNAUTHENTICATED: `grpc-status: 16` in its headers, or HTTP status 401
-/// (of a proxy before the gRPC server). For
+/// Returns whether a response reports UNAUTHENTICATED: `grpc-status: 16` in its headers, or HTTP
+/// status 401, as from a proxy in front of the gRPC server. For
 /// [`AuthLayer::rejected_if`](crate::AuthLayer::rejected_if).
 #[must_use]
 pub fn is_unauthenticated(status: StatusCode, headers: &HeaderMap) -> bool {
@@ -89,7 +89,7 @@ mod tests {
 
     /// P20.
     #[test]
-    fn status_16_and_http_401_are_rejections_and_nothing_else_is() {
+    fn only_status_16_and_http_401_are_rejections() {
         let check = |status, code: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             if let Some(code) = code {

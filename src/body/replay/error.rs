@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt};
 
 /// The reason why a [`ReplayBody`](crate::ReplayBody) failed although the wrapped body did not.
 ///
-/// The client that sends the body reports it as the source of its own error.
+/// The client that sends the body reports it as the source of the client's error.
 #[derive(Clone, Debug)]
 pub struct ReplayError {
     kind: Kind,
