@@ -35,7 +35,7 @@ impl Postgres {
             directory,
             child: None,
         };
-        give_to_nobody(&postgres.directory)?;
+        give_to_unprivileged(&postgres.directory)?;
         let done = postgres
             .command("initdb")
             .args([
@@ -76,7 +76,7 @@ impl Postgres {
         command.current_dir(&self.directory);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(Stdio::null());
-        as_nobody(&mut command);
+        run_unprivileged(&mut command);
         command
     }
 }
@@ -105,7 +105,7 @@ fn programs() -> Option<PathBuf> {
 
 /// The ID of Debian's unprivileged user and group. Postgres refuses to run as root.
 #[cfg(unix)]
-const NOBODY: u32 = 65534;
+const UNPRIVILEGED: u32 = 65534;
 
 #[cfg(unix)]
 fn is_root() -> bool {
@@ -114,27 +114,27 @@ fn is_root() -> bool {
 }
 
 #[cfg(unix)]
-fn give_to_nobody(directory: &Path) -> io::Result<()> {
+fn give_to_unprivileged(directory: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     match is_root() {
-        true => std::os::unix::fs::chown(directory, Some(NOBODY), Some(NOBODY)),
+        true => std::os::unix::fs::chown(directory, Some(UNPRIVILEGED), Some(UNPRIVILEGED)),
         false => Ok(()),
     }
 }
 
 #[cfg(unix)]
-fn as_nobody(command: &mut Command) {
+fn run_unprivileged(command: &mut Command) {
     use std::os::unix::process::CommandExt;
     if is_root() {
-        command.uid(NOBODY).gid(NOBODY);
+        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
     }
 }
 
 #[cfg(not(unix))]
-fn give_to_nobody(_: &Path) -> io::Result<()> {
+fn give_to_unprivileged(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn as_nobody(_: &mut Command) {}
+fn run_unprivileged(_: &mut Command) {}

@@ -77,7 +77,7 @@ impl Refresh {
         work()
     }
 
-    /// Reports that the refresh timeout passed, but the refresh must not be cancelled.
+    /// Reports that the refresh timeout passed, but the refresh must not be canceled.
     pub(crate) fn overdue(&self) {
         #[cfg(feature = "tracing")]
         self.span.in_scope(|| {

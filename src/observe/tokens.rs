@@ -7,7 +7,7 @@ use crate::store::StoreError;
 
 /// Reports one request to a token endpoint, up to the head of its response.
 ///
-/// If it is dropped before a response arrived, the request was cancelled.
+/// If it is dropped before a response arrived, the request was canceled.
 pub(crate) struct TokenCall<'a> {
     endpoint: &'static str,
     host: Option<&'a str>,
@@ -62,7 +62,7 @@ impl<'a> TokenCall<'a> {
 impl Drop for TokenCall<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            self.emit(None, "cancelled");
+            self.emit(None, "canceled");
         }
     }
 }

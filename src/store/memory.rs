@@ -28,7 +28,7 @@ use crate::sync::lock;
 /// # async fn main() -> Result<(), tower_auth::store::StoreError> {
 /// let store = MemoryStore::new();
 /// let stored = store.load(&StoreKey::issuer("https://login.example.com")).await?;
-/// assert!(stored.tokens.is_none());
+/// assert_eq!(stored.tokens, None);
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Default)]

@@ -130,7 +130,7 @@ pub use self::{
 ///     where key = $1 and fence = $2 and ($3::bigint is null or revision = $3);
 /// ```
 ///
-/// Errors contain the database's message and no token. Cancelling a call (dropping its future) must
+/// Errors contain the database's message and no token. Canceling a call (dropping its future) must
 /// not leave a step half done.
 pub trait TokenStore: Send + Sync + 'static {
     /// Returns the store's name in errors, such as `redis at 10.0.0.1:6379`, without secrets.

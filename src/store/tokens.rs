@@ -48,8 +48,8 @@ impl TokenSet {
 
     /// Creates a set without tokens.
     ///
-    /// This is what remains of a set of a refresh token alone once the server has refused that
-    /// token. A store keeps the empty set too, so that no process sends the refresh token again.
+    /// A set of a refresh token alone becomes empty once the server has refused that token. A store
+    /// keeps the empty set too, so that no process sends the refresh token again.
     #[must_use]
     pub fn empty() -> Self {
         Self {

@@ -100,7 +100,9 @@ impl TestServer {
     /// # Errors
     /// The server cannot bind to a port.
     pub async fn listen(mut self) -> io::Result<Self> {
-        let (listener, address) = Listener::start(self.clone()).await?;
+        let server = self.clone();
+        let respond = move |request| server.clone().call(request);
+        let (listener, address) = Listener::start(respond).await?;
         self.url = format!("http://{address}");
         self.listener = Some(Arc::new(listener));
         Ok(self)

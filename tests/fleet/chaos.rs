@@ -1,8 +1,8 @@
 //! Processes and the store's server are killed all the time, and clocks are wrong.
 //!
 //! If a process dies between receiving and saving a token, that token is lost. The next use of the
-//! refresh token reveals the loss, the error says so, and the user logs in again. Nothing else may be
-//! lost.
+//! refresh token reveals the loss, the error reports it, and the user logs in again. Nothing else may
+//! be lost.
 
 use std::{
     collections::BTreeMap,

@@ -48,7 +48,7 @@ use crate::sync::lock;
 /// # std::fs::create_dir_all(&folder)?;
 /// let store = FileStore::new(folder.join("tokens.json"))?;
 /// let key = StoreKey::issuer("https://login.example.com").client("my-tool");
-/// assert!(store.load(&key).await?.tokens.is_none());
+/// assert_eq!(store.load(&key).await?.tokens, None);
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok(()) }
 /// ```
@@ -90,7 +90,7 @@ impl FileStore {
     }
 
     /// Runs one atomic step on an entry, on a thread that may block. The step runs to its end even if
-    /// the caller is cancelled.
+    /// the caller is canceled.
     fn step<T: Send + 'static>(
         &self,
         key: &StoreKey,

@@ -129,7 +129,7 @@ impl Connection {
         let mut current = lock(&self.current);
         let connecting = current.get_or_insert_with(|| {
             let client = self.client.clone();
-            // A separate task, so that a cancelled caller does not cancel the attempt.
+            // A separate task, so that a canceled caller does not cancel the attempt.
             let task = tokio::spawn(async move {
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(STEP_TIMEOUT))
