@@ -75,7 +75,9 @@ impl sealed::Grant for StoredAccessToken {
         _: Option<LoginRequired>,
         _: &RefreshContext<Bearer>,
     ) -> Result<TokenResponse, ProviderError> {
-        Err(ProviderError::login_required(LoginRequired::token_over()))
+        Err(ProviderError::login_required(
+            LoginRequired::no_access_token(),
+        ))
     }
 
     fn depends_on_tokens(&self) -> bool {

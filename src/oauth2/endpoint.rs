@@ -1,4 +1,4 @@
-//! A token endpoint: sends it a form, gets a token or the reason why there is none.
+//! Requests to a token endpoint and the endpoints beside it.
 
 use std::{
     fmt,
@@ -29,13 +29,12 @@ use super::{
     dpop::{self, DpopKey},
     http::whole,
 };
-use crate::{
-    error::ConfigError, observe, origin::is_loopback, provider::RefreshContext, secret::Secret,
-};
+use crate::{error::ConfigError, observe, origin::is_loopback, provider::RefreshContext};
 
-/// How long the body of an answer may take that must not be lost.
-const MOST_OF_BODY: Duration = Duration::from_secs(30);
+/// How long the body of a response that must not be lost may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// An endpoint, with the client that uses it.
 #[expect(unnameable_types, reason = "only sealed traits use it")]
 #[derive(Clone)]
 pub struct TokenEndpoint {
@@ -69,58 +68,52 @@ impl TokenEndpoint {
         Self::new(kind, uri, Arc::clone(&self.auth), Arc::clone(&self.http))
     }
 
-    /// Its tokens are to be bound to this key.
+    /// The same endpoint, which binds the tokens to this key.
     #[cfg(feature = "dpop")]
     pub(super) fn bound_to(self, key: Option<DpopKey>) -> Self {
         Self { dpop: key, ..self }
     }
 
-    /// Sends the form and reads the answer: for grants that lose nothing when they are cut off.
+    /// Exchanges the form for a token, for grants that lose nothing when they are cut off.
     pub(super) async fn exchange(&self, form: &Form) -> Result<TokenResponse, TokenError> {
-        let mut form = form.clone();
-        let (head, body) = self.send(&mut form).await?;
-        let body = self.read(&head, body).await?;
-        self.parse(&head, &body, &form)
+        self.send(form).await?.token().await
     }
 
-    /// Sends the form and reads the answer: for grants that spend something. A success is not cut
-    /// off by the deadline any more.
+    /// Exchanges the form for a token, for grants that spend something. Once the server has
+    /// responded with success, the deadline no longer cuts off the exchange.
     pub(super) async fn exchange_once<C>(
         &self,
         form: &Form,
         context: &RefreshContext<C>,
     ) -> Result<TokenResponse, TokenError> {
-        let mut form = form.clone();
-        let (head, body) = self.send(&mut form).await?;
-        if !head.status.is_success() {
-            let body = self.read(&head, body).await?;
-            return self.parse(&head, &body, &form);
+        let reply = self.send(form).await?;
+        if !reply.head.status.is_success() {
+            return reply.token().await;
         }
         context.commit();
-        let Ok(body) = timeout(MOST_OF_BODY, self.read(&head, body)).await else {
-            let problem = Problem::Network("its body did not end within 30 s".into());
-            return Err(self.error(problem, &head));
-        };
-        self.parse(&head, &body?, &form)
+        let late = Problem::Network("its body did not end within 30 s".into());
+        let late = self.error(late, &reply.head);
+        let token = timeout(BODY_TIMEOUT, reply.token()).await;
+        token.unwrap_or(Err(late))
     }
 
-    /// Sends the form to an endpoint that answers with something else than a token.
+    /// Sends the form to an endpoint that responds with something other than a token.
     pub(super) async fn ask(&self, form: &Form) -> Result<Map<String, Value>, TokenError> {
-        let mut form = form.clone();
-        let (head, body) = self.send(&mut form).await?;
-        let body = self.read(&head, body).await?;
-        let shown = Sanitizer::without(self.secrets(&form));
-        let read = || {
-            let fields = object(head.status, &head.headers, &body, &shown)?;
-            refuse_error(&fields, !head.status.is_success(), &shown)?;
-            Ok(fields)
-        };
-        read().map_err(|problem| self.error(problem, &head))
+        self.send(form).await?.fields().await
     }
 
-    /// It did not answer in time.
-    pub(super) fn silent(&self, time: Duration) -> TokenError {
-        let problem = format!("it did not come within {} s", time.as_secs());
+    /// Sends the form to an endpoint whose success is only a status, with any body (RFC 7009 2.2).
+    pub(super) async fn tell(&self, form: &Form) -> Result<(), TokenError> {
+        let reply = self.send(form).await?;
+        if reply.head.status.is_success() {
+            return Ok(());
+        }
+        reply.token().await.map(drop)
+    }
+
+    /// The error of an endpoint that did not respond in time.
+    pub(super) fn timed_out(&self, time: Duration) -> TokenError {
+        let problem = format!("it did not arrive within {} s", time.as_secs());
         self.failed(Problem::Network(problem.into()))
     }
 
@@ -128,79 +121,68 @@ impl TokenEndpoint {
         TokenError::new(self.kind, problem)
     }
 
-    /// Sends the form to an endpoint that gives nothing back but its status, whatever the body is
-    /// (RFC 7009 2.2).
-    pub(super) async fn tell(&self, form: &Form) -> Result<(), TokenError> {
-        let mut form = form.clone();
-        let (head, body) = self.send(&mut form).await?;
-        if head.status.is_success() {
-            return Ok(());
-        }
-        let body = self.read(&head, body).await?;
-        self.parse(&head, &body, &form).map(drop)
-    }
-
-    /// Sends the form, to which it adds what says who the client is, and waits for the head of the
-    /// answer. A server that wants its nonce in the proof gets the same once more (RFC 9449 8), which
-    /// spends nothing.
-    async fn send(&self, form: &mut Form) -> Result<(Parts, ResponseBody), TokenError> {
+    /// Sends the form with the client's authentication, and waits for the head of the response. If
+    /// the server asks for a nonce in the proof, sends it once more (RFC 9449 8), which spends
+    /// nothing.
+    async fn send(&self, form: &Form) -> Result<Reply<'_>, TokenError> {
+        let reply = self.send_once(form).await?;
         #[cfg(feature = "dpop")]
         if let Some(key) = &self.dpop {
-            let learn = |head: &Parts| {
+            let learn = |reply: &Reply<'_>| {
                 let usage = dpop::Use::TokenRequest;
-                key.nonces().learn(usage, &self.uri, &head.headers)
+                key.nonces().learn(usage, &self.uri, &reply.head.headers)
             };
-            let plain = form.clone();
-            let (head, body) = self.send_once(form).await?;
-            let has_nonce = learn(&head);
-            if !has_nonce || !head.status.is_client_error() {
-                return Ok((head, body));
+            if !learn(&reply) || !reply.head.status.is_client_error() {
+                return Ok(reply);
             }
-            let body = self.read(&head, body).await?;
+            let body = self.read(&reply.head, reply.body).await?;
             if !dpop::asks_for_nonce(&body) {
-                return Ok((head, whole(body)));
+                let body = whole(body);
+                return Ok(Reply { body, ..reply });
             }
-            *form = plain;
-            let (head, body) = self.send_once(form).await?;
-            learn(&head);
-            return Ok((head, body));
+            let reply = self.send_once(form).await?;
+            learn(&reply);
+            return Ok(reply);
         }
-        self.send_once(form).await
+        Ok(reply)
     }
 
-    async fn send_once(&self, form: &mut Form) -> Result<(Parts, ResponseBody), TokenError> {
+    async fn send_once(&self, form: &Form) -> Result<Reply<'_>, TokenError> {
+        let mut form = form.clone();
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        self.auth.apply(&mut headers, form).await.map_err(|error| {
-            let problem = format!("who the client is can't be proven: {error:#}");
-            self.failed(Problem::Unsent(problem.into()))
-        })?;
-
+        let unsent = |error| self.failed(Problem::Unsent(error));
+        let authenticated = self.auth.apply(&mut headers, &mut form).await;
+        authenticated.map_err(unsent)?;
         #[cfg(feature = "dpop")]
         if let Some(key) = &self.dpop {
             let proof = key.prove(dpop::Use::TokenRequest, &Method::POST, &self.uri);
-            let proof =
-                proof.map_err(|error| TokenError::new(self.kind, Problem::Unsent(error)))?;
-            headers.insert(dpop::DPOP, proof);
+            headers.insert(dpop::DPOP, proof.map_err(unsent)?);
         }
 
-        let mut request = Request::new(Full::new(form.clone().into_body()));
+        let shown = Sanitizer::without([self.auth.secrets(), form.secrets()].concat());
+        let mut request = Request::new(Full::new(form.into_body()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;
-        let call = observe::TokenCall::start(self.kind.word(), self.uri.host());
-        let answer = self.http.send(request).await;
-        call.answered(answer.as_ref().map(Response::status).ok());
-        answer
-            .map(Response::into_parts)
-            .map_err(|error| self.failed(Problem::Network(error)))
+        let call = observe::TokenCall::start(self.kind.as_str(), self.uri.host());
+        let response = self.http.send(request).await;
+        call.answered(response.as_ref().map(Response::status).ok());
+        let response = response.map_err(|error| self.failed(Problem::Network(error)))?;
+        let (head, body) = response.into_parts();
+        Ok(Reply {
+            endpoint: self,
+            head,
+            body,
+            shown,
+        })
     }
 
-    /// Reads the body of an answer.
+    /// Reads the body of a response.
     async fn read(&self, head: &Parts, body: ResponseBody) -> Result<Bytes, TokenError> {
         let problem = if head.status.is_redirection() {
             Problem::Redirect
@@ -217,12 +199,6 @@ impl TokenEndpoint {
         Err(self.error(problem, head))
     }
 
-    fn parse(&self, head: &Parts, body: &[u8], form: &Form) -> Result<TokenResponse, TokenError> {
-        let shown = Sanitizer::without(self.secrets(form));
-        TokenResponse::parse(head.status, &head.headers, body, shown, self.token_type())
-            .map_err(|problem| self.error(problem, head))
-    }
-
     fn token_type(&self) -> &'static str {
         #[cfg(feature = "dpop")]
         if self.dpop.is_some() {
@@ -232,17 +208,43 @@ impl TokenEndpoint {
     }
 
     fn error(&self, problem: Problem, head: &Parts) -> TokenError {
-        TokenError::new(self.kind, problem).answered(head.status, retry_after(&head.headers))
+        TokenError::new(self.kind, problem).with_response(head.status, retry_after(&head.headers))
+    }
+}
+
+/// A response whose body is not read yet.
+struct Reply<'a> {
+    endpoint: &'a TokenEndpoint,
+    head: Parts,
+    body: ResponseBody,
+    /// Hides the secrets of the request.
+    shown: Sanitizer,
+}
+
+impl Reply<'_> {
+    async fn token(self) -> Result<TokenResponse, TokenError> {
+        let Self { endpoint, head, .. } = self;
+        let body = endpoint.read(&head, self.body).await?;
+        let token_type = endpoint.token_type();
+        TokenResponse::parse(head.status, &head.headers, &body, self.shown, token_type)
+            .map_err(|problem| endpoint.error(problem, &head))
     }
 
-    fn secrets(&self, form: &Form) -> Vec<Secret> {
-        [self.auth.secrets(), form.secrets()].concat()
+    async fn fields(self) -> Result<Map<String, Value>, TokenError> {
+        let Self { endpoint, head, .. } = self;
+        let body = endpoint.read(&head, self.body).await?;
+        let fields = object(head.status, &head.headers, &body, &self.shown);
+        let fields = fields.and_then(|fields| {
+            refuse_error(&fields, !head.status.is_success(), &self.shown)?;
+            Ok(fields)
+        });
+        fields.map_err(|problem| endpoint.error(problem, &head))
     }
 }
 
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the whole URI: its query is the user's, and can hold anything.
+        // Not the query, because it can contain anything.
         f.debug_struct("TokenEndpoint")
             .field("host", &self.uri.host())
             .field("path", &self.uri.path())
@@ -250,8 +252,8 @@ impl fmt::Debug for TokenEndpoint {
     }
 }
 
-/// The address of an endpoint that gets secrets: https, or http to this machine, unless the caller
-/// takes the danger (RFC 6749 3.2).
+/// Parses the URL of an endpoint that receives secrets: https, or http on this machine, unless the
+/// user accepts the risk of plain http (RFC 6749 3.2).
 pub(super) fn parse_endpoint(
     field: &'static str,
     text: &str,
@@ -259,26 +261,26 @@ pub(super) fn parse_endpoint(
 ) -> Result<Uri, ConfigError> {
     let refuse = |problem: &'static str| Err(ConfigError::new(field, problem));
     if text.contains('#') {
-        return refuse("has a fragment, which an endpoint must not have");
+        return refuse("has a fragment, which the URL of an endpoint must not have");
     }
     let Ok(uri) = text.parse::<Uri>() else {
         return refuse("is not a URL");
     };
     let Some(host) = uri.host().filter(|host| !host.is_empty()) else {
-        return refuse("has no host: give the whole URL, such as https://auth.example.com/token");
+        return refuse("has no host: use the whole URL, such as https://auth.example.com/token");
     };
     if uri
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'))
     {
-        return refuse("has a user name: give client_id and client_secret instead");
+        return refuse("contains a user name: use client_id(..) and client_secret(..) instead");
     }
     match uri.scheme_str() {
         Some("https") => Ok(uri),
         Some("http") if plain_http || is_loopback(host) => Ok(uri),
         Some("http") => refuse(
-            "is plain http, where everyone on the way can read the client's secret and the token: \
-             use https (plain http is for loopback, or after danger_plain_http())",
+            "is plain http, so everyone on the network path can read the client secret and the \
+             tokens: use https (plain http is for loopback, or after danger_plain_http())",
         ),
         _ => refuse("is neither https nor http"),
     }

@@ -1,16 +1,17 @@
-//! Why a token endpoint gave no token.
+//! Why a token endpoint did not return a token.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use http::StatusCode;
 
-use crate::error::{BoxError, ProviderError};
+use crate::error::{BoxError, Chain, ProviderError};
 
-/// Why a token endpoint gave no token.
+/// Why a token endpoint did not return a token.
 ///
-/// It is what the [`ProviderError`]s of this module are made from. The message holds what the
-/// server said about the error, as far as that is printable, short and free of the secrets that
-/// were sent; it never holds an answer's body.
+/// This is the source of most [`ProviderError`]s of this module. The message contains what the
+/// server reported about the error, as far as that is printable, short and free of the secrets that
+/// were sent. It never contains a response body. If the HTTP client failed, its error is the
+/// [source](StdError::source).
 ///
 /// ```
 /// use tower_auth::{ProviderError, oauth2::TokenError};
@@ -30,50 +31,49 @@ pub struct TokenError {
 
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// The request could not be made, so it was not sent.
+    /// The request could not be created.
     Unsent(BoxError),
-    /// The HTTP service failed, or the answer broke off.
+    /// The HTTP service failed, or the response ended early.
     Network(BoxError),
-    /// A redirect.
     Redirect,
-    /// An error status, or an answer that carries an error.
+    /// An error status, or a response that contains an error.
     Refused(Refusal),
-    /// A success that brings no token that could be used.
+    /// A successful response without a usable token.
     Unusable(Cow<'static, str>),
 }
 
-/// Which endpoint it was, for messages.
+/// The endpoint of a request, for messages and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// The standard one, for all grants.
+    /// The standard endpoint of all grants.
     Token(ClientProof),
     Revocation,
-    /// That of device codes.
+    /// The device authorization endpoint.
     Device,
-    /// Which gives tokens in the implicit flow.
+    /// The authorization endpoint, which returns tokens in the implicit flow.
     #[cfg(feature = "implicit")]
     Authorization,
-    /// Those of [`PasswordLogin`](super::PasswordLogin).
+    /// The endpoints of [`PasswordLogin`](super::PasswordLogin).
     Password,
     Refresh,
 }
 
 impl Endpoint {
-    /// For metrics.
-    pub(super) fn word(self) -> &'static str {
+    /// The name in metrics.
+    pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Token { .. } => "token",
+            Self::Token(_) => "token",
             Self::Revocation => "revocation",
+            Self::Device => "device",
             #[cfg(feature = "implicit")]
             Self::Authorization => "authorization",
-            Self::Device => "device",
             Self::Password => "password",
             Self::Refresh => "refresh",
         }
     }
 }
 
-/// With what a client has said who it is.
+/// How a client authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientProof {
     None,
@@ -83,13 +83,13 @@ pub(super) enum ClientProof {
     Assertion,
 }
 
-/// The fields of an error answer (RFC 6749 5.2).
+/// The fields of an error response (RFC 6749 5.2).
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     pub(super) code: Option<String>,
     pub(super) description: Option<String>,
     pub(super) uri: Option<String>,
-    /// Why these could not be read.
+    /// Why the fields could not be read.
     pub(super) unread: Option<Cow<'static, str>>,
 }
 
@@ -103,54 +103,58 @@ impl TokenError {
         }
     }
 
-    pub(super) fn answered(mut self, status: StatusCode, retry_after: Option<Duration>) -> Self {
+    pub(super) fn with_response(
+        mut self,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+    ) -> Self {
         self.status = Some(status);
         self.retry_after = retry_after;
         self
     }
 
-    /// The status of the answer, if there was one.
+    /// Returns the status of the response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
 
-    /// The server's error code, such as `invalid_client` (RFC 6749 5.2).
+    /// Returns the server's error code, such as `invalid_client` (RFC 6749 5.2).
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.refusal()?.code.as_deref()
     }
 
-    /// The server's explanation, in English for developers (`error_description`): its printable
-    /// ASCII, at most 200 characters. `None` also if it repeats a secret.
+    /// Returns the server's explanation, in English for developers (`error_description`): up to 200
+    /// characters of printable ASCII. `None` if it contains a secret.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.refusal()?.description.as_deref()
     }
 
-    /// A page about the error (`error_uri`), under the same conditions as the
+    /// Returns a web page about the error (`error_uri`), with the same limits as the
     /// [`description`](Self::description).
     #[must_use]
     pub fn uri(&self) -> Option<&str> {
         self.refusal()?.uri.as_deref()
     }
 
-    /// Whether nothing has changed at the server: it got no request, or has understood and refused
-    /// it. Of all other failures it is not known what the server did.
-    pub(super) fn is_without_effect(&self) -> bool {
-        match self.problem {
-            Problem::Unsent(_) => true,
-            Problem::Refused(_) => self.status.is_some_and(|status| status.is_client_error()),
-            _ => false,
-        }
-    }
-
-    /// The HTTP client's error, if it was that which failed.
+    /// Returns the HTTP client's error, if the client failed.
     #[must_use]
     pub fn network(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
         match &self.problem {
             Problem::Network(error) => Some(&**error),
             _ => None,
+        }
+    }
+
+    /// Whether nothing has changed at the server, because the request was not sent, or because the
+    /// server understood and refused it. The effect of all other failures is unknown.
+    pub(super) fn is_without_effect(&self) -> bool {
+        match self.problem {
+            Problem::Unsent(_) => true,
+            Problem::Refused(_) => self.status.is_some_and(|status| status.is_client_error()),
+            _ => false,
         }
     }
 
@@ -161,7 +165,7 @@ impl TokenError {
         }
     }
 
-    /// How long the server wants to be left alone.
+    /// The server's `Retry-After`.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -173,44 +177,51 @@ impl TokenError {
         }
     }
 
-    /// Whether the same request may work at another time.
+    /// Whether the same request may succeed later.
     pub(super) fn is_transient(&self) -> bool {
         match (&self.problem, self.status) {
             (Problem::Network(_) | Problem::Unsent(_), _) => true,
-            (_, Some(status)) => status.is_server_error() || is_passing(status),
+            (_, Some(status)) => {
+                status.is_server_error()
+                    || matches!(
+                        status,
+                        StatusCode::REQUEST_TIMEOUT
+                            | StatusCode::TOO_EARLY
+                            | StatusCode::TOO_MANY_REQUESTS
+                    )
+            }
             (_, None) => false,
         }
     }
 
-    /// What to do about it, where that is known.
+    /// What to do about the error, if that is known.
     fn advice(&self) -> Option<&'static str> {
         let status = self.status.unwrap_or_default();
+        let is_wrong_url = matches!(
+            status,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+        );
         let proof = match self.endpoint {
             Endpoint::Token(proof) => proof,
             Endpoint::Device => ClientProof::None,
             #[cfg(feature = "implicit")]
             Endpoint::Authorization => return None,
             Endpoint::Revocation => return None,
-            Endpoint::Password | Endpoint::Refresh => {
-                return matches!(
-                    status,
-                    StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
-                )
-                .then_some("check the base URL");
-            }
+            Endpoint::Password => return is_wrong_url.then_some("check the login URL"),
+            Endpoint::Refresh => return is_wrong_url.then_some("check the refresh URL"),
         };
         match (self.code(), status) {
             (Some("invalid_client"), _) | (None, StatusCode::UNAUTHORIZED) => Some(match proof {
                 ClientProof::None => {
-                    "check client_id, and whether the server wants a client_secret"
+                    "check client_id, and whether the server requires a client_secret"
                 }
                 ClientProof::Secret => {
-                    "check client_id and client_secret, and whether the server wants client_secret_basic_unencoded() \
-                     or client_secret_post()"
+                    "check client_id and client_secret, and whether the server requires \
+                     client_secret_basic_unencoded() or client_secret_post()"
                 }
                 ClientProof::Certificate => {
-                    "check client_id, whether the http(..) service shows the client's certificate, \
-                     and whether the server knows it"
+                    "check client_id, whether the http(..) service presents the client's \
+                     certificate, and whether the server knows it"
                 }
                 #[cfg(feature = "jwt")]
                 ClientProof::Assertion => {
@@ -221,26 +232,19 @@ impl TokenError {
             (Some("invalid_request"), _) => Some("check the parameters"),
             (Some("invalid_scope"), _) => Some("check the scopes"),
             (Some("invalid_target"), _) => Some("check the resource"),
-            (Some("unauthorized_client"), _) => Some("the server denies this client this grant"),
-            (Some("unsupported_grant_type"), _) => Some("the server does not offer this grant"),
-            (None, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
-                Some("check the token URL")
+            (Some("unauthorized_client"), _) => {
+                Some("the server does not allow this grant for this client")
             }
+            (Some("unsupported_grant_type"), _) => Some("the server does not support this grant"),
+            (None, _) if is_wrong_url => Some("check the token URL"),
             _ => None,
         }
     }
 }
 
-/// The client errors that are about the moment, not about the request.
-fn is_passing(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
-    )
-}
-
 impl From<TokenError> for ProviderError {
-    /// Transient are the network, 5xx, 408, 425 and 429; all else is permanent.
+    /// Network failures and the statuses 5xx, 408, 425 and 429 become transient errors; everything
+    /// else becomes a permanent error.
     fn from(error: TokenError) -> Self {
         let retry_after = error.retry_after;
         let error = if error.is_transient() {
@@ -257,51 +261,44 @@ impl From<TokenError> for ProviderError {
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the {} endpoint ", self.endpoint)?;
+        if f.alternate() {
+            return Chain(self).fmt(f);
+        }
+        let endpoint = match self.endpoint {
+            Endpoint::Device => "device authorization",
+            endpoint => endpoint.as_str(),
+        };
         let status = self.status.unwrap_or_default();
         match &self.problem {
-            Problem::Network(error) => {
-                f.write_str("gave no complete answer")?;
-                // Clients say at the top that it failed, and at the bottom why.
-                let mut next: Option<&(dyn StdError + 'static)> = Some(&**error);
-                while let Some(error) = next {
-                    write!(f, ": {error}")?;
-                    next = error.source();
-                }
-                Ok(())
-            }
-            Problem::Unsent(error) => {
-                write!(f, "was not asked: {error}")
+            Problem::Unsent(_) => write!(f, "could not create the {endpoint} request"),
+            Problem::Network(_) => {
+                write!(f, "no complete response from the {endpoint} endpoint")
             }
             Problem::Redirect => write!(
                 f,
-                "answered {status}, a redirect, which is not followed because of the secrets in \
-                 the request: use the URL that it leads to"
+                "the {endpoint} endpoint responded with {status}, a redirect, which is not \
+                 followed because the request contains secrets: use the URL that it redirects to"
             ),
-            // What a browser brings has no status.
+            // A response that a browser delivers has no status.
             Problem::Unusable(what) if self.status.is_none() => {
-                write!(f, "gave nothing that can be used: {what}")
+                write!(f, "the {endpoint} response is not usable: {what}")
             }
-            Problem::Unusable(what) => write!(f, "answered {status}, but {what}"),
+            Problem::Unusable(what) => {
+                write!(
+                    f,
+                    "the {endpoint} response ({status}) is not usable: {what}"
+                )
+            }
+            Problem::Refused(refusal) if self.is_transient() => {
+                write!(
+                    f,
+                    "the {endpoint} endpoint failed: {}",
+                    refusal.text(status)
+                )
+            }
             Problem::Refused(refusal) => {
-                if self.is_transient() {
-                    f.write_str("failed: ")?;
-                } else {
-                    f.write_str("refused the request: ")?;
-                }
-                match &refusal.code {
-                    Some(code) => write!(f, "{} {code}", status.as_u16())?,
-                    None => write!(f, "{status}")?,
-                }
-                if let Some(description) = &refusal.description {
-                    write!(f, " ({description})")?;
-                }
-                if let Some(why) = &refusal.unread {
-                    write!(f, " ({why})")?;
-                }
-                if let Some(uri) = &refusal.uri {
-                    write!(f, ", see {uri}")?;
-                }
+                let refusal = refusal.text(status);
+                write!(f, "the {endpoint} endpoint refused the request: {refusal}")?;
                 match self.advice() {
                     Some(advice) => write!(f, ": {advice}"),
                     None => Ok(()),
@@ -311,19 +308,25 @@ impl fmt::Display for TokenError {
     }
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Token(_) => "token",
-            Self::Revocation => "revocation",
-            Self::Device => "device authorization",
-            #[cfg(feature = "implicit")]
-            Self::Authorization => "authorization",
-            Self::Password => "password",
-            Self::Refresh => "refresh",
-        })
+impl Refusal {
+    fn text(&self, status: StatusCode) -> String {
+        let mut text = match &self.code {
+            Some(code) => format!("{} {code}", status.as_u16()),
+            None => status.to_string(),
+        };
+        for detail in [self.description.as_deref(), self.unread.as_deref()] {
+            text.extend(detail.map(|detail| format!(" ({detail})")));
+        }
+        text.extend(self.uri.as_ref().map(|uri| format!(", see {uri}")));
+        text
     }
 }
 
-// The whole chain of the client's errors is part of the message, so it does not go on below it.
-impl StdError for TokenError {}
+impl StdError for TokenError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.problem {
+            Problem::Unsent(error) | Problem::Network(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}

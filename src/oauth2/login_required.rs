@@ -1,24 +1,24 @@
-//! Why somebody has to log in again.
+//! Why the user must log in again.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 use super::error::TokenError;
-use crate::store::Intent;
+use crate::{error::Chain, store::Intent};
 
-/// Why somebody has to log in again: what the provider lived on can't be used any more.
+/// Why the user must log in again.
 ///
-/// It is what the [`ProviderError`](crate::ProviderError)s of this module are made from that are
-/// [`is_login_required`](crate::ProviderError::is_login_required). No attempt is made before new
-/// credentials are given. While an access token has not expired, calls go on with it: a server that
-/// rejects it answers them with its own 401, and the reason stands in the response's
-/// [`NotRetried`](crate::NotRetried).
+/// This is the source of those [`ProviderError`](crate::ProviderError)s of this module that are
+/// [`is_login_required`](crate::ProviderError::is_login_required). The provider makes no further
+/// attempt until it gets new credentials. Requests use the current access token until it expires.
+/// If a server rejects it before, callers get the server's 401, and the reason is in the response's
+/// [`NotRetried`](crate::NotRetried) extension.
 ///
 /// ```
 /// use tower_auth::{ProviderError, oauth2::LoginRequired};
 ///
 /// fn advice(error: &ProviderError) -> &'static str {
 ///     match error.get_ref().downcast_ref::<LoginRequired>() {
-///         Some(login) if login.is_suspected_reuse() => "look who else uses this refresh token",
+///         Some(login) if login.is_suspected_reuse() => "find out what else uses this refresh token",
 ///         Some(_) => "ask the user to log in",
 ///         None => "try again later",
 ///     }
@@ -27,66 +27,58 @@ use crate::store::Intent;
 #[derive(Clone, Debug)]
 pub struct LoginRequired {
     why: Why,
-    answer: Option<Arc<TokenError>>,
+    error: Option<Arc<TokenError>>,
 }
 
 #[derive(Clone, Debug)]
 enum Why {
     Refused,
-    /// The token came from a refresh, and nobody here had used it.
+    /// The token came from a refresh, and no process with this store had used it.
     SuspectedReuse,
-    /// Who did not come back from a refresh.
+    /// The holder of the lock that did not finish its refresh.
     OutcomeLost(String),
     PasswordRefused,
     LoggedOut,
-    NoTokens,
-    TokenOver,
+    NoRefreshToken,
+    NoAccessToken,
 }
 
 impl LoginRequired {
-    /// The answer to a refresh token proves it dead.
+    /// The server's response to a refresh token proves it dead.
     pub(super) fn refused(error: TokenError, orphan: Option<Intent>, rotated: bool) -> Self {
         let why = match orphan {
             Some(intent) => Why::OutcomeLost(intent.holder),
             None if rotated => Why::SuspectedReuse,
             None => Why::Refused,
         };
-        Self {
-            why,
-            answer: Some(Arc::new(error)),
-        }
+        Self::new(why, Some(error))
     }
 
     pub(super) fn password_refused(error: TokenError) -> Self {
-        Self {
-            why: Why::PasswordRefused,
-            answer: Some(Arc::new(error)),
-        }
+        Self::new(Why::PasswordRefused, Some(error))
     }
 
     pub(super) fn logged_out() -> Self {
+        Self::new(Why::LoggedOut, None)
+    }
+
+    pub(super) fn no_refresh_token() -> Self {
+        Self::new(Why::NoRefreshToken, None)
+    }
+
+    pub(super) fn no_access_token() -> Self {
+        Self::new(Why::NoAccessToken, None)
+    }
+
+    fn new(why: Why, error: Option<TokenError>) -> Self {
         Self {
-            why: Why::LoggedOut,
-            answer: None,
+            why,
+            error: error.map(Arc::new),
         }
     }
 
-    pub(super) fn no_tokens() -> Self {
-        Self {
-            why: Why::NoTokens,
-            answer: None,
-        }
-    }
-
-    pub(super) fn token_over() -> Self {
-        Self {
-            why: Why::TokenOver,
-            answer: None,
-        }
-    }
-
-    /// Whether the server refused the refresh token, for whatever reason: it has expired, was
-    /// revoked, or one of the two below.
+    /// Returns whether the server refused the refresh token, for any reason: it has expired or was
+    /// revoked, or one of the next two methods returns `true`.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(
@@ -95,77 +87,77 @@ impl LoginRequired {
         )
     }
 
-    /// Whether the refused refresh token had come from a refresh before, and had not been sent by
-    /// anybody who uses this store. If it has not simply expired, then somebody else has a copy of
-    /// it, and the server has revoked them all (RFC 9700 4.14.2).
+    /// Returns whether the refused refresh token came from a refresh, and no process that shares
+    /// this store had sent it. Unless it has simply expired, another party has a copy of it, and
+    /// the server has revoked all tokens (RFC 9700 4.14.2).
     #[must_use]
     pub fn is_suspected_reuse(&self) -> bool {
         matches!(self.why, Why::SuspectedReuse)
     }
 
-    /// Whether an earlier refresh with the refused refresh token was cut off (its process was
-    /// killed, the connection broke, the server did not answer in time), so that what the server
-    /// may have answered is lost.
+    /// Returns whether an earlier refresh with the refused refresh token was cut off: its process
+    /// was killed, the connection failed, or the server did not respond in time. A token that the
+    /// server may have issued then is lost.
     #[must_use]
     pub fn is_outcome_lost(&self) -> bool {
         matches!(self.why, Why::OutcomeLost(_))
     }
 
-    /// Whether the server refused the user's name or password. They are not sent again.
+    /// Returns whether the server refused the user's name or password. They are not sent again.
     #[must_use]
     pub fn is_password_refused(&self) -> bool {
         matches!(self.why, Why::PasswordRefused)
     }
 
-    /// Whether another process that shares the tokens has logged out.
+    /// Returns whether another process that shares the tokens has logged out.
     #[must_use]
     pub fn is_logged_out(&self) -> bool {
         matches!(self.why, Why::LoggedOut)
     }
 
-    /// What the server answered, if it was asked.
+    /// Returns the server's response, if it was asked. It is also the
+    /// [source](StdError::source).
     #[must_use]
     pub fn token_error(&self) -> Option<&TokenError> {
-        self.answer.as_deref()
+        self.error.as_deref()
     }
 }
 
 impl fmt::Display for LoginRequired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.why {
-            Why::Refused => f.write_str("the refresh token is not accepted any more")?,
-            Why::SuspectedReuse => f.write_str(
-                "the refresh token, although never used before, is not accepted any more: it has \
-                 expired, or a copy of it is in use elsewhere",
-            )?,
-            Why::OutcomeLost(holder) => write!(
-                f,
-                "the refresh token is not accepted any more, and the outcome of an earlier refresh \
-                 with it was lost (by {holder})"
-            )?,
-            Why::PasswordRefused => f.write_str(
-                "the user name or the password is refused, and not sent again until \
-                 set_credentials(..) gives others",
-            )?,
-            Why::LoggedOut => f.write_str("logged out by another process")?,
-            Why::TokenOver => f.write_str(
-                "there is no access token that could be used, and none can be had without the \
-                 person: log in, and give the token with replace_tokens(..)",
-            )?,
-            Why::NoTokens => {
-                f.write_str("there is no refresh token: give one with replace_tokens(..)")?
+        if f.alternate() {
+            return Chain(self).fmt(f);
+        }
+        f.write_str(match &self.why {
+            Why::Refused => "the server no longer accepts the refresh token",
+            Why::SuspectedReuse => {
+                "the server no longer accepts the refresh token, although it was never used: it \
+                 has expired, or a copy of it is in use elsewhere"
             }
-        }
-        match &self.answer {
-            Some(answer) => write!(f, "; {answer}"),
-            None => Ok(()),
-        }
+            Why::OutcomeLost(holder) => {
+                return write!(
+                    f,
+                    "the server no longer accepts the refresh token, and the outcome of an \
+                     earlier refresh with it was lost (by {holder})"
+                );
+            }
+            Why::PasswordRefused => {
+                "the server refused the user name or the password, which are not sent again \
+                 until set_credentials(..) replaces them"
+            }
+            Why::LoggedOut => "logged out by another process",
+            Why::NoAccessToken => {
+                "there is no usable access token, and only a new login can provide one: log in, \
+                 and pass the token to replace_tokens(..)"
+            }
+            Why::NoRefreshToken => "there is no refresh token: pass one to replace_tokens(..)",
+        })
     }
 }
 
 impl StdError for LoginRequired {
-    // The message of the wrapped error is part of this one's, so the chain goes on below it.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.answer.as_deref()?.source()
+        let error = self.error.as_deref()?;
+        Some(error)
     }
 }

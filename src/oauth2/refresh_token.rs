@@ -132,7 +132,7 @@ impl sealed::Grant for RefreshTokenGrant {
         refused: Option<LoginRequired>,
         _: &RefreshContext<Bearer>,
     ) -> Result<TokenResponse, ProviderError> {
-        let error = refused.unwrap_or_else(LoginRequired::no_tokens);
+        let error = refused.unwrap_or_else(LoginRequired::no_refresh_token);
         Err(ProviderError::login_required(error))
     }
 }

@@ -1,4 +1,4 @@
-//! What a token endpoint answers (RFC 6749 5.1 and 5.2), read tolerantly: servers differ.
+//! Responses of a token endpoint (RFC 6749 5.1 and 5.2), read tolerantly, because servers differ.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -9,17 +9,14 @@ use super::{
     error::{Problem, Refusal},
     sanitize::Sanitizer,
 };
-use crate::{credential::Bearer, secret::Secret};
+use crate::{credential::Bearer, secret::Secret, time::MAX_LIFETIME};
 
-/// Ten years: a lifetime beyond it is as good as it, and can be counted with safely.
-const LONGEST: Duration = crate::time::MAX_LIFETIME;
+/// How many characters of an error code or a type, and of other text from a server, are shown.
+pub(super) const MAX_CODE_LENGTH: usize = 60;
+pub(super) const MAX_TEXT_LENGTH: usize = 200;
 
-/// How many characters of the server's texts are shown.
-pub(super) const MOST_OF_NAMES: usize = 60;
-pub(super) const MOST_OF_TEXTS: usize = 200;
-
-/// The words of the specifications that decisions hang on. They give nothing away, even if a short
-/// secret is a part of one.
+/// The error codes of the specifications, on which decisions depend. They reveal nothing, even if a
+/// short secret is part of one.
 const KNOWN_CODES: [&str; 13] = [
     "invalid_request",
     "invalid_client",
@@ -36,59 +33,56 @@ const KNOWN_CODES: [&str; 13] = [
     "use_dpop_nonce",
 ];
 
-/// A token, and what is known of it.
+/// A successful response.
 #[expect(unnameable_types, reason = "only sealed traits use it")]
 #[derive(Debug)]
 pub struct TokenResponse {
     pub(super) token: Bearer,
     /// `None` is unknown; zero is expired.
     pub(super) expires_in: Option<Duration>,
-    /// As granted, if the server said so.
+    /// The granted scope, if the response names it.
     pub(super) scope: Option<String>,
-    /// `None` also for an empty one.
+    /// `None` for an empty one too.
     pub(super) refresh_token: Option<Secret>,
     /// Whether there is an `issued_token_type` (RFC 8693 2.2.1).
     pub(super) has_issued_type: bool,
 }
 
 impl TokenResponse {
-    /// Reads a complete answer. A token of another type is not used (RFC 6749 7.1).
+    /// Reads a complete response. Tokens of another type are not used (RFC 6749 7.1).
     pub(super) fn parse(
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
-        shown: Sanitizer,
+        sanitizer: Sanitizer,
         token_type: &str,
     ) -> Result<Self, Problem> {
-        let fields = object(status, headers, body, &shown)?;
-        Self::from_fields(&fields, !status.is_success(), shown, token_type)
+        let fields = object(status, headers, body, &sanitizer)?;
+        Self::from_fields(&fields, !status.is_success(), sanitizer, token_type)
     }
 
-    /// Reads the fields of an answer, wherever they stood.
+    /// Reads the fields of a response, from a body or from a URL.
     pub(super) fn from_fields(
         fields: &Map<String, Value>,
         is_error: bool,
-        mut shown: Sanitizer,
+        mut sanitizer: Sanitizer,
         token_type: &str,
     ) -> Result<Self, Problem> {
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         for name in ["access_token", "refresh_token", "id_token"] {
-            shown.hide(text(name).unwrap_or_default());
+            sanitizer.hide(text(name).unwrap_or_default());
         }
-        refuse_error(fields, is_error, &shown)?;
+        refuse_error(fields, is_error, &sanitizer)?;
+        let unusable = |why: &'static str| Problem::Unusable(why.into());
         let token = text("access_token").ok_or_else(|| unusable("it has no access_token"))?;
-        match text("token_type") {
-            Some(kind) if kind.eq_ignore_ascii_case(token_type) => {}
-            Some(kind) => {
-                let kind = shown.clean(kind, MOST_OF_NAMES).unwrap_or_default();
-                return Err(unusable(format!(
-                    "its token_type is `{kind}`, and only {token_type} can be used here"
-                )));
-            }
-            None => return Err(unusable("it has no token_type")),
+        let actual = text("token_type").ok_or_else(|| unusable("it has no token_type"))?;
+        if !actual.eq_ignore_ascii_case(token_type) {
+            let actual = sanitizer.clean(actual, MAX_CODE_LENGTH).unwrap_or_default();
+            let why = format!("its token_type is `{actual}`, not {token_type}");
+            return Err(Problem::Unusable(why.into()));
         }
         let token = Bearer::new(token).map_err(|_| {
-            unusable("its access_token is empty or has characters that no bearer token has")
+            unusable("its access_token is empty or contains characters that bearer tokens cannot")
         })?;
         Ok(Self {
             token,
@@ -102,38 +96,50 @@ impl TokenResponse {
     }
 }
 
-/// The fields of a complete answer.
+/// The fields of a complete response.
 pub(super) fn object(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    shown: &Sanitizer,
+    sanitizer: &Sanitizer,
 ) -> Result<Map<String, Value>, Problem> {
     // The parser's own message can quote the body.
-    serde_json::from_slice(body).map_err(|_| unreadable(status, no_json(headers, body, shown)))
+    serde_json::from_slice(body).map_err(|_| {
+        if body.is_empty() {
+            return unreadable(status, "its body is empty");
+        }
+        let content_type = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .and_then(|value| sanitizer.clean(value, MAX_CODE_LENGTH))
+            .unwrap_or_else(|| "unknown".to_owned());
+        let why = format!("its body is not a JSON object; content type: {content_type}");
+        unreadable(status, why)
+    })
 }
 
 /// Fails if the fields are those of an error.
 pub(super) fn refuse_error(
     fields: &Map<String, Value>,
     is_error: bool,
-    shown: &Sanitizer,
+    sanitizer: &Sanitizer,
 ) -> Result<(), Problem> {
     if !is_error && !has_error(fields) {
         return Ok(());
     }
-    let clean = |name, most| shown.clean(fields.get(name)?.as_str()?, most);
-    let known = |code: &&str| fields.get("error").is_some_and(|said| said == code);
-    let known = KNOWN_CODES.into_iter().find(known).map(str::to_owned);
+    let clean = |name, max| sanitizer.clean(fields.get(name)?.as_str()?, max);
+    let is_known = |code: &&str| fields.get("error").is_some_and(|error| error == code);
+    let known = KNOWN_CODES.into_iter().find(is_known).map(str::to_owned);
     Err(Problem::Refused(Refusal {
-        code: known.or_else(|| clean("error", MOST_OF_NAMES)),
-        description: clean("error_description", MOST_OF_TEXTS),
-        uri: clean("error_uri", MOST_OF_TEXTS),
+        code: known.or_else(|| clean("error", MAX_CODE_LENGTH)),
+        description: clean("error_description", MAX_TEXT_LENGTH),
+        uri: clean("error_uri", MAX_TEXT_LENGTH),
         unread: None,
     }))
 }
 
-/// What an answer is that can't be read, whatever the reason.
+/// The problem with a response that cannot be read.
 pub(super) fn unreadable(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Problem {
     if status.is_success() {
         return Problem::Unusable(why.into());
@@ -144,24 +150,7 @@ pub(super) fn unreadable(status: StatusCode, why: impl Into<Cow<'static, str>>) 
     })
 }
 
-fn unusable(why: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::Unusable(why.into())
-}
-
-fn no_json(headers: &HeaderMap, body: &[u8], shown: &Sanitizer) -> String {
-    if body.is_empty() {
-        return "its body is empty".to_owned();
-    }
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .and_then(|value| shown.clean(value, MOST_OF_NAMES))
-        .unwrap_or_else(|| "unknown".to_owned());
-    format!("its body is no JSON object; content type: {content_type}")
-}
-
-/// Whether there is an error. Some servers send the field on success too, without one in it.
+/// Whether there is an error. Some servers send the field on success too, but empty.
 fn has_error(fields: &Map<String, Value>) -> bool {
     match fields.get("error") {
         None | Some(Value::Null | Value::Bool(false)) => false,
@@ -170,15 +159,14 @@ fn has_error(fields: &Map<String, Value>) -> bool {
     }
 }
 
-/// Seconds as a number or as a string of one, in whatever range; `None` for all else.
+/// Seconds, as a number or a string, of any size; `None` for everything else.
 pub(super) fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    // `inf` and `NaN` are numbers for the parser.
-    seconds
-        .is_finite()
-        .then(|| Duration::from_secs_f64(seconds.clamp(0.0, LONGEST.as_secs_f64())))
+    // The parser accepts `inf` and `NaN`.
+    let is_valid = seconds.is_finite();
+    is_valid.then(|| Duration::from_secs_f64(seconds.clamp(0.0, MAX_LIFETIME.as_secs_f64())))
 }

@@ -325,7 +325,7 @@ async fn texts_that_are_unsafe_to_show_are_refused() {
         assert!(error.token_error().is_some(), "{reply}");
         let text = format!("{error:#}");
         assert!(
-            text.starts_with("the login failed: the device authorization endpoint"),
+            text.starts_with("the login failed: the device authorization "),
             "{text}"
         );
         assert!(!text.contains("hidden"), "{text}");
@@ -341,8 +341,8 @@ async fn a_refusal_by_the_device_endpoint_is_reported() {
     let error = start(refused("unauthorized_client")).await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "the login failed: the device authorization endpoint refused the request: 400 unauthorized_client: the \
-         server denies this client this grant"
+        "the login failed: the device authorization endpoint refused the request: 400 \
+         unauthorized_client: the server does not allow this grant for this client"
     );
 }
 

@@ -72,8 +72,8 @@ fn errors_and_state_are_read_from_the_fragment() {
     let error = finish("access_token=t0ken&token_type=mac").unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "the login failed: the authorization endpoint gave nothing that can be used: its token_type is `mac`, and \
-         only Bearer can be used here"
+        "the login failed: the authorization response is not usable: its token_type is `mac`, not \
+         Bearer"
     );
     let error = finish("token_type=bearer").unwrap_err();
     assert!(

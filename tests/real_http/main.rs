@@ -252,7 +252,7 @@ async fn the_error_of_a_wrong_secret_names_the_fix_and_no_secret() {
     assert_eq!(
         format!("{error:#}"),
         "failed to get a credential: provider error: the token endpoint refused the request: 401 \
-         invalid_client: check client_id and client_secret, and whether the server wants \
+         invalid_client: check client_id and client_secret, and whether the server requires \
          client_secret_basic_unencoded() or client_secret_post()"
     );
     assert!(!format!("{error:?}").contains("p@ss"), "{error:?}");

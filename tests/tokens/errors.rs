@@ -30,9 +30,9 @@ async fn a_wrong_secret() {
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: provider error: the token endpoint refused the request: 401 invalid_client (Client \
-         authentication failed): check client_id and client_secret, and whether the server wants \
-         client_secret_basic_unencoded() or client_secret_post()"
+        "failed to get a credential: provider error: the token endpoint refused the request: 401 \
+         invalid_client (Client authentication failed): check client_id and client_secret, and \
+         whether the server requires client_secret_basic_unencoded() or client_secret_post()"
     );
 
     server.instead([Instead::Answer(403, "", "")]);
@@ -54,8 +54,9 @@ async fn a_dead_refresh_token() {
     let error = error_of(&server, seeded(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: log in again: the refresh token is not accepted any more; the token \
-         endpoint refused the request: 400 invalid_grant (Token has been revoked)"
+        "failed to get a credential: log in again: the server no longer accepts the refresh \
+         token: the token endpoint refused the request: 400 invalid_grant (Token has been \
+         revoked)"
     );
 }
 
@@ -70,9 +71,9 @@ async fn a_wrong_password() {
     let error = error_of(&server, password_login(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: log in again: the user name or the password is refused, and not sent \
-         again until set_credentials(..) gives others; the password endpoint refused the request: \
-         401 invalid_credentials"
+        "failed to get a credential: log in again: the server refused the user name or the \
+         password, which are not sent again until set_credentials(..) replaces them: the \
+         password endpoint refused the request: 401 invalid_credentials"
     );
 }
 
@@ -82,12 +83,13 @@ async fn a_server_that_is_down() {
     for (failure, text) in [
         (
             Instead::Break,
-            "failed to get a credential: temporary provider error: the token endpoint gave no complete answer: connection reset",
+            "failed to get a credential: temporary provider error: no complete response from the \
+             token endpoint: connection reset",
         ),
         (
             Instead::Answer(503, "text/html", HTML),
-            "failed to get a credential: temporary provider error: the token endpoint failed: 503 Service Unavailable (its body is no \
-             JSON object; content type: text/html)",
+            "failed to get a credential: temporary provider error: the token endpoint failed: \
+             503 Service Unavailable (its body is not a JSON object; content type: text/html)",
         ),
         (
             Instead::Hang,
@@ -104,7 +106,8 @@ async fn a_server_that_is_down() {
     let error = error_of(&server, password_login(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: temporary provider error: the password endpoint gave no complete answer: connection reset"
+        "failed to get a credential: temporary provider error: no complete response from the \
+         password endpoint: connection reset"
     );
 }
 
@@ -115,21 +118,22 @@ async fn html_instead_of_json() {
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: provider error: the token endpoint answered 200 OK, but its body is no JSON object; \
-         content type: text/html"
+        "failed to get a credential: provider error: the token response (200 OK) is not usable: \
+         its body is not a JSON object; content type: text/html"
     );
     server.instead([Instead::Answer(404, "text/html", HTML)]);
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: provider error: the token endpoint refused the request: 404 Not Found (its body is no \
-         JSON object; content type: text/html): check the token URL"
+        "failed to get a credential: provider error: the token endpoint refused the request: 404 \
+         Not Found (its body is not a JSON object; content type: text/html): check the token URL"
     );
     server.instead([Instead::Answer(404, "text/html", HTML)]);
     let error = error_of(&server, password_login(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: provider error: the password endpoint refused the request: 404 Not Found (its body is no \
-         JSON object; content type: text/html): check the base URL"
+        "failed to get a credential: provider error: the password endpoint refused the request: \
+         404 Not Found (its body is not a JSON object; content type: text/html): check the login \
+         URL"
     );
 }

@@ -104,14 +104,15 @@ async fn a_failing_revocation_is_said_and_stops_nothing() {
     for (failure, text) in [
         (
             Instead::Answer(503, "text/plain", "busy"),
-            "logged out locally, but the provider failed to revoke the credential: temporary provider error: the refresh \
-             token is not revoked: the revocation endpoint failed: 503 Service Unavailable (its \
-             body is no JSON object; content type: text/plain)",
+            "logged out locally, but the provider failed to revoke the credential: temporary \
+             provider error: the refresh token was not revoked: the revocation endpoint failed: \
+             503 Service Unavailable (its body is not a JSON object; content type: text/plain)",
         ),
         (
             Instead::Answer(401, "application/json", body),
-            "logged out locally, but the provider failed to revoke the credential: temporary provider error: the refresh \
-             token is not revoked: the revocation endpoint refused the request: 401 invalid_client",
+            "logged out locally, but the provider failed to revoke the credential: temporary \
+             provider error: the refresh token was not revoked: the revocation endpoint refused \
+             the request: 401 invalid_client",
         ),
         (
             Instead::Hang,

@@ -84,9 +84,9 @@ async fn the_trace_of_a_whole_life() {
     assert!(login(&error).is_password_refused());
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: log in again: the user name or the password is refused, and not sent \
-         again until set_credentials(..) gives others; the password endpoint refused the request: \
-         401 Unauthorized (its body is empty)"
+        "failed to get a credential: log in again: the server refused the user name or the \
+         password, which are not sent again until set_credentials(..) replaces them: the \
+         password endpoint refused the request: 401 Unauthorized (its body is empty)"
     );
     assert_eq!(server.take_trace(), NOTHING);
 

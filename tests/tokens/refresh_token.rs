@@ -81,8 +81,8 @@ async fn a_dead_refresh_token_means_a_new_login() {
     assert!(!login(&error).is_outcome_lost() && !login(&error).is_suspected_reuse());
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: log in again: the refresh token is not accepted any more; the token \
-         endpoint refused the request: 400 invalid_grant"
+        "failed to get a credential: log in again: the server no longer accepts the refresh \
+         token: the token endpoint refused the request: 400 invalid_grant"
     );
     pass(10_000).await;
     assert_eq!(call_all(&api, 100).await, 100);
@@ -92,7 +92,8 @@ async fn a_dead_refresh_token_means_a_new_login() {
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: log in again: there is no refresh token: give one with replace_tokens(..)"
+        "failed to get a credential: log in again: there is no refresh token: pass one to \
+         replace_tokens(..)"
     );
     assert_eq!(server.take_trace(), [""; 0], "nothing is sent twice");
 
@@ -120,9 +121,9 @@ async fn a_refresh_token_that_dies_unused_is_suspected_to_be_in_use_elsewhere() 
     assert!(login(&error).is_suspected_reuse());
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: log in again: the refresh token, although never used before, is not \
-         accepted any more: it has expired, or a copy of it is in use elsewhere; the token \
-         endpoint refused the request: 400 invalid_grant"
+        "failed to get a credential: log in again: the server no longer accepts the refresh \
+         token, although it was never used: it has expired, or a copy of it is in use elsewhere: \
+         the token endpoint refused the request: 400 invalid_grant"
     );
     assert_eq!(
         token_error_of(&error).status(),
@@ -319,8 +320,8 @@ async fn a_refused_client_is_told_what_to_check() {
     assert_eq!(token_error(&error).code(), Some("invalid_client"));
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential: provider error: the token endpoint refused the request: 401 invalid_client: check \
-         client_id, and whether the server wants a client_secret"
+        "failed to get a credential: provider error: the token endpoint refused the request: 401 \
+         invalid_client: check client_id, and whether the server requires a client_secret"
     );
 }
 

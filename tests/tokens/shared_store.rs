@@ -172,7 +172,7 @@ async fn a_lock_that_outlasts_the_refresh_is_an_error_that_says_so() {
     assert!(
         text.starts_with(
             "failed to get a credential: temporary provider error: the token store (in memory) failed \
-             to give the lock: held by another process for up to 10."
+             to take the lock: held by another process for up to 10."
         ) && text.ends_with(" s (it is refreshing the tokens, or crashed while doing so)"),
         "{text}"
     );
@@ -217,9 +217,9 @@ async fn an_outcome_that_was_lost_is_tried_once_and_said() {
     assert!(login(&error).is_outcome_lost());
     assert_eq!(
         format!("{error:#}"),
-        "failed to get a credential (remembered from the last attempt): log in again: the refresh token is not accepted any more, and the outcome \
-         of an earlier refresh with it was lost (by process 1 (dead)); the token endpoint refused \
-         the request: 400 invalid_grant"
+        "failed to get a credential (remembered from the last attempt): log in again: the server \
+         no longer accepts the refresh token, and the outcome of an earlier refresh with it was \
+         lost (by process 1 (dead)): the token endpoint refused the request: 400 invalid_grant"
     );
     pass(100_000).await;
     assert_eq!(call_all(&api, 100).await, 100);

@@ -89,7 +89,7 @@ impl<'a> Polling<'a> {
         let requested_at = RequestTime::now();
         let endpoint = &self.client.endpoint;
         let response = timeout(REQUEST_TIMEOUT, endpoint.exchange(&self.form)).await;
-        let mut response = response.unwrap_or_else(|_| Err(endpoint.silent(REQUEST_TIMEOUT)))?;
+        let mut response = response.unwrap_or_else(|_| Err(endpoint.timed_out(REQUEST_TIMEOUT)))?;
         // RFC 6749 5.1: a response without a scope grants the requested one.
         response.scope = response.scope.or_else(|| self.client.scope());
         Ok(tokens(response, None, requested_at))

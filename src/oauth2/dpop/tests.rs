@@ -261,7 +261,7 @@ async fn a_token_that_is_not_bound_is_refused() {
     let (token, _) = issue(&DpopKey::generate().unwrap(), vec![(200, "", body)]).await;
     let error = token.unwrap_err();
     assert!(
-        error.contains("its token_type is `Bearer`, and only DPoP can be used here"),
+        error.contains("its token_type is `Bearer`, not DPoP"),
         "{error:#}"
     );
 }

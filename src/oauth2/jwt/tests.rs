@@ -417,7 +417,7 @@ async fn a_failing_remote_key_is_a_transient_failure() {
         assert!(error.is_transient());
         let text = format!("{error:#}");
         assert!(
-            text.starts_with("temporary provider error: the token endpoint was not asked"),
+            text.starts_with("temporary provider error: could not create the token request"),
             "{text}"
         );
         assert!(text.contains(why), "{text}");

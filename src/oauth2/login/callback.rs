@@ -12,7 +12,7 @@ use super::{
 use crate::{
     oauth2::{
         error::Refusal,
-        response::{MOST_OF_NAMES, MOST_OF_TEXTS},
+        response::{MAX_CODE_LENGTH, MAX_TEXT_LENGTH},
         sanitize::Sanitizer,
     },
     secret::Secret,
@@ -95,7 +95,7 @@ impl AuthorizationResponse {
                 issuer => {
                     return Err(LoginError::from(Problem::Issuer {
                         expected: expected.url.clone(),
-                        received: issuer.map(|issuer| shown.clean(issuer, MOST_OF_TEXTS)),
+                        received: issuer.map(|issuer| shown.clean(issuer, MAX_TEXT_LENGTH)),
                     }));
                 }
             }
@@ -107,9 +107,9 @@ impl AuthorizationResponse {
         Err(Problem::Refused {
             is_denied: code == "access_denied",
             refusal: Refusal {
-                code: shown.clean(code, MOST_OF_NAMES),
-                description: clean("error_description", MOST_OF_TEXTS),
-                uri: clean("error_uri", MOST_OF_TEXTS),
+                code: shown.clean(code, MAX_CODE_LENGTH),
+                description: clean("error_description", MAX_TEXT_LENGTH),
+                uri: clean("error_uri", MAX_TEXT_LENGTH),
                 unread: None,
             },
         }

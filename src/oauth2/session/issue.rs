@@ -1,21 +1,30 @@
-//! One refresh: newer tokens of another process, or tokens from the server.
+//! One refresh: newer tokens that another process has saved, or tokens from the server.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{
-    adopt::LockOutcome,
+    lock::LockBackoff,
     locked::Locked,
     shared::Session,
-    state::{IssuedTokens, State},
+    state::{IssuedTokens, Known, State},
 };
 use crate::{
     credential::Bearer,
     error::ProviderError,
-    oauth2::grant::sealed::Grant,
+    oauth2::{grant::sealed::Grant, login_required::LoginRequired},
+    observe,
     provider::{Issued, RefreshContext},
+    store::Stored,
 };
+
+enum LockOutcome {
+    /// Another process has saved newer tokens.
+    Adopted(IssuedTokens),
+    /// The entry is locked, and holds this.
+    Locked(Stored),
+}
 
 impl<G: Grant> Session<G> {
     /// Gets the next access token.
@@ -49,11 +58,59 @@ impl<G: Grant> Session<G> {
         context: &RefreshContext<Bearer>,
     ) -> Result<IssuedTokens, ProviderError> {
         self.catch_up(state).await?;
-        let stored = match self.adopt_or_lock(state, context).await? {
-            LockOutcome::Adopted(issued) => return Ok(issued),
-            LockOutcome::Locked(stored) => stored,
+        match self.adopt_or_lock(state, context).await? {
+            LockOutcome::Adopted(issued) => Ok(issued),
+            LockOutcome::Locked(stored) => {
+                let locked = Locked::new(self, state);
+                let mut locked = locked.ok_or_else(|| self.entry.overtaken())?;
+                locked.refresh_or_log_in(stored, context).await
+            }
+        }
+    }
+
+    /// Loads the entry until it holds newer tokens or is locked.
+    async fn adopt_or_lock(
+        self: &Arc<Self>,
+        state: &mut State,
+        context: &RefreshContext<Bearer>,
+    ) -> Result<LockOutcome, ProviderError> {
+        self.entry
+            .renew(&mut state.lock, context.deadline())
+            .await?;
+        let mut backoff = LockBackoff::until(context.deadline());
+        loop {
+            let stored = self.entry.load().await?;
+            if !self.grant.must_log_in() {
+                self.notice_logout(state, &stored).await?;
+                if let Some(issued) = state.tokens.adopt(&stored, context) {
+                    observe::adopted();
+                    return Ok(LockOutcome::Adopted(issued));
+                }
+            }
+            if let Some(mut locked) = Locked::new(self, state) {
+                return Ok(LockOutcome::Locked(locked.restore(stored).await?));
+            }
+            self.entry
+                .lock_or_pause(&mut state.lock, &mut backoff)
+                .await?;
+        }
+    }
+
+    /// Fails if another process has logged out since this one last loaded the entry. That process
+    /// may have loaded the entry just before this one saved it, so tokens that were issued here
+    /// are also revoked here.
+    async fn notice_logout(&self, state: &mut State, stored: &Stored) -> Result<(), ProviderError> {
+        let Some(known) = &mut state.tokens.known else {
+            return Ok(());
         };
-        let mut locked = Locked::new(self, state).ok_or_else(|| self.entry.overtaken())?;
-        locked.refresh_or_log_in(stored, context).await
+        if known.tokens.is_none() || stored.tokens.is_some() || stored.revision <= known.revision {
+            return Ok(());
+        }
+        let known = std::mem::replace(known, Known::nothing(stored.revision));
+        state.tokens.initial = None;
+        if let Some(tokens) = known.tokens.filter(|_| known.is_own) {
+            self.revoke(&tokens).await;
+        }
+        Err(ProviderError::login_required(LoginRequired::logged_out()))
     }
 }

@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::store::{
-    Fence, Intent, LockAttempt, Revision, SaveRequest, SharedStore, StoreError, StoreKey, Stored,
-    TokenSet, WriteOutcome,
+use crate::{
+    store::{
+        Fence, Intent, LockAttempt, Revision, SaveRequest, SharedStore, StoreError, StoreKey,
+        Stored, TokenSet, WriteOutcome,
+    },
+    time::ExponentialBackoff,
 };
-
-/// How long before a waiter's deadline it stops waiting for the lock, so that its error can name
-/// the reason.
-const DEADLINE_MARGIN: Duration = Duration::from_millis(100);
-const MIN_PAUSE: Duration = Duration::from_millis(50);
-const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long past the refresh deadline the lock is requested.
 const LOCK_MARGIN: Duration = Duration::from_secs(8);
+/// How long before the deadline the wait for the lock ends, so that the error can name the reason.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(100);
+const BACKOFF: ExponentialBackoff =
+    ExponentialBackoff::new(Duration::from_millis(50), Duration::from_millis(500));
 
 /// One entry of a store. Everyone can read and delete it; only a [`LockGuard`] can write to it.
 pub(super) struct StoreEntry {
@@ -35,14 +36,12 @@ pub(super) struct StoreEntry {
 pub(super) struct LockGuard {
     fence: Fence,
     expires_at: Instant,
-    /// The store refused a write, so another process may hold the lock by now.
-    is_lost: bool,
 }
 
-pub(super) enum LockResult {
-    Acquired(LockGuard),
-    /// Another process holds it, for up to this time.
-    HeldFor(Duration),
+/// How often this process has waited for the lock, and until when it does.
+pub(super) struct LockBackoff {
+    deadline: Instant,
+    waits: u32,
 }
 
 impl StoreEntry {
@@ -66,19 +65,41 @@ impl StoreEntry {
         self.store.delete(&self.key).await
     }
 
-    /// Tries to lock the entry until some time after the deadline.
-    pub(super) async fn try_lock(&self, deadline: Instant) -> Result<LockResult, StoreError> {
+    /// Tries to lock the entry until some time after the deadline. If another process holds the
+    /// lock, returns for how long at most.
+    pub(super) async fn try_lock(
+        &self,
+        kept: &mut Option<LockGuard>,
+        deadline: Instant,
+    ) -> Result<Option<Duration>, StoreError> {
         let (expires_at, ttl) = lease(deadline);
-        Ok(
-            match self.store.try_lock(&self.key, &self.holder, ttl).await? {
-                LockAttempt::HeldFor(left) => LockResult::HeldFor(left),
-                LockAttempt::Acquired(fence) => LockResult::Acquired(LockGuard {
-                    fence,
-                    expires_at,
-                    is_lost: false,
-                }),
-            },
-        )
+        match self.store.try_lock(&self.key, &self.holder, ttl).await? {
+            LockAttempt::HeldFor(left) => Ok(Some(left)),
+            LockAttempt::Acquired(fence) => {
+                *kept = Some(LockGuard { fence, expires_at });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Tries to lock the entry, and pauses, with jitter, if another process holds the lock. Fails
+    /// if the deadline would pass during the pause.
+    pub(super) async fn lock_or_pause(
+        &self,
+        kept: &mut Option<LockGuard>,
+        backoff: &mut LockBackoff,
+    ) -> Result<(), StoreError> {
+        let Some(left) = self.try_lock(kept, backoff.deadline).await? else {
+            return Ok(());
+        };
+        let pause = left.min(BACKOFF.delay(backoff.waits));
+        let pause = pause.mul_f64(0.5 + fastrand::f64());
+        if Instant::now() + pause + DEADLINE_MARGIN >= backoff.deadline {
+            return Err(self.busy(left));
+        }
+        sleep(pause).await;
+        backoff.waits += 1;
+        Ok(())
     }
 
     /// Renews the lock of a guard that was kept. The guard is gone if another process has taken
@@ -88,8 +109,7 @@ impl StoreEntry {
         kept: &mut Option<LockGuard>,
         deadline: Instant,
     ) -> Result<(), StoreError> {
-        let Some(guard) = kept.as_mut().filter(|guard| !guard.is_lost) else {
-            *kept = None;
+        let Some(guard) = kept else {
             return Ok(());
         };
         let (expires_at, ttl) = lease(deadline);
@@ -100,11 +120,10 @@ impl StoreEntry {
         Ok(())
     }
 
-    /// Releases the lock of a guard that was kept. If that fails, the lock expires.
+    /// Releases the lock of a guard that was kept. If that fails, the lock expires. A lock that
+    /// another process has taken is left alone.
     pub(super) async fn unlock(&self, kept: &mut Option<LockGuard>) {
-        if let Some(guard) = kept.take()
-            && !guard.is_lost
-        {
+        if let Some(guard) = kept.take() {
             let _ = self.store.unlock(&self.key, guard.fence).await;
         }
     }
@@ -116,7 +135,7 @@ impl StoreEntry {
             left.as_secs(),
             left.subsec_millis() / 100,
         ));
-        error.of(self.store.name(), "to give the lock")
+        error.of(self.store.name(), "to take the lock")
     }
 
     pub(super) fn overtaken(&self) -> StoreError {
@@ -126,15 +145,6 @@ impl StoreEntry {
 }
 
 impl LockGuard {
-    pub(super) fn is_lost(&self) -> bool {
-        self.is_lost
-    }
-
-    /// From now on the guard is good for nothing, and its lock is not released.
-    pub(super) fn lose(&mut self) {
-        self.is_lost = true;
-    }
-
     pub(super) fn outlasts(&self, moment: Instant) -> bool {
         self.expires_at >= moment
     }
@@ -173,29 +183,8 @@ fn lease(deadline: Instant) -> (Instant, Duration) {
     (expires_at, expires_at - now)
 }
 
-/// The pauses between attempts to take the lock.
-pub(super) struct LockBackoff {
-    end: Instant,
-    pause: Duration,
-}
-
 impl LockBackoff {
     pub(super) fn until(deadline: Instant) -> Self {
-        Self {
-            end: deadline.checked_sub(DEADLINE_MARGIN).unwrap_or(deadline),
-            pause: MIN_PAUSE,
-        }
-    }
-
-    /// Pauses, with jitter, for a lock that is held for up to `left`. Fails with `left` if the
-    /// deadline comes first.
-    pub(super) async fn wait(&mut self, left: Duration) -> Result<(), Duration> {
-        let pause = left.min(self.pause).mul_f64(0.5 + fastrand::f64());
-        if Instant::now() + pause >= self.end {
-            return Err(left);
-        }
-        sleep(pause).await;
-        self.pause = (self.pause * 3 / 2).min(MAX_PAUSE);
-        Ok(())
+        Self { deadline, waits: 0 }
     }
 }

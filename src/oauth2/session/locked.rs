@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     lock::LockGuard,
     shared::Session,
-    state::{IssuedTokens, Known, RequestTime, State, Tokens, next},
+    state::{IssuedTokens, Known, RequestTime, State, Tokens},
 };
 use crate::{
     credential::Bearer,
@@ -23,7 +23,7 @@ const SAVE_MARGIN: Duration = Duration::from_secs(5);
 pub(super) struct Locked<'a, G> {
     pub(super) session: &'a Arc<Session<G>>,
     pub(super) tokens: &'a mut Tokens,
-    lock: &'a mut LockGuard,
+    lock: &'a LockGuard,
 }
 
 impl<'a, G: Grant> Locked<'a, G> {
@@ -32,35 +32,30 @@ impl<'a, G: Grant> Locked<'a, G> {
         Some(Self {
             session,
             tokens: &mut state.tokens,
-            lock: state.lock.as_mut().filter(|lock| !lock.is_lost())?,
+            lock: state.lock.as_ref()?,
         })
     }
 
-    /// When the server is asked, which is now, if there is enough time left to do it under the
-    /// lock.
+    /// Returns the current time, if there is enough time left to ask the server under the lock.
     pub(super) fn request_time(
         &self,
         context: &RefreshContext<Bearer>,
     ) -> Result<RequestTime, ProviderError> {
         let requested = RequestTime::now();
         // A process that was suspended can find itself past its deadline.
-        let has_time = requested.at < context.deadline()
-            && self.lock.outlasts(context.deadline() + SAVE_MARGIN);
-        if self.lock.is_lost() || !has_time {
-            return Err(lock_lost());
+        let is_in_time = requested.at < context.deadline();
+        if is_in_time && self.lock.outlasts(context.deadline() + SAVE_MARGIN) {
+            return Ok(requested);
         }
-        Ok(requested)
+        Err(lock_lost())
     }
 
     /// Records that the refresh token is about to be spent, or that it was not. Fails if another
     /// process has taken the lock.
-    pub(super) async fn set_intent(&mut self, intent: Option<Intent>) -> Result<(), ProviderError> {
+    pub(super) async fn set_intent(&self, intent: Option<Intent>) -> Result<(), ProviderError> {
         match self.lock.set_intent(&self.session.entry, intent).await? {
             WriteOutcome::Applied => Ok(()),
-            WriteOutcome::Conflict => {
-                self.lock.lose();
-                Err(lock_lost())
-            }
+            WriteOutcome::Conflict => Err(lock_lost()),
         }
     }
 
@@ -72,28 +67,27 @@ impl<'a, G: Grant> Locked<'a, G> {
         tokens: TokenSet,
         requested: RequestTime,
     ) -> Result<IssuedTokens, ProviderError> {
+        let session = self.session;
         self.tokens.known = Some(Known {
             revision: replaces,
             tokens: Some(tokens.clone()),
             is_own: true,
         });
         self.tokens.unsaved = true;
-        match self.save_known().await {
-            Ok(WriteOutcome::Applied) => {}
-            Ok(WriteOutcome::Conflict) => {
-                if let Ok(stored) = self.session.entry.load().await
+        match self.save(replaces, &tokens, true).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                if let Ok(stored) = session.entry.load().await
                     && stored.revision > replaces
                     && stored.tokens.is_none()
                 {
-                    self.tokens.reset(Some(Known::nothing(stored.revision)));
-                    self.session.set_save_error(None);
-                    self.session.revoke(&tokens).await;
+                    session.set_known(self.tokens, Some(Known::nothing(stored.revision)));
+                    session.revoke(&tokens).await;
                     return Err(ProviderError::login_required(LoginRequired::logged_out()));
                 }
-                self.lock.lose();
-                self.session.save_later(self.session.entry.overtaken());
+                session.save_later(session.entry.overtaken());
             }
-            Err(error) => self.session.save_later(error),
+            Err(error) => session.save_later(error),
         }
         Ok(IssuedTokens {
             left: tokens.lifetime(),
@@ -102,93 +96,44 @@ impl<'a, G: Grant> Locked<'a, G> {
         })
     }
 
-    /// Saves tokens that did not come from a response, and returns their revision. `None` if
-    /// another process has changed the entry.
-    pub(super) async fn save_derived(
-        &mut self,
-        replaces: Revision,
-        tokens: TokenSet,
-    ) -> Result<Option<Revision>, StoreError> {
-        let before = self.tokens.known.replace(Known {
-            revision: replaces,
-            tokens: Some(tokens),
-            is_own: false,
-        });
-        let saved = self.save_known().await;
-        if let Ok(WriteOutcome::Applied) = saved {
-            return Ok(self.tokens.known_revision());
-        }
-        self.tokens.known = before;
-        if let Ok(WriteOutcome::Conflict) = saved {
-            self.lock.lose();
-        }
-        saved.map(|_| None)
-    }
-
     /// Writes what this process knows to a store that has lost acknowledged writes.
-    pub(super) async fn restore(&mut self, stored: Stored) -> Result<Stored, ProviderError> {
+    pub(super) async fn restore(&mut self, stored: Stored) -> Result<Stored, StoreError> {
         let known = self.tokens.known.as_ref();
         let newer = known.filter(|known| known.revision > stored.revision);
-        let Some((known, tokens)) = newer.and_then(|known| Some((known, known.tokens.clone()?)))
-        else {
+        let Some(tokens) = newer.and_then(|known| known.tokens.clone()) else {
             return Ok(stored);
         };
-        let revision = next(known.revision);
-        let entry = &self.session.entry;
-        let saved = self
-            .lock
-            .save(entry, stored.revision, revision, &tokens)
-            .await?;
-        if saved == WriteOutcome::Conflict {
-            return Err(entry.overtaken().into());
-        }
-        self.tokens.reset(Some(Known {
-            revision,
-            tokens: Some(tokens.clone()),
-            is_own: false,
-        }));
-        self.session.set_save_error(None);
+        let saved = self.save(stored.revision, &tokens, false).await?;
         Ok(Stored {
-            revision,
+            revision: saved.ok_or_else(|| self.session.entry.overtaken())?,
             tokens: Some(tokens),
             intent: None,
         })
     }
 
-    /// Replaces whatever the entry holds. Returns whether that was done: not if another process
-    /// has changed the entry, or taken the lock.
-    pub(super) async fn overwrite(&mut self, tokens: &TokenSet) -> Result<bool, StoreError> {
+    /// Saves tokens in place of the entry's revision, and returns their own. `None` if another
+    /// process has changed the entry or taken the lock.
+    pub(super) async fn save(
+        &mut self,
+        replaces: Revision,
+        tokens: &TokenSet,
+        is_own: bool,
+    ) -> Result<Option<Revision>, StoreError> {
+        let known = self.tokens.known.as_ref().map(|known| known.revision);
+        let revision = Revision(replaces.max(known.unwrap_or_default()).0 + 1);
         let entry = &self.session.entry;
-        let stored = entry.load().await?.revision;
-        let known = self.tokens.known_revision().unwrap_or_default();
-        let revision = next(stored.max(known));
-        let saved = self.lock.save(entry, stored, revision, tokens).await?;
-        if saved == WriteOutcome::Conflict {
-            self.lock.lose();
+        match self.lock.save(entry, replaces, revision, tokens).await? {
+            WriteOutcome::Conflict => Ok(None),
+            WriteOutcome::Applied => {
+                let known = Known {
+                    revision,
+                    tokens: Some(tokens.clone()),
+                    is_own,
+                };
+                self.session.set_known(self.tokens, Some(known));
+                Ok(Some(revision))
+            }
         }
-        Ok(saved == WriteOutcome::Applied)
-    }
-
-    /// Saves the known tokens in place of the revision under which they are known.
-    pub(super) async fn save_known(&mut self) -> Result<WriteOutcome, StoreError> {
-        let Some(known) = &mut self.tokens.known else {
-            return Ok(WriteOutcome::Conflict);
-        };
-        let Some(tokens) = &known.tokens else {
-            return Ok(WriteOutcome::Conflict);
-        };
-        let revision = next(known.revision);
-        let entry = &self.session.entry;
-        let saved = self
-            .lock
-            .save(entry, known.revision, revision, tokens)
-            .await?;
-        if saved == WriteOutcome::Applied {
-            known.revision = revision;
-            self.tokens.unsaved = false;
-            self.session.set_save_error(None);
-        }
-        Ok(saved)
     }
 }
 

@@ -1,18 +1,13 @@
 //! Logout, and logins that happen outside of the session.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
-use super::{
-    lock::{LockBackoff, LockResult},
-    locked::Locked,
-    shared::Session,
-    state::Known,
-};
+use super::{lock::LockBackoff, locked::Locked, shared::Session, state::Known};
 use crate::{
     credential::Bearer,
-    error::{BoxError, ProviderError},
+    error::{Chain, ProviderError},
     oauth2::{error::TokenError, form::Form, grant::sealed::Grant},
     provider::RevokeContext,
     secret::Secret,
@@ -39,10 +34,8 @@ impl<G: Grant> Session<G> {
             _ => known,
         };
         let emptied = self.entry.delete().await;
-        self.reset(
-            &mut state,
-            emptied.as_ref().ok().copied().map(Known::nothing),
-        );
+        let known = emptied.as_ref().ok().copied().map(Known::nothing);
+        self.set_known(&mut state.tokens, known);
         state.tokens.initial = None;
         if emptied.is_ok() {
             self.set_delete_due(false);
@@ -56,7 +49,10 @@ impl<G: Grant> Session<G> {
             (Ok(_), Ok(())) => Ok(()),
             (Err(error), Ok(())) => Err(ProviderError::transient(error)),
             (Ok(_), Err(error)) => Err(ProviderError::transient(error)),
-            (Err(one), Err(other)) => Err(ProviderError::transient(format!("{one}; {other}"))),
+            (Err(one), Err(other)) => {
+                let both = format!("{one:#}; {}", Chain(&other));
+                Err(ProviderError::transient(both))
+            }
         }
     }
 
@@ -70,21 +66,19 @@ impl<G: Grant> Session<G> {
         let mut state = self.state.lock().await;
         self.entry.renew(&mut state.lock, deadline).await?;
         loop {
-            if let Some(mut locked) = Locked::new(self, &mut state)
-                && locked.overwrite(&tokens).await?
-            {
-                break;
-            }
-            match self.entry.try_lock(deadline).await? {
-                LockResult::Acquired(lock) => state.lock = Some(lock),
-                LockResult::HeldFor(left) => {
-                    let waited = backoff.wait(left).await;
-                    waited.map_err(|left| self.entry.busy(left))?;
+            if let Some(mut locked) = Locked::new(self, &mut state) {
+                let stored = self.entry.load().await?.revision;
+                if locked.save(stored, &tokens, false).await?.is_some() {
+                    break;
                 }
+                state.lock = None;
             }
+            self.entry
+                .lock_or_pause(&mut state.lock, &mut backoff)
+                .await?;
         }
         // The session knows nothing about the new tokens, so the next refresh adopts them.
-        self.reset(&mut state, None);
+        self.set_known(&mut state.tokens, None);
         state.tokens.initial = None;
         state.tokens.rotated = false;
         self.set_delete_due(false);
@@ -103,7 +97,7 @@ impl<G: Grant> Session<G> {
         &self,
         tokens: Option<&'a TokenSet>,
         credentials: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), BoxError> {
+    ) -> Result<(), RevocationError> {
         let Some(endpoint) = &self.revocation else {
             return Ok(());
         };
@@ -125,17 +119,32 @@ impl<G: Grant> Session<G> {
             form.push_secret("token", &Secret::new(token));
             form.push("token_type_hint", kind);
             match endpoint.tell(&form).await {
-                Err(error) if !is_unsupported(&error) => failed = failed.or(Some((kind, error))),
+                Err(error) if !is_unsupported(&error) => {
+                    failed = failed.or(Some(RevocationError { kind, error }));
+                }
                 _ => {}
             }
         }
-        match failed {
-            None => Ok(()),
-            Some((kind, error)) => {
-                let kind = kind.replace('_', " ");
-                Err(format!("the {kind} is not revoked: {error}").into())
-            }
-        }
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+/// Why a token was not revoked.
+#[derive(Debug)]
+struct RevocationError {
+    kind: &'static str,
+    error: TokenError,
+}
+
+impl fmt::Display for RevocationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} was not revoked", self.kind.replace('_', " "))
+    }
+}
+
+impl StdError for RevocationError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.error)
     }
 }
 

@@ -3,7 +3,6 @@
 //! All grants, with or without a store, decide here whether to ask the server at all, and what to
 //! do with its response.
 
-mod adopt;
 mod issue;
 mod lock;
 mod locked;

@@ -8,22 +8,17 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::{
-    lock::LockResult,
     locked::Locked,
     shared::Session,
     state::{Known, State},
 };
-use crate::{
-    oauth2::grant::sealed::Grant,
-    observe,
-    store::{StoreError, WriteOutcome},
-};
+use crate::{oauth2::grant::sealed::Grant, observe, store::StoreError, time::ExponentialBackoff};
 
 /// How long the lock is requested at a time while saves fail. Longer than the pauses between
 /// attempts.
 const LOCK_LEASE: Duration = Duration::from_secs(60);
-const MIN_PAUSE: Duration = Duration::from_secs(1);
-const MAX_PAUSE: Duration = Duration::from_secs(30);
+const BACKOFF: ExponentialBackoff =
+    ExponentialBackoff::new(Duration::from_secs(1), Duration::from_secs(30));
 
 impl<G: Grant> Session<G> {
     /// Finishes what an earlier refresh or logout could not.
@@ -31,7 +26,7 @@ impl<G: Grant> Session<G> {
         if self.is_delete_due() {
             let revision = self.entry.delete().await?;
             self.set_delete_due(false);
-            self.reset(state, Some(Known::nothing(revision)));
+            self.set_known(&mut state.tokens, Some(Known::nothing(revision)));
         }
         if state.tokens.unsaved {
             self.save_again(state).await?;
@@ -49,16 +44,18 @@ impl<G: Grant> Session<G> {
     async fn save_again(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
         let until = Instant::now() + LOCK_LEASE;
         self.entry.renew(&mut state.lock, until).await?;
-        if state.lock.is_none() {
-            match self.entry.try_lock(until).await? {
-                LockResult::Acquired(lock) => state.lock = Some(lock),
-                LockResult::HeldFor(left) => return Err(self.entry.busy(left)),
-            }
+        if state.lock.is_none()
+            && let Some(left) = self.entry.try_lock(&mut state.lock, until).await?
+        {
+            return Err(self.entry.busy(left));
         }
         let stored = self.entry.load().await?.revision;
-        let is_saved = match Locked::new(self, state) {
-            Some(mut locked) if locked.tokens.known_revision() == Some(stored) => {
-                locked.save_known().await? == WriteOutcome::Applied
+        let known = state.tokens.known.clone();
+        let known = known.filter(|known| known.revision == stored);
+        let tokens = known.and_then(|known| Some((known.tokens?, known.is_own)));
+        let is_saved = match (Locked::new(self, state), tokens) {
+            (Some(mut locked), Some((tokens, is_own))) => {
+                locked.save(stored, &tokens, is_own).await?.is_some()
             }
             _ => false,
         };
@@ -74,8 +71,8 @@ impl<G: Grant> Session<G> {
 
 /// Runs until the tokens are saved or the provider is dropped.
 async fn save_until_done<G: Grant>(session: Weak<Session<G>>) {
-    let mut pause = MIN_PAUSE;
-    loop {
+    for attempt in 0.. {
+        let pause = BACKOFF.delay(attempt);
         sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
         let Some(session) = session.upgrade() else {
             return;
@@ -95,6 +92,5 @@ async fn save_until_done<G: Grant>(session: Weak<Session<G>>) {
                 session.set_save_error(Some(error));
             }
         }
-        pause = (pause * 2).min(MAX_PAUSE);
     }
 }

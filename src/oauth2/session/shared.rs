@@ -86,8 +86,9 @@ impl<G> Session<G> {
     }
 
     /// Replaces what is known, and ends attempts to save what was known before.
-    pub(super) fn reset(&self, state: &mut State, known: Option<Known>) {
-        state.tokens.reset(known);
+    pub(super) fn set_known(&self, tokens: &mut Tokens, known: Option<Known>) {
+        tokens.known = known;
+        tokens.unsaved = false;
         self.set_save_error(None);
     }
 }

@@ -133,7 +133,7 @@ impl<G: Grant> Locked<'_, G> {
             return Ok(None);
         };
         self.tokens.rotated = false;
-        let saved = self.save_derived(progress.revision, tokens.clone()).await?;
+        let saved = self.save(progress.revision, tokens, false).await?;
         saved.ok_or_else(|| self.session.entry.overtaken())?;
         Ok(Some(issued))
     }
@@ -191,7 +191,7 @@ impl<G: Grant> Locked<'_, G> {
             return Ok(());
         }
         let rest = candidate.tokens.clone().without_refresh_token();
-        match self.save_derived(progress.revision, rest).await {
+        match self.save(progress.revision, &rest, false).await {
             Ok(Some(saved)) => progress.revision = saved,
             Ok(None) => return Err(self.session.entry.overtaken().into()),
             // The next process that tries the token learns that it is dead.

@@ -78,23 +78,14 @@ impl RequestTime {
 }
 
 impl Tokens {
-    /// Replaces what is known, and ends attempts to save what was known before.
-    pub(super) fn reset(&mut self, known: Option<Known>) {
-        self.known = known;
-        self.unsaved = false;
-    }
-
-    pub(super) fn known_revision(&self) -> Option<Revision> {
-        self.known.as_ref().map(|known| known.revision)
-    }
-
     /// Adopts stored tokens that this process does not know, if they help.
     pub(super) fn adopt(
         &mut self,
         stored: &Stored,
         context: &RefreshContext<Bearer>,
     ) -> Option<IssuedTokens> {
-        let issued = usable(self.known_revision(), stored, context)?;
+        let known = self.known.as_ref().map(|known| known.revision);
+        let issued = usable(known, stored, context)?;
         let refresh_token = issued.tokens.expose_refresh_token();
         self.rotated = refresh_token.is_some()
             && self.known.as_ref().is_some_and(|known| {
@@ -168,8 +159,4 @@ pub(in crate::oauth2) fn tokens(
         Some(scope) => tokens.with_scope(scope),
         None => tokens,
     }
-}
-
-pub(super) fn next(revision: Revision) -> Revision {
-    Revision(revision.0 + 1)
 }

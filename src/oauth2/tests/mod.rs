@@ -1,7 +1,7 @@
-mod answers;
 mod config;
 mod loopback;
 mod requests;
+mod responses;
 
 use std::{
     convert::Infallible,

@@ -193,7 +193,8 @@ async fn a_network_error_is_transient_and_tells_its_cause() {
     assert!(error.is_transient());
     assert_eq!(
         format!("{error:#}"),
-        "temporary provider error: the token endpoint gave no complete answer: client error (Connect): connection refused"
+        "temporary provider error: no complete response from the token endpoint: client error \
+         (Connect): connection refused"
     );
     let network = token_error(&error).network();
     assert!(network.is_some_and(|network| network.is::<Wrapped>()));

@@ -185,9 +185,10 @@ async fn errors_are_read_on_400_401_and_403_alike() {
         assert_eq!(
             format!("{error:#}"),
             format!(
-                "provider error: the token endpoint refused the request: {status} invalid_client (No such \
-                 client), see https://auth.example.com/errors/1: check client_id and \
-                 client_secret, and whether the server wants client_secret_basic_unencoded() or client_secret_post()"
+                "provider error: the token endpoint refused the request: {status} invalid_client \
+                 (No such client), see https://auth.example.com/errors/1: check client_id and \
+                 client_secret, and whether the server requires client_secret_basic_unencoded() \
+                 or client_secret_post()"
             )
         );
     }
@@ -219,7 +220,7 @@ async fn what_is_not_json_gives_status_and_content_type_but_never_the_body() {
             200,
             "text/html; charset=utf-8",
             "<p>leak",
-            "no JSON object; content type: text/html",
+            "not a JSON object; content type: text/html",
         ),
         (200, "", "leak", "content type: unknown"),
         (200, "application/json", "", "its body is empty"),
