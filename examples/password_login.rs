@@ -56,7 +56,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
         let responses = join_all((0..count).map(call)).await;
         responses
             .iter()
-            .filter(|answer| matches!(answer, Ok(true)))
+            .filter(|succeeded| matches!(succeeded, Ok(true)))
             .count()
     };
 

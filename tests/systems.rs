@@ -1,6 +1,6 @@
-//! The systems that this crate was made for, over real HTTP: each example checks what it shows.
+//! The systems that this crate was designed for, over real HTTP. Each example checks its own results.
 
-// Each example has a module of its own for its server.
+// Each example includes its own copy of the server module.
 #![allow(clippy::duplicate_mod)]
 
 #[cfg(feature = "loopback")]
@@ -28,64 +28,64 @@ mod personal_access_token_https;
 #[path = "../examples/web_app.rs"]
 mod web_app;
 
-/// S1, R19: a personal token, whose 401 is final.
+/// R19: a 401 for a personal access token is final.
 #[test]
 fn personal_access_token() {
     personal_access_token::main().unwrap();
 }
 
-/// S1, R12: the implicit flow.
+/// R12: the implicit flow.
 #[cfg(feature = "implicit")]
 #[test]
 fn implicit() {
     implicit::main().unwrap();
 }
 
-/// S1: the authorization code flow, its callback in another process.
+/// The authorization code flow, with the callback in another process.
 #[test]
 fn authorization_code_web() {
     authorization_code_web::main().unwrap();
 }
 
-/// S1, S5, P36: a web application with a callback route, for many users.
+/// P36: a web application with a callback route, for many users.
 #[cfg(feature = "per-key")]
 #[test]
 fn web_app() {
     web_app::main().unwrap();
 }
 
-/// S1, P36: many users behind one client.
+/// P36: one client for many users.
 #[cfg(feature = "per-key")]
 #[test]
 fn many_users() {
     many_users::main().unwrap();
 }
 
-/// S2, R19: HTTP Basic, whose 401 is final.
+/// R19: a 401 for HTTP Basic is final.
 #[test]
 fn http_basic() {
     http_basic::main().unwrap();
 }
 
-/// S3.
+/// Client credentials.
 #[test]
 fn client_credentials() {
     client_credentials::main().unwrap();
 }
 
-/// S4, P38, P40.
+/// P38, P40: an API with its own login endpoint.
 #[test]
 fn password_login() {
     password_login::main().unwrap();
 }
 
-/// S5.
+/// A token that is sent only to its own origin.
 #[test]
 fn personal_access_token_https() {
     personal_access_token_https::main().unwrap();
 }
 
-/// S5: the authorization code flow on the person's own machine.
+/// The authorization code flow on the user's own machine.
 #[cfg(feature = "loopback")]
 #[test]
 fn authorization_code_loopback() {
