@@ -62,6 +62,8 @@ pub(crate) struct Exchange<C, D = ()> {
     sent: Option<Box<SentHead>>,
     /// Whether the current credential has already answered a challenge.
     answered_challenge: bool,
+    /// Whether the current attempt has ended.
+    is_complete: bool,
 }
 
 /// What a response means for the credential of its request.
@@ -94,7 +96,18 @@ impl<C: Credential, D> Exchange<C, D> {
             newer: None,
             sent: None,
             answered_challenge: false,
+            is_complete: false,
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    #[inline(always)]
+    pub(crate) fn complete(&mut self) {
+        self.is_complete = true;
     }
 
     #[inline(always)]
@@ -135,6 +148,7 @@ impl<C: Credential, D> Exchange<C, D> {
         &mut self,
         head: &mut dyn AnyRequestHead,
     ) -> Result<Option<NotAttached>, Error> {
+        self.is_complete = false;
         if self.newer.is_some() || self.answered_challenge {
             let (generation, answer) = (self.snapshot().generation, self.answered_challenge);
             observe::resent(self.flow().cache.name(), generation, answer);

@@ -2,7 +2,7 @@
 
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 
-use crate::body::CloneBody;
+use crate::{body::CloneBody, credential::Credential, flow::Exchange};
 
 /// A request as it came.
 ///
@@ -18,9 +18,21 @@ pub(super) struct RequestCopy<B> {
 }
 
 impl<B: CloneBody> RequestCopy<B> {
-    /// A copy of this request, if its body can be copied.
+    /// Copies a request that may have to be sent again, if its body can be copied.
+    #[inline(always)]
+    pub(super) fn if_wanted<C: Credential, D>(
+        exchange: &Exchange<C, D>,
+        request: &Request<B>,
+    ) -> Option<Self> {
+        if exchange.wants_copy() {
+            Self::new(request)
+        } else {
+            None
+        }
+    }
+
     #[inline]
-    pub(super) fn of(request: &Request<B>) -> Option<Self> {
+    fn new(request: &Request<B>) -> Option<Self> {
         Some(Self {
             body: request.body().try_clone_body()?,
             method: request.method().clone(),

@@ -105,6 +105,16 @@ impl<S, C, B, R> ResponseFuture<S, C, B, R>
 where
     S: Service<Request<B>>,
 {
+    #[inline(always)]
+    pub(super) fn sending(
+        future: S::Future,
+        exchange: ServiceExchange<S, C>,
+        copy: Option<RequestCopy<B>>,
+    ) -> Self {
+        let state = State::Sending { future, exchange };
+        Self { state, copy }
+    }
+
     pub(super) fn passing(future: S::Future, why: NotAttached) -> Self {
         Self::of(State::Passing { future, why })
     }
@@ -133,34 +143,9 @@ where
             }),
         })
     }
-
-    /// Sends a request through a service that is ready.
-    #[inline(always)]
-    pub(super) fn send(
-        service: &mut S,
-        mut exchange: ServiceExchange<S, C>,
-        mut request: Request<B>,
-    ) -> Result<Self, Error>
-    where
-        B: CloneBody,
-    {
-        let copy = if exchange.wants_copy() {
-            RequestCopy::of(&request)
-        } else {
-            None
-        };
-        if let Some(why) = exchange.attach(&mut request)? {
-            return Ok(Self::passing(service.call(request), why));
-        }
-        let future = service.call(request);
-        Ok(Self {
-            state: State::Sending { future, exchange },
-            copy,
-        })
-    }
 }
 
-impl<S, C, B, R> ResponseFuture<S, C, B, R>
+impl<S, C, B, R> Future for ResponseFuture<S, C, B, R>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
@@ -168,11 +153,9 @@ where
     B: CloneBody,
     R: Body,
 {
-    #[inline(always)]
-    fn poll_response(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<R>, BoxError>> {
+    type Output = Result<Response<R>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (mut state, copy) = (this.state, this.copy);
         loop {
@@ -180,12 +163,21 @@ where
             // service: the next attempt may need it.
             let next = match state.as_mut().project() {
                 StateProjection::Passing { future, why } => {
-                    let mut response = ready!(future.poll(cx)).map_err(Into::into)?;
-                    response.extensions_mut().insert(*why);
+                    let (result, why) = (ready!(future.poll(cx)), *why);
+                    state.set(State::Done);
+                    let mut response = result.map_err(Into::into)?;
+                    response.extensions_mut().insert(why);
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Sending { future, exchange } => {
-                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    if exchange.is_complete() {
+                        completed();
+                    }
+                    let response = ready!(future.poll(cx)).map_err(|error| {
+                        exchange.complete();
+                        error.into()
+                    })?;
+                    exchange.complete();
                     let class = exchange.classify(response.status(), response.headers());
                     if class == Classification::Accepted {
                         return Poll::Ready(Ok(response));
@@ -196,11 +188,11 @@ where
                     Rejected::decide(exchange, class, copy.take(), response)
                 }
                 StateProjection::Acquiring { refresh, .. } => {
-                    let snapshot = ready!(refresh.as_mut().poll(cx))?;
+                    let outcome = ready!(refresh.as_mut().poll(cx));
                     let StateOwned::Acquiring { unsent, .. } = state.as_mut().take() else {
                         continue;
                     };
-                    Ok(unsent.prepare(snapshot))
+                    Ok(unsent.prepare(outcome?))
                 }
                 StateProjection::Refreshing { refresh, .. } => {
                     let outcome = ready!(refresh.as_mut().poll(cx));
@@ -214,14 +206,27 @@ where
                         ready!(reading.as_mut().poll(cx));
                         *drain = None;
                     }
-                    ready!(attempt.service.poll_ready(cx)).map_err(Into::into)?;
+                    let ready = ready!(attempt.service.poll_ready(cx));
                     let StateOwned::Readying { attempt, .. } = state.as_mut().take() else {
                         continue;
                     };
-                    let mut attempt = *attempt;
-                    let sent = Self::send(&mut attempt.service, attempt.exchange, attempt.request)?;
-                    *copy = sent.copy;
-                    Ok(sent.state)
+                    let Attempt {
+                        mut service,
+                        mut exchange,
+                        mut request,
+                    } = *attempt;
+                    ready.map_err(Into::into)?;
+                    *copy = RequestCopy::if_wanted(&exchange, &request);
+                    Ok(match exchange.attach(&mut request)? {
+                        None => State::Sending {
+                            future: service.call(request),
+                            exchange,
+                        },
+                        Some(why) => State::Passing {
+                            future: service.call(request),
+                            why,
+                        },
+                    })
                 }
                 StateProjection::Failed { .. } => {
                     let StateOwned::Failed { error } = state.as_mut().take() else {
@@ -229,8 +234,7 @@ where
                     };
                     return Poll::Ready(Err(error.into()));
                 }
-                #[allow(clippy::panic, reason = "the caller broke the contract of `Future`")]
-                StateProjection::Done => panic!("ResponseFuture polled after completion"),
+                StateProjection::Done => completed(),
             };
             match next {
                 Ok(next) => state.set(next),
@@ -328,23 +332,6 @@ impl<S: Clone, C: Credential, B: CloneBody, R: Body> Rejected<S, C, B, R> {
     }
 }
 
-impl<S, C, B, R> Future for ResponseFuture<S, C, B, R>
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-    S::Error: Into<BoxError>,
-    C: Credential,
-    B: CloneBody,
-    R: Body,
-{
-    type Output = Result<Response<R>, BoxError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(self.as_mut().poll_response(cx));
-        self.project().state.set(State::Done);
-        Poll::Ready(result)
-    }
-}
-
 impl<S, C, B, R> fmt::Debug for ResponseFuture<S, C, B, R>
 where
     S: Service<Request<B>>,
@@ -352,4 +339,11 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
+}
+
+#[cold]
+#[inline(never)]
+#[allow(clippy::panic, reason = "the caller broke the contract of `Future`")]
+fn completed() -> ! {
+    panic!("ResponseFuture polled after completion")
 }

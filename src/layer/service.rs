@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::{
     auth_layer::AuthLayer,
+    copy::RequestCopy,
     future::ResponseFuture,
     select::{Select, Single},
 };
@@ -245,7 +246,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self
             .shared
             .policy
@@ -261,8 +262,11 @@ where
             Ok(Acquired::Fail(error)) => return self.fail(error),
             Err(why) => return ResponseFuture::passing(self.inner.call(request), why),
         };
-        match ResponseFuture::send(&mut self.inner, Exchange::new(prepared), request) {
-            Ok(future) => future,
+        let mut exchange = Exchange::new(prepared);
+        let copy = RequestCopy::if_wanted(&exchange, &request);
+        match exchange.attach(&mut request) {
+            Ok(None) => ResponseFuture::sending(self.inner.call(request), exchange, copy),
+            Ok(Some(why)) => ResponseFuture::passing(self.inner.call(request), why),
             Err(error) => self.fail(error),
         }
     }

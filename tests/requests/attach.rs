@@ -404,3 +404,29 @@ async fn a_token_request_from_a_spawned_task_ends_at_the_refresh_timeout() {
     assert!(error.is_timeout(), "{error}");
     assert_eq!((after, sent), (Duration::from_secs(10), 0));
 }
+
+/// Whatever it returned: a response with a credential, one without, or an error.
+#[tokio::test(start_paused = true)]
+async fn a_future_polled_after_completion_panics_with_a_message() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use futures::FutureExt;
+
+    for (url, answer) in [
+        ("https://api.example.com/", 200),
+        ("https://api.example.com/", 401),
+        ("https://other.example.com/", 200),
+        ("/without/a/host", 200),
+    ] {
+        let (provider, _) = numbered(Duration::ZERO);
+        let service = only_api(provider).layer(Api::new(move |_| (Duration::ZERO, status(answer))));
+        let request = Request::get(url).body(Full::<bytes::Bytes>::default());
+        let mut service = service.clone();
+        let ready = ServiceExt::<Request<Full<bytes::Bytes>>>::ready(&mut service);
+        let mut future = Box::pin(ready.await.unwrap().call(request.unwrap()));
+        let _ = future.as_mut().await;
+        let again = catch_unwind(AssertUnwindSafe(|| future.as_mut().now_or_never()));
+        let message = again.unwrap_err().downcast::<&str>().unwrap();
+        assert_eq!(*message, "ResponseFuture polled after completion", "{url}");
+    }
+}
