@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// What a caller that needs a credential gets.
+/// The credential for a caller, or the wait for it.
 pub(crate) enum Acquired<C, T = Arc<Snapshot<C>>> {
     Use(T),
     Wait(Wait<C>),
@@ -46,8 +46,8 @@ impl<C: Credential> Cache<C> {
         }
     }
 
-    /// Asks the provider for the credential it has at hand. It is called without the state's lock,
-    /// and callers that need the credential meanwhile wait for it.
+    /// Asks the provider for its initial credential, without the state's lock. Other callers that
+    /// need a credential wait until it has returned.
     fn ask_for_initial(self: &Arc<Self>) {
         let _asking = lock(&self.initial);
         if self.read(|state, _| state.wants_initial()) {

@@ -1,4 +1,4 @@
-//! When the next attempt is due after a failure.
+//! When the next attempt is due after a failed refresh.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,59 +9,60 @@ use crate::{
     time::{ExponentialBackoff, Moment},
 };
 
-/// How long the layer waits between failed attempts to get a credential. Callers meanwhile get
-/// the error of the last attempt at once.
+/// The delays between failed attempts to get a credential. In the meantime, callers get the error of
+/// the last attempt immediately.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tower_auth::Backoff;
 ///
-/// let patient = Backoff::default().transient(Duration::from_secs(1), Duration::from_secs(60));
-/// # let _ = patient;
+/// let backoff = Backoff::default().transient(Duration::from_secs(1), Duration::from_secs(60));
+/// # let _ = backoff;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Backoff {
     transient: ExponentialBackoff,
     permanent: ExponentialBackoff,
-    longest_retry_after: Duration,
+    max_retry_after: Duration,
 }
 
-/// An attempt after a transient failure is never made sooner, whatever the jitter.
-const SHORTEST: Duration = Duration::from_millis(50);
+/// Minimum delay after a failure, whatever the jitter.
+const MIN_DELAY: Duration = Duration::from_millis(50);
 
 impl Backoff {
-    /// After the n-th transient failure in a row (counted from 0) a random time between 50 ms and
-    /// `first` × 2ⁿ, but at most `longest` ("full jitter"). Default: 0.5 s and 30 s.
+    /// Sets the delay after the n-th consecutive transient failure, counted from 0. It is a random
+    /// time between 50 ms and `first` × 2ⁿ, but at most `max` ("full jitter"). Default: 0.5 s and
+    /// 30 s.
     #[must_use]
-    pub fn transient(mut self, first: Duration, longest: Duration) -> Self {
-        self.transient = ExponentialBackoff::new(first, longest);
+    pub fn transient(mut self, first: Duration, max: Duration) -> Self {
+        self.transient = ExponentialBackoff::new(first, max);
         self
     }
 
-    /// After the n-th permanent failure in a row `first` × 2ⁿ, but at most `longest`. Default: 2 s
-    /// and 60 s.
+    /// Sets the delay after the n-th consecutive permanent failure: `first` × 2ⁿ, but at most `max`.
+    /// Default: 2 s and 60 s.
     #[must_use]
-    pub fn permanent(mut self, first: Duration, longest: Duration) -> Self {
-        self.permanent = ExponentialBackoff::new(first, longest);
+    pub fn permanent(mut self, first: Duration, max: Duration) -> Self {
+        self.permanent = ExponentialBackoff::new(first, max);
         self
     }
 
-    /// How long a server's `Retry-After` is honoured at most. Default: 5 min.
+    /// Sets the maximum delay that a server can request with `Retry-After`. Default: 5 min.
     #[must_use]
-    pub fn longest_retry_after(mut self, longest: Duration) -> Self {
-        self.longest_retry_after = longest;
+    pub fn max_retry_after(mut self, max: Duration) -> Self {
+        self.max_retry_after = max;
         self
     }
 
-    /// The time to the next attempt after `earlier` failures of this class in a row before it.
+    /// Returns the delay after a failure that follows `earlier` consecutive failures of its class.
     /// `draw` is a random number in `0.0..1.0`.
     fn wait(&self, class: Class, earlier: u32, asked: Option<Duration>, draw: f64) -> Duration {
         let wait = match class {
             Class::Transient => self.transient.delay(earlier).mul_f64(draw),
             Class::Permanent | Class::LoginRequired => self.permanent.delay(earlier),
         };
-        let asked = asked.unwrap_or_default().min(self.longest_retry_after);
-        wait.max(asked).max(SHORTEST)
+        let asked = asked.unwrap_or_default().min(self.max_retry_after);
+        wait.max(asked).max(MIN_DELAY)
     }
 }
 
@@ -70,7 +71,7 @@ impl Default for Backoff {
         Self {
             transient: ExponentialBackoff::new(Duration::from_millis(500), Duration::from_secs(30)),
             permanent: ExponentialBackoff::new(Duration::from_secs(2), Duration::from_secs(60)),
-            longest_retry_after: Duration::from_secs(300),
+            max_retry_after: Duration::from_secs(300),
         }
     }
 }
@@ -85,15 +86,15 @@ pub(crate) struct Failures {
 struct Failure {
     error: Error,
     class: Class,
-    /// How many failures of this class came directly before.
+    /// The number of consecutive failures of this class before this one.
     earlier: u32,
     since: SystemTime,
-    /// `None` means that no attempt is made until something else changes.
+    /// `None` means that no attempt is made until a user intervenes.
     retry_at: Option<Instant>,
 }
 
 impl Failures {
-    /// Remembers a failure, and gives the error for those who waited for it.
+    /// Records a failure. Returns the error for its waiters.
     pub(crate) fn record(
         &mut self,
         error: Error,
@@ -129,14 +130,14 @@ impl Failures {
         self.last = None;
     }
 
-    /// The error to answer with while no attempt is due.
+    /// Returns the error for callers while no attempt is due.
     pub(crate) fn current_error(&self, now: Instant) -> Option<Error> {
         let last = self.last.as_ref()?;
         let due = last.retry_at.is_some_and(|at| now >= at);
         (!due).then(|| last.error.clone().remembered())
     }
 
-    /// Whether no attempt is made until something else changes.
+    /// Whether no attempt is made until a user intervenes.
     #[cfg(feature = "per-key")]
     pub(crate) fn is_final(&self) -> bool {
         self.last
@@ -144,7 +145,7 @@ impl Failures {
             .is_some_and(|last| last.retry_at.is_none())
     }
 
-    /// Since when it fails, and why.
+    /// Returns the time of the first failure and the error of the last one.
     pub(crate) fn since(&self) -> Option<(SystemTime, &Error)> {
         self.last.as_ref().map(|last| (last.since, &last.error))
     }
@@ -168,7 +169,7 @@ mod tests {
 
     /// Rule 3.
     #[test]
-    fn transient_failures_wait_up_to_half_a_second_doubling_to_thirty() {
+    fn transient_delays_double_from_half_a_second_to_thirty() {
         let backoff = Backoff::default();
         let longest: Vec<_> = (0..9)
             .map(|n| backoff.wait(Class::Transient, n, None, 1.0).as_secs_f64())
@@ -183,7 +184,7 @@ mod tests {
 
     /// Rule 3, P7.
     #[test]
-    fn permanent_failures_wait_two_seconds_doubling_to_sixty_and_go_on() {
+    fn permanent_delays_double_from_two_seconds_to_sixty() {
         let backoff = Backoff::default();
         let waits: Vec<_> = (0..7)
             .map(|n| backoff.wait(Class::Permanent, n, None, 0.3).as_secs_f64())
@@ -193,7 +194,7 @@ mod tests {
 
     /// P5.
     #[test]
-    fn retry_after_is_honoured_up_to_five_minutes() {
+    fn retry_after_is_honored_up_to_five_minutes() {
         let wait = |asked| Backoff::default().wait(Class::Transient, 0, Some(secs(asked)), 0.5);
         assert_eq!(wait(0.0), secs(0.25));
         assert_eq!(wait(7.0), secs(7.0));
@@ -201,11 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn each_time_can_be_set() {
+    fn every_delay_can_be_set() {
         let backoff = Backoff::default()
             .transient(secs(1.0), secs(3.0))
             .permanent(secs(5.0), secs(7.0))
-            .longest_retry_after(secs(11.0));
+            .max_retry_after(secs(11.0));
         let waits = |class| [0, 1, 2].map(|n| backoff.wait(class, n, None, 1.0));
         assert_eq!(waits(Class::Transient), [1.0, 2.0, 3.0].map(secs));
         assert_eq!(waits(Class::Permanent), [5.0, 7.0, 7.0].map(secs));
@@ -215,7 +216,7 @@ mod tests {
 
     /// Rule 3.
     #[test]
-    fn a_failure_of_another_class_is_the_first_of_its_own() {
+    fn each_class_of_failures_counts_its_own() {
         let now = now();
         let mut failures = Failures::default();
         let mut wait = |error: ProviderError| {

@@ -1,7 +1,7 @@
-//! How many refreshes rejections may cause.
+//! The budget for refreshes that are caused by rejections.
 //!
-//! A rejection is not always about a credential's age: a token with the wrong audience is
-//! rejected for ever, and refreshing it at every request would only load the token endpoint.
+//! A rejection does not always mean that a credential has expired. A token with the wrong audience
+//! is rejected forever, and a refresh for every request would only load the token endpoint.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -9,22 +9,21 @@ use tokio::time::Instant;
 
 use crate::time::ExponentialBackoff;
 
-/// So many refreshes within [`WINDOW`], for credentials that something accepted.
-const ALLOWED: usize = 5;
-/// Also the time without rejection that ends the backoff.
+/// Maximum number of rejection-driven refreshes per window for a credential that has been accepted.
+const MAX_REFRESHES: usize = 5;
+/// The window for that number, and the time without a rejection that ends the backoff.
 const WINDOW: Duration = Duration::from_secs(30);
 const BACKOFF: ExponentialBackoff =
     ExponentialBackoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
-    /// When refreshes were caused by rejections, within the window.
+    /// When rejections caused refreshes, within the window.
     spent: VecDeque<Instant>,
-    /// The one refresh for credentials that nothing ever accepted was made.
+    /// Whether the one refresh for credentials that were never accepted has been started.
     unaccepted_spent: bool,
     backoff: Option<Backoff>,
-    /// The last time at which a credential was published that differs from the one before, or
-    /// the current one was rejected.
+    /// When a different credential was last published, or the current one was last rejected.
     disturbed_at: Option<Instant>,
 }
 
@@ -35,22 +34,22 @@ struct Backoff {
 }
 
 impl Budget {
-    /// A new credential is in use.
+    /// Records that a different credential was published.
     pub(crate) fn published(&mut self, now: Instant) {
-        self.settle(now);
+        self.reset_if_quiet(now);
         self.disturbed_at = Some(now);
     }
 
-    /// The current credential was rejected, and nobody asks for a refresh because of it.
+    /// Records that the current credential was rejected, without asking for a refresh.
     pub(crate) fn rejected(&mut self, now: Instant) {
-        self.settle(now);
+        self.reset_if_quiet(now);
         self.disturbed_at = Some(now);
     }
 
-    /// The current credential was rejected: may it be refreshed?
+    /// Records that the current credential was rejected, and spends one refresh on it.
     ///
     /// # Errors
-    /// Not before the given moment.
+    /// The budget is spent. A rejection may cause a refresh again at the returned time.
     pub(crate) fn spend(&mut self, accepted: bool, now: Instant) -> Result<(), Instant> {
         self.rejected(now);
         if let Some(backoff) = &mut self.backoff {
@@ -70,7 +69,7 @@ impl Budget {
         if accepted {
             self.unaccepted_spent = false;
         }
-        if self.spent.len() >= ALLOWED || self.unaccepted_spent {
+        if self.spent.len() >= MAX_REFRESHES || self.unaccepted_spent {
             let backoff = Backoff::at(0, now);
             self.backoff = Some(backoff);
             return Err(backoff.until);
@@ -80,14 +79,13 @@ impl Budget {
         Ok(())
     }
 
-    /// Whether refreshes because of rejections are held back, or were at the last one.
+    /// Whether rejection-driven refreshes are delayed, or were at the last rejection.
     pub(crate) fn is_backing_off(&self) -> bool {
         self.backoff.is_some()
     }
 
-    /// A credential that stayed unrejected for long enough ends everything that was held against
-    /// its predecessors.
-    fn settle(&mut self, now: Instant) {
+    /// Resets the budget if the current credential stayed unrejected for the whole window.
+    fn reset_if_quiet(&mut self, now: Instant) {
         let quiet = |at: Instant| now.saturating_duration_since(at) >= WINDOW;
         if self.disturbed_at.is_some_and(quiet) {
             *self = Self::default();
@@ -114,7 +112,7 @@ mod tests {
 
     /// Rule 7, P16.
     #[test]
-    fn a_credential_that_nothing_accepted_is_refreshed_once() {
+    fn an_unaccepted_credential_is_refreshed_once() {
         let start = Instant::now();
         let mut budget = Budget::default();
         budget.published(start);
@@ -139,7 +137,7 @@ mod tests {
         assert!(budget.spend(true, start + secs(5.0)).is_err());
     }
 
-    /// Rule 7: a credential that lives for ten seconds is no reason for a backoff.
+    /// Rule 7: a credential that is revoked every ten seconds does not cause a backoff.
     #[test]
     fn a_revocation_every_ten_seconds_is_always_refreshed() {
         let start = Instant::now();
@@ -151,9 +149,9 @@ mod tests {
         }
     }
 
-    /// Rule 7, P16: also when another route accepts the same credential in between.
+    /// Rule 7, P16: even if another route accepts the same credential in between.
     #[test]
-    fn endless_rejections_back_off_from_a_second_doubling_to_five_minutes() {
+    fn endless_rejections_back_off_up_to_five_minutes() {
         let start = Instant::now();
         let mut budget = Budget::default();
         budget.published(start);
@@ -179,7 +177,7 @@ mod tests {
 
     /// Rule 7.
     #[test]
-    fn thirty_seconds_without_rejection_end_the_backoff_and_an_acceptance_does_not() {
+    fn thirty_seconds_without_a_rejection_end_the_backoff() {
         let start = Instant::now();
         let mut budget = Budget::default();
         budget.published(start);
@@ -193,13 +191,13 @@ mod tests {
         assert!(budget.spend(true, start + secs(31.0)).is_ok());
         assert!(
             budget.spend(true, start + secs(31.0)).is_ok(),
-            "the budget is whole again"
+            "the budget is reset"
         );
     }
 
-    /// Rule 7: the time starts when the credential is there, however long that took.
+    /// Rule 7: the time starts when the credential is published, not when its refresh is started.
     #[test]
-    fn a_credential_has_to_stay_unrejected_for_thirty_seconds_of_its_own() {
+    fn the_thirty_seconds_start_with_the_credential() {
         let start = Instant::now();
         let mut budget = Budget::default();
         assert!(budget.spend(false, start).is_ok());

@@ -1,4 +1,4 @@
-//! When a credential is to be refreshed, and when it has expired.
+//! When a credential is refreshed, and when it expires.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use crate::{
     time::{MAX_LIFETIME, Moment},
 };
 
-/// The time between the arrival of a credential and a refresh because of its lifetime. It keeps a
-/// lifetime of nothing from becoming a loop.
+/// Minimum time between the arrival of a credential and a refresh because of its lifetime, so that a
+/// lifetime of 0 does not cause a loop.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// How far the system's clock may run ahead of the monotonic one before that counts as time
-/// passed: a machine was suspended, or somebody set the clock.
+/// How far the system's clock may run ahead of the monotonic clock before the difference counts as
+/// elapsed time. A larger difference means that the machine was suspended or the clock was set.
 const MAX_CLOCK_DRIFT: Duration = Duration::from_secs(2);
 
 /// The times at which the handling of a credential changes, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Expiry {
-    /// From here on one caller starts a refresh, and nobody waits for it.
+    /// From this time, one caller starts a refresh, and no caller waits for it.
     pub(crate) early_at: Instant,
-    /// From here on callers wait for the refresh.
+    /// From this time, callers wait for the refresh.
     pub(crate) wait_at: Instant,
-    /// From here on the credential is not used any more.
+    /// From this time, the credential is not used.
     pub(crate) expires_at: Instant,
 }
 
-/// Where in its life a credential is.
+/// How a credential is handled at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Nothing to do, until the given moment at most.
+    /// Used as it is, until the given time.
     Fresh(Option<Instant>),
-    /// To be refreshed without waiting.
+    /// Refreshed while callers use it, until the given time.
     Early(Instant),
-    /// To be refreshed, and waited for; it serves if that fails.
+    /// Refreshed while callers wait, until the given time. Used if the refresh fails.
     Expiring(Instant),
     Expired,
 }
@@ -77,7 +77,7 @@ impl Expiry {
         })
     }
 
-    /// The same credential came again, so asking early once more would bring nothing.
+    /// Removes the early refresh, for a credential that an early refresh has returned again.
     pub(crate) fn without_early(mut self) -> Self {
         self.early_at = self.wait_at;
         self
@@ -96,9 +96,11 @@ impl Expiry {
     }
 }
 
-/// How much time the monotonic clock has missed since both clocks were read together: it stands
-/// still while a machine is suspended. A system clock that was set forward looks the same, which
-/// costs one refresh; one that was set back is ignored.
+/// Returns how much time the monotonic clock has missed between two readings, because it stands still
+/// while the machine is suspended.
+///
+/// A system clock that was set forward looks the same, which costs one refresh. One that was set
+/// back is ignored.
 pub(crate) fn missed_time(since: Moment, now: Moment) -> Duration {
     let by_wall = now.wall.duration_since(since.wall).unwrap_or_default();
     let by_monotonic = now.monotonic.saturating_duration_since(since.monotonic);
@@ -139,7 +141,7 @@ mod tests {
 
     /// Rule 12.
     #[test]
-    fn early_refresh_starts_at_five_minutes_or_two_fifths_less_a_quarter_at_most() {
+    fn the_early_margin_is_five_minutes_or_two_fifths() {
         let (now, long) = expiry(Lifetime::In(secs(3600)), 0.0);
         assert_eq!(long.early_at, now + secs(3300));
         assert_eq!(long.wait_at, now + secs(3590));
@@ -153,7 +155,7 @@ mod tests {
 
     /// Rule 11, P8.
     #[test]
-    fn no_lifetime_asks_for_a_refresh_within_a_second_of_its_arrival() {
+    fn no_refresh_is_due_within_a_second_of_arrival() {
         for millis in [0, 1, 10, 500, 999, 1000, 1001] {
             let (now, expiry) = expiry(Lifetime::In(Duration::from_millis(millis)), 0.0);
             assert!(expiry.early_at >= now + MIN_REFRESH_INTERVAL, "{millis} ms");
@@ -165,7 +167,7 @@ mod tests {
 
     /// Rule 11, P9.
     #[test]
-    fn an_absurd_lifetime_is_an_endless_one() {
+    fn an_absurd_lifetime_is_clamped() {
         let (now, expiry) = expiry(Lifetime::In(Duration::MAX), 0.5);
         assert_eq!(expiry.expires_at, now + MAX_LIFETIME);
         let far = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
@@ -174,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn nine_years_are_nine_years() {
+    fn nine_years_are_not_clamped() {
         let years = secs(9 * 365 * 86_400);
         let (now, expiry) = expiry(Lifetime::In(years), 0.0);
         assert_eq!(expiry.expires_at, now + years);
     }
 
     #[test]
-    fn each_phase_begins_at_its_moment() {
+    fn each_phase_begins_at_its_time() {
         let (_, expiry) = expiry(Lifetime::In(secs(1000)), 0.0);
         let before = |at: Instant| expiry.phase(at.checked_sub(Duration::from_nanos(1)).unwrap());
         let Expiry {
@@ -199,7 +201,7 @@ mod tests {
 
     /// Rule 11.
     #[test]
-    fn the_lifetime_counts_from_the_request_not_from_the_answer() {
+    fn the_lifetime_counts_from_the_request() {
         let arrived = now();
         let requested = arrived.monotonic - secs(3);
         let lifetime = Lifetime::In(secs(100));
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_lifetime_is_for_credentials_without_one() {
+    fn the_default_lifetime_applies_if_none_is_issued() {
         let now = now();
         let expiry = |lifetime, settings: &RefreshSettings| {
             Expiry::new(lifetime, settings, now.monotonic, now, 0.0)
@@ -222,7 +224,7 @@ mod tests {
 
     /// P11.
     #[test]
-    fn time_that_the_monotonic_clock_missed_counts() {
+    fn time_missed_by_the_monotonic_clock_counts() {
         let start = now();
         let after = |monotonic, wall| Moment {
             monotonic: start.monotonic + secs(monotonic),

@@ -1,16 +1,16 @@
-//! What a program does with a credential beside sending requests.
+//! Access to the credential for code that does not send requests through the layer.
 
 use std::{fmt, ops::Deref, sync::Arc, time::SystemTime};
 
 use super::{acquire::Acquired, cache::Cache, snapshot::Snapshot, status::Status};
 use crate::{credential::Credential, error::Error, provider::Issued};
 
-/// The way to a layer's credential from outside of requests: for websockets and other protocols
-/// that need the credential itself, for log-out, and for operators.
+/// A handle to a layer's credential, for use outside of requests: for WebSockets and other protocols
+/// that need the credential itself, for logging out, and for operators.
 ///
-/// A handle is cheap to clone, and needs to know the credential's type only. It comes from
-/// [`AuthLayer::handle`](crate::AuthLayer::handle) or [`Auth::handle`](crate::Auth::handle), and
-/// shares everything with them.
+/// A handle is cheap to clone. Its only type parameter is the credential. Get one from
+/// [`AuthLayer::handle`](crate::AuthLayer::handle) or [`Auth::handle`](crate::Auth::handle); it
+/// shares their credential and its refreshes.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Handle, Origins, credential::Bearer};
@@ -37,10 +37,10 @@ impl<C: Credential> Handle<C> {
         Self { cache }
     }
 
-    /// The credential in use, after a refresh if one is needed. Joins a refresh in progress.
+    /// Returns the current credential. If a refresh is needed, starts or joins it and waits.
     ///
     /// # Errors
-    /// As for requests: see [`Error`].
+    /// The same as for requests: see [`Error`].
     pub async fn credential(&self) -> Result<CurrentCredential<C>, Error> {
         let snapshot = match self.cache.acquire() {
             Acquired::Use(snapshot) => snapshot,
@@ -50,47 +50,50 @@ impl<C: Credential> Handle<C> {
         Ok(CurrentCredential { snapshot })
     }
 
-    /// Reports that a server refused this credential, which is then replaced before its next use.
+    /// Reports that a server rejected this credential. It is then replaced before its next use.
     ///
-    /// It names its generation, so any number of reports cause one refresh, and a late report does
-    /// not touch a newer credential. Refreshes caused by rejections have a budget: beyond it this
-    /// does nothing, nor for a permanent credential.
+    /// A report names a generation. So any number of reports cause one refresh, and a late report
+    /// does not affect a newer credential. A report does nothing for a permanent credential, or once
+    /// rejections have caused too many refreshes.
     pub fn reject(&self, current: &CurrentCredential<C>) {
         self.cache.invalidate_rejected(current.snapshot.generation);
     }
 
-    /// Has the credential refreshed before its next use, whatever its lifetime. For operators:
-    /// nothing limits how often.
+    /// Requires a refresh before the credential's next use, whatever its lifetime. This is for
+    /// operators: the number of calls is not limited.
     pub fn invalidate(&self) {
         self.cache.invalidate();
     }
 
-    /// Logs out: forgets the credential, waits for a refresh under way, and has the provider undo
-    /// (revoke, empty its store) what belongs to the credential and to what that refresh brought.
-    /// From the first poll on calls fail as logged out, until [`set_credential`](Self::set_credential) or
-    /// [`resume`](Self::resume). Goes on if the future is dropped after its first poll.
+    /// Logs out: drops the credential, waits for the in-flight refresh to end, and calls
+    /// [`Provider::revoke`](crate::Provider::revoke) with the credential and the one that the refresh
+    /// still issued.
+    ///
+    /// From the first poll, calls fail as logged out, until
+    /// [`set_credential`](Self::set_credential) or [`resume`](Self::resume). The logout goes on if the
+    /// future is dropped after its first poll.
     ///
     /// # Errors
-    /// The provider failed, or did not answer within the refresh timeout. The credential is
-    /// forgotten here all the same.
+    /// The provider failed, or did not return within the refresh timeout. The credential is dropped
+    /// locally in any case.
     pub async fn log_out(&self) -> Result<(), Error> {
         self.cache.log_out().await
     }
 
-    /// Uses a credential that came from elsewhere (a login, another process) from now on. Ends a
-    /// log-out, a backoff, and the wait for a new login. Callers who wait for a refresh get it at
-    /// once.
+    /// Replaces the current credential with one from outside, such as a login or another process.
+    /// Ends a logout, a backoff, and the wait for a new login. Waiters get the credential
+    /// immediately.
     pub fn set_credential(&self, issued: Issued<C>) {
         self.cache.set_credential(issued);
     }
 
-    /// Allows refreshes again after [`log_out`](Self::log_out), or after the provider asked for a
-    /// new login. Ends a backoff too.
+    /// Allows refreshes again after [`log_out`](Self::log_out), or after the provider required a new
+    /// login. Also ends a backoff.
     pub fn resume(&self) {
         self.cache.resume();
     }
 
-    /// How it stands with the credential, for people and health checks.
+    /// Returns a snapshot of the credential's state, for people and health checks.
     #[must_use]
     pub fn status(&self) -> Status {
         self.cache.status()
@@ -111,20 +114,21 @@ impl<C> fmt::Debug for Handle<C> {
     }
 }
 
-/// A credential in use, with its number: what [`Handle::credential`] gives and
-/// [`Handle::reject`] takes. Dereferences to the credential.
+/// The current credential and its generation, as returned by [`Handle::credential`]. Pass it to
+/// [`Handle::reject`] if a server rejects it. Dereferences to the credential.
 pub struct CurrentCredential<C> {
     pub(super) snapshot: Arc<Snapshot<C>>,
 }
 
 impl<C> CurrentCredential<C> {
-    /// The number of this credential. Numbers grow with each different credential.
+    /// Returns the credential's generation. It grows with each different credential.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.snapshot.generation
     }
 
-    /// When it expires by the system's clock; `None` if that is not known, or never.
+    /// Returns when the credential expires by the system's clock, or `None` if that is not known or
+    /// it does not expire.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.snapshot.expires_at()

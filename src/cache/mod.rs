@@ -1,8 +1,10 @@
-//! The shared credential: one snapshot for all readers, one flight for all who wait.
+//! The credential cache: one snapshot for all readers, one in-flight refresh for all waiters.
 //!
-//! `Cache` is the meeting point. Its rules are in files of their own, which know nothing of
-//! locks and tasks: when a credential is looked at again (`freshness`), when the next attempt is
-//! due after a failure (`backoff`), and how many refreshes rejections may cause (`budget`).
+//! The rules are a value without locks and tasks: [`state::State`], with `freshness` (when a
+//! credential is refreshed and when it expires), `backoff` (when the next attempt is due after a
+//! failure) and `budget` (how many refreshes rejections may cause). [`Cache`] locks the state,
+//! publishes its credential for lock-free readers, and carries out its effects. `refresh` is the
+//! task that calls the provider.
 
 mod acquire;
 mod backoff;

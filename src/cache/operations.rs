@@ -1,4 +1,4 @@
-//! What requests and users do with a credential besides acquiring it.
+//! Rejections, logouts, and everything else that changes a credential from outside of a refresh.
 
 use std::sync::Arc;
 
@@ -110,5 +110,5 @@ impl<C: Credential> Cache<C> {
 
 /// Returns the error for a provider that was too slow to revoke credentials at logout.
 pub(super) fn revoke_timed_out() -> ProviderError {
-    ProviderError::transient("the provider did not answer within the refresh timeout")
+    ProviderError::transient("the provider did not respond within the refresh timeout")
 }

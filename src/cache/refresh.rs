@@ -55,7 +55,7 @@ pub(super) enum Outcome<C> {
     Superseded,
 }
 
-/// What a refresh reports to: its cache.
+/// The cache, as its refresh sees it.
 pub(super) trait Owner<C>: Send + Sync {
     fn last(&self) -> Option<Arc<Snapshot<C>>>;
 

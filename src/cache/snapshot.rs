@@ -1,4 +1,4 @@
-//! The credential in use, as all readers see it.
+//! The current credential, as readers see it.
 
 use std::{
     sync::atomic::Ordering,
@@ -13,24 +13,25 @@ use super::{
 };
 use crate::time::Moment;
 
-/// How often the two clocks are compared, in time that the monotonic one sees.
+/// Maximum time between two checks of a credential, so that time missed by the monotonic clock is
+/// noticed.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A credential in use. It never changes but for the time of the next look.
+/// The current credential. Immutable except for `recheck_at`.
 pub(crate) struct Snapshot<C> {
-    /// Which publication this is: the word that readers compare.
+    /// Identifies this publication. Readers compare it with the cache's version.
     pub(crate) version: u64,
-    /// Which credential this is. A refresh that brought the same credential again makes a new
+    /// Identifies the credential. A refresh that returns the same credential again creates a new
     /// version of the same generation.
     pub(crate) generation: u64,
     pub(crate) credential: C,
-    /// Its rejection is final.
+    /// The provider cannot replace it, so a rejection is final.
     pub(crate) permanent: bool,
     pub(crate) expiry: Option<Expiry>,
-    /// Both clocks at its arrival.
+    /// When it was received.
     pub(crate) arrived: Moment,
-    /// Up to this moment (in nanoseconds since its arrival) readers use it without further
-    /// question. Then one of them looks closer, and sets it anew.
+    /// Readers use the credential without a check until this time, in nanoseconds since `arrived`.
+    /// The next reader then checks it under the cache's lock, and schedules the next check.
     recheck_at: AtomicU64,
 }
 
@@ -55,17 +56,17 @@ impl<C> Snapshot<C> {
         snapshot
     }
 
-    /// Whether it can be used without further question. Reads the clock once, and not at all for
-    /// a credential that does not expire.
+    /// Whether the last check still holds. Reads the clock once, or not at all for a credential that
+    /// does not expire.
     #[inline]
     pub(crate) fn is_checked(&self) -> bool {
         let recheck_at = self.recheck_at.load(Ordering::Relaxed);
-        // Adding to a moment takes half the instructions of taking the difference of two.
+        // Adding to an `Instant` takes half the instructions of subtracting two.
         recheck_at == u64::MAX
             || Instant::now() < self.arrived.monotonic + Duration::from_nanos(recheck_at)
     }
 
-    /// Plans the next look, at the given moment or before.
+    /// Schedules the next check, at the given time or earlier. `None` means never.
     pub(crate) fn schedule_recheck(&self, at: Option<Instant>, now: Instant) {
         let recheck_at = match at {
             Some(at) => self.nanos(at.min(now + CHECK_INTERVAL)),
@@ -74,7 +75,7 @@ impl<C> Snapshot<C> {
         self.recheck_at.store(recheck_at, Ordering::Relaxed);
     }
 
-    /// The next reader must look closer.
+    /// Makes the next reader check the credential.
     pub(crate) fn expire_check(&self) {
         self.recheck_at.store(0, Ordering::Relaxed);
     }
@@ -95,7 +96,7 @@ impl<C> Snapshot<C> {
         }
     }
 
-    /// When it expires by the system's clock, if it does.
+    /// Returns when it expires by the system's clock, if it does.
     pub(crate) fn expires_at(&self) -> Option<SystemTime> {
         let lifetime = self
             .expiry?

@@ -1,4 +1,4 @@
-//! How it stands with a credential.
+//! A snapshot of a credential's state, for people and health checks.
 
 use std::{
     fmt,
@@ -8,11 +8,11 @@ use std::{
 use super::{backoff::Failures, freshness::Phase, snapshot::Snapshot};
 use crate::{error::Error, provider::Reason, time::Moment};
 
-/// How it stands with a credential, at the moment of the question. Prints as one line:
+/// A snapshot of a credential's state. Prints as one line:
 ///
 /// ```text
 /// fresh for 52m 10s (generation 3)
-/// expired (generation 3), failing for 2m 4s: no credential: connection refused
+/// expired (generation 3), failing for 2m 4s: failed to get a credential: connection refused
 /// none, refreshing (initial)
 /// logged out
 /// ```
@@ -28,7 +28,7 @@ pub struct Status {
 struct Known {
     generation: u64,
     usable: bool,
-    /// `None` for a credential without a known end.
+    /// `None` for a credential without a known expiry.
     left: Option<Duration>,
     until: Option<SystemTime>,
 }
@@ -61,37 +61,39 @@ impl Status {
         }
     }
 
-    /// Whether there is a credential that requests use without waiting.
+    /// Whether requests have a credential that they can use without waiting.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.credential.as_ref().is_some_and(|known| known.usable)
     }
 
-    /// The number of the credential, if there is one.
+    /// Returns the generation of the credential, if the cache has one.
     #[must_use]
     pub fn generation(&self) -> Option<u64> {
         self.credential.as_ref().map(|known| known.generation)
     }
 
-    /// Until when the credential is valid; `None` if there is none or its end is not known.
+    /// Returns when the credential expires. Returns `None` without a valid credential, or if its
+    /// expiry is not known.
     #[must_use]
     pub fn fresh_until(&self) -> Option<SystemTime> {
         self.credential.as_ref().filter(|known| known.usable)?.until
     }
 
-    /// Why a refresh is in progress, if one is.
+    /// Returns the reason for the in-flight refresh, if there is one.
     #[must_use]
     pub fn refreshing(&self) -> Option<Reason> {
         self.refreshing
     }
 
-    /// Since when refreshes fail, and the last error, if the last one did.
+    /// Returns the time since which refreshes have failed and the last error, if the last refresh
+    /// failed.
     #[must_use]
     pub fn failing(&self) -> Option<(SystemTime, &Error)> {
         self.failing.as_ref().map(|(since, error)| (*since, error))
     }
 
-    /// Whether calls fail because of a log-out.
+    /// Whether calls fail because the user has logged out.
     #[must_use]
     pub fn is_logged_out(&self) -> bool {
         self.logged_out
@@ -125,7 +127,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// A time span as people read it: the two largest units.
+/// Prints a duration with its two largest units.
 struct Span(Duration);
 
 impl fmt::Display for Span {
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_read_as_their_two_largest_units() {
+    fn durations_print_their_two_largest_units() {
         let read = |seconds| Span(Duration::from_secs(seconds)).to_string();
         assert_eq!(
             [read(0), read(59), read(3130), read(3600), read(90_000)],

@@ -1,7 +1,7 @@
-//! What the cache's parts meet at: locks, shared words, tasks.
+//! The synchronization primitives of the cache: locks, atomics and tasks.
 //!
-//! They are the ordinary ones, but for the model checker (`model`): there every use of them is a
-//! point at which another thread may go on.
+//! The model checker (`model`) replaces them with its own. Each use of those is a point at which
+//! another thread may run.
 
 #[cfg(not(all(test, tower_auth_model)))]
 pub(super) use self::ordinary::*;
@@ -18,7 +18,7 @@ mod ordinary {
     pub(in crate::cache) use crate::sync::lock;
 
     tokio::task_local! {
-        /// The cache for which the current task gets a credential.
+        /// The id of the cache whose refresh the current task runs.
         pub(in crate::cache) static REFRESHING: usize;
     }
 }

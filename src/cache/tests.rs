@@ -1,4 +1,4 @@
-//! The rules of the shared credential, without a layer on top. Time is paused.
+//! The cache with its tasks and waiters, without a layer. Time is paused.
 
 use std::{
     cell::Cell,
@@ -25,7 +25,7 @@ use crate::{
     provider::{Issued, Provider, Reason, RefreshContext, RevokeContext, erase, provider_fn},
 };
 
-/// A credential that says which one it is.
+/// A credential that can be identified by its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Token(usize);
 
@@ -40,14 +40,14 @@ impl Credential for Token {
 }
 
 type Waiter = tokio::task::JoinHandle<Result<CurrentCredential<Token>, Error>>;
-type Answer = Result<Issued<Token>, ProviderError>;
+type IssueResult = Result<Issued<Token>, ProviderError>;
 
-/// A handle over a provider that is told the number of its call, from 1, and that number as it
-/// grows.
+/// Creates a handle over a provider that gets the number of its call, from 1. Also returns the number
+/// of calls so far.
 fn handle_over<F, Fut>(issue: F) -> (Handle<Token>, Arc<AtomicUsize>)
 where
     F: Fn(usize, RefreshContext<Token>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Answer> + Send,
+    Fut: Future<Output = IssueResult> + Send,
 {
     handle_with(RefreshSettings::default(), issue)
 }
@@ -55,7 +55,7 @@ where
 fn handle_with<F, Fut>(settings: RefreshSettings, issue: F) -> (Handle<Token>, Arc<AtomicUsize>)
 where
     F: Fn(usize, RefreshContext<Token>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Answer> + Send,
+    Fut: Future<Output = IssueResult> + Send,
 {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
@@ -73,7 +73,7 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn lasting(call: usize, seconds: u64) -> Answer {
+fn lasting(call: usize, seconds: u64) -> IssueResult {
     Ok(Issued::new(Token(call)).expires_in(secs(seconds)))
 }
 
@@ -81,7 +81,7 @@ fn token(outcome: Result<CurrentCredential<Token>, Error>) -> usize {
     outcome.unwrap().0
 }
 
-/// So many callers at once; what each of them got.
+/// Runs this many callers at once. Returns the result of each.
 async fn storm(
     handle: &Handle<Token>,
     callers: usize,
@@ -94,7 +94,7 @@ async fn storm(
     tasks.join_all().await
 }
 
-/// Lets every task run as far as it can without time passing.
+/// Lets every task run as far as it can while time is paused.
 async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -108,12 +108,12 @@ async fn ten_thousand_callers_on_a_cold_cache_cause_one_refresh() {
         sleep(secs(1)).await;
         lasting(call, 3600)
     });
-    let outcomes = storm(&handle, 10_000).await;
-    assert!(outcomes.into_iter().all(|outcome| token(outcome) == 1));
+    let outresponse = storm(&handle, 10_000).await;
+    assert!(outresponse.into_iter().all(|outcome| token(outcome) == 1));
     assert_eq!(calls.load(SeqCst), 1);
 }
 
-/// Rule 1, P1: also when the credential has expired.
+/// Rule 1, P1: after the expiry too.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_callers_after_the_expiry_cause_one_refresh() {
     let (handle, calls) = handle_over(|call, context| async move {
@@ -128,14 +128,14 @@ async fn ten_thousand_callers_after_the_expiry_cause_one_refresh() {
     });
     assert_eq!(token(handle.credential().await), 1);
     advance(secs(3600)).await;
-    let outcomes = storm(&handle, 10_000).await;
-    assert!(outcomes.into_iter().all(|outcome| token(outcome) == 2));
+    let outresponse = storm(&handle, 10_000).await;
+    assert!(outresponse.into_iter().all(|outcome| token(outcome) == 2));
     assert_eq!(calls.load(SeqCst), 2);
 }
 
 /// Rule 2, P2.
 #[tokio::test(start_paused = true)]
-async fn the_refresh_goes_on_when_the_caller_that_started_it_is_dropped() {
+async fn dropping_the_first_caller_does_not_cancel_the_refresh() {
     let (handle, calls) = handle_over(|call, _| async move {
         sleep(secs(1)).await;
         lasting(call, 3600)
@@ -146,9 +146,9 @@ async fn the_refresh_goes_on_when_the_caller_that_started_it_is_dropped() {
     assert_eq!(calls.load(SeqCst), 1);
 }
 
-/// P2: even when nobody waits any more.
+/// P2: even without waiters.
 #[tokio::test(start_paused = true)]
-async fn what_a_refresh_brought_is_there_though_everybody_has_left() {
+async fn a_refresh_without_waiters_is_still_published() {
     let (handle, _) = handle_over(|call, _| async move {
         sleep(secs(1)).await;
         lasting(call, 3600)
@@ -164,7 +164,7 @@ async fn what_a_refresh_brought_is_there_though_everybody_has_left() {
 
 /// P3.
 #[tokio::test(start_paused = true)]
-async fn the_end_of_one_waiter_is_not_the_end_of_the_others() {
+async fn aborting_waiters_does_not_affect_the_others() {
     let (handle, calls) = handle_over(|call, _| async move {
         sleep(secs(1)).await;
         lasting(call, 3600)
@@ -188,7 +188,7 @@ async fn the_end_of_one_waiter_is_not_the_end_of_the_others() {
 
 /// P3.
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_panics_gives_every_waiter_an_error_and_the_next_call_works() {
+async fn a_panic_fails_every_waiter_and_the_next_call_succeeds() {
     let (handle, _) = handle_over(|call, _| async move {
         sleep(secs(1)).await;
         assert!(call > 1, "the provider panics at its first call");
@@ -207,10 +207,10 @@ async fn a_provider_that_panics_gives_every_waiter_an_error_and_the_next_call_wo
 
 /// Rule 3, P4.
 #[tokio::test(start_paused = true)]
-async fn one_failure_is_one_failure_for_a_thousand_waiters_at_once() {
+async fn a_thousand_waiters_get_one_failure_at_once() {
     let (handle, calls) = handle_over(|_, _| async {
         sleep(Duration::from_millis(50)).await;
-        Err(ProviderError::transient("the endpoint answers 500"))
+        Err(ProviderError::transient("the endpoint returned 500"))
     });
     let start = Instant::now();
     for outcome in storm(&handle, 1000).await {
@@ -248,8 +248,8 @@ async fn callers_in_the_backoff_get_the_remembered_error_at_once() {
     assert_eq!(token(handle.credential().await), 2);
 }
 
-/// Recovery: a failed token request keeps callers out for less than a second, a refused one for
-/// less than five.
+/// Recovery: callers fail for less than a second after a failed token request, and for less than five
+/// after a rejected one.
 #[tokio::test(start_paused = true)]
 async fn callers_succeed_soon_after_one_failure() {
     for (error, limit) in [
@@ -276,7 +276,7 @@ async fn callers_succeed_soon_after_one_failure() {
 
 /// Rule 3.
 #[tokio::test(start_paused = true)]
-async fn only_new_credentials_end_the_wait_for_a_login() {
+async fn only_new_credentials_end_login_required() {
     let (handle, calls) = handle_over(|call, _| async move {
         if call == 1 {
             Err(ProviderError::login_required("revoked"))
@@ -311,7 +311,7 @@ async fn resuming_allows_attempts_again() {
 
 /// Rules 4 and 12, P6.
 #[tokio::test(start_paused = true)]
-async fn a_failed_early_refresh_changes_nothing_while_the_credential_is_valid() {
+async fn a_failed_early_refresh_keeps_the_valid_credential() {
     let (handle, calls) = handle_over(|call, context| async move {
         if call == 1 {
             return lasting(call, 3600);
@@ -325,7 +325,7 @@ async fn a_failed_early_refresh_changes_nothing_while_the_credential_is_valid() 
     while Instant::now() < until_closing {
         let start = Instant::now();
         assert_eq!(token(handle.credential().await), 1);
-        assert_eq!(start.elapsed(), Duration::ZERO, "nobody waits");
+        assert_eq!(start.elapsed(), Duration::ZERO, "no caller waits");
         sleep(Duration::from_millis(100)).await;
     }
     let calls = calls.load(SeqCst);
@@ -337,13 +337,13 @@ async fn a_failed_early_refresh_changes_nothing_while_the_credential_is_valid() 
 
 /// Rule 12.
 #[tokio::test(start_paused = true)]
-async fn in_the_last_seconds_callers_wait_and_the_credential_serves_if_that_fails() {
+async fn an_expiring_credential_is_used_if_the_refresh_fails() {
     let (handle, calls) = handle_over(|call, _| async move {
         if call == 1 {
             return lasting(call, 3600);
         }
         sleep(secs(1)).await;
-        Err(ProviderError::transient("no answer"))
+        Err(ProviderError::transient("no response"))
     });
     assert_eq!(token(handle.credential().await), 1);
     advance(secs(3592)).await;
@@ -351,7 +351,7 @@ async fn in_the_last_seconds_callers_wait_and_the_credential_serves_if_that_fail
     assert_eq!(
         token(handle.credential().await),
         1,
-        "it failed, and the old one is valid"
+        "it failed, and the old credential is valid"
     );
     assert_eq!((start.elapsed(), calls.load(SeqCst)), (secs(1), 2));
     advance(secs(7)).await;
@@ -359,15 +359,15 @@ async fn in_the_last_seconds_callers_wait_and_the_credential_serves_if_that_fail
     assert!(error.is_provider(), "expired: {error:#}");
 }
 
-/// Rules 4 and 11: what serves when a refresh has failed is what is valid by then.
+/// Rules 4 and 11: only a credential that is still valid is used when a refresh has failed.
 #[tokio::test(start_paused = true)]
-async fn a_credential_that_expires_or_is_invalidated_while_callers_wait_does_not_serve() {
+async fn an_expired_or_invalidated_credential_is_not_a_fallback() {
     let (handle, _) = handle_over(|call, _| async move {
         if call == 1 {
             return lasting(call, 3600);
         }
         sleep(secs(3)).await;
-        Err(ProviderError::transient("no answer"))
+        Err(ProviderError::transient("no response"))
     });
     assert_eq!(token(handle.credential().await), 1);
     sleep(secs(3591)).await;
@@ -379,14 +379,14 @@ async fn a_credential_that_expires_or_is_invalidated_while_callers_wait_does_not
             handle.invalidate();
         }
         assert!(waiting.await.unwrap().unwrap_err().is_provider());
-        // In its last half second.
+        // In the last half second before its expiry.
         handle.set_credential(lasting(1, 10).unwrap());
         sleep(Duration::from_millis(9_800)).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_says_which_one_it_is_and_until_when_it_is_valid() {
+async fn a_credential_reports_its_generation_and_expiry() {
     let (handle, _) = handle_over(|call, _| async move {
         match call {
             3 => Ok(Issued::new(Token(call))),
@@ -410,7 +410,7 @@ async fn a_credential_says_which_one_it_is_and_until_when_it_is_valid() {
 
 /// Rule 12.
 #[tokio::test(start_paused = true)]
-async fn one_caller_starts_the_early_refresh_and_nobody_waits() {
+async fn one_caller_starts_the_early_refresh_and_no_caller_waits() {
     let (handle, calls) = handle_over(|call, _| async move {
         sleep(secs(2)).await;
         lasting(call, 3600)
@@ -418,16 +418,16 @@ async fn one_caller_starts_the_early_refresh_and_nobody_waits() {
     assert_eq!(token(handle.credential().await), 1);
     advance(secs(3500)).await;
     let start = Instant::now();
-    let outcomes = storm(&handle, 1000).await;
-    assert!(outcomes.into_iter().all(|outcome| token(outcome) == 1));
+    let outresponse = storm(&handle, 1000).await;
+    assert!(outresponse.into_iter().all(|outcome| token(outcome) == 1));
     assert_eq!((start.elapsed(), calls.load(SeqCst)), (Duration::ZERO, 2));
     sleep(secs(3)).await;
     assert_eq!(token(handle.credential().await), 2);
 }
 
-/// Rule 12, P8: a server that gives the same token again, with the time that is left.
+/// Rule 12, P8: the server returns the same token again with its remaining lifetime.
 #[tokio::test(start_paused = true)]
-async fn an_early_refresh_that_brought_the_same_credential_is_not_repeated() {
+async fn an_early_refresh_to_the_same_credential_is_not_repeated() {
     let start = Instant::now();
     let (handle, calls) = handle_over(move |_, _| async move {
         Ok(Issued::new(Token(1)).expires_in(secs(3600).saturating_sub(start.elapsed())))
@@ -441,14 +441,14 @@ async fn an_early_refresh_that_brought_the_same_credential_is_not_repeated() {
     assert_eq!(
         calls.load(SeqCst),
         2,
-        "the first one, and one early refresh"
+        "the initial refresh, and one early refresh"
     );
     assert!(generations.iter().all(|generation| *generation == 1));
 }
 
 /// Rule 11, P8.
 #[tokio::test(start_paused = true)]
-async fn no_lifetime_makes_a_loop() {
+async fn no_lifetime_causes_a_refresh_loop() {
     for lifetime in [0, 1, 50, 900, 1000, 1500].map(Duration::from_millis) {
         let (handle, calls) =
             handle_over(
@@ -469,7 +469,7 @@ async fn no_lifetime_makes_a_loop() {
 
 /// Rule 11.
 #[tokio::test(start_paused = true)]
-async fn those_who_waited_use_what_the_flight_brought_though_it_has_expired() {
+async fn waiters_use_the_new_credential_even_if_it_has_expired() {
     let (handle, calls) = handle_over(|call, _| async move {
         sleep(secs(5)).await;
         lasting(call, 2)
@@ -533,26 +533,26 @@ async fn a_suspended_machine_does_not_use_an_expired_credential() {
     assert_eq!(token(handle.credential().await), 3);
 }
 
-/// What a provider was told at log-out.
+/// Records the calls of a logout.
 #[derive(Default)]
-struct LogsOut {
+struct Revocations {
     calls: AtomicUsize,
     release: Notify,
-    forgotten: Mutex<Vec<Token>>,
+    revoked: Mutex<Vec<Token>>,
     fails: bool,
 }
 
-impl Provider for Arc<LogsOut> {
+impl Provider for Arc<Revocations> {
     type Credential = Token;
 
-    async fn issue(&self, _: RefreshContext<Token>) -> Answer {
+    async fn issue(&self, _: RefreshContext<Token>) -> IssueResult {
         let call = self.calls.fetch_add(1, SeqCst) + 1;
         self.release.notified().await;
         lasting(call, 3600)
     }
 
     async fn revoke(&self, context: RevokeContext<Token>) -> Result<(), ProviderError> {
-        self.forgotten
+        self.revoked
             .lock()
             .unwrap()
             .extend_from_slice(context.credentials());
@@ -566,8 +566,8 @@ impl Provider for Arc<LogsOut> {
 
 /// P12, P58.
 #[tokio::test(start_paused = true)]
-async fn a_log_out_during_a_refresh_wins() {
-    let provider = Arc::new(LogsOut::default());
+async fn logout_during_a_refresh_wins() {
+    let provider = Arc::new(Revocations::default());
     let handle = handle_of(Arc::clone(&provider));
     provider.release.notify_one();
     assert_eq!(token(handle.credential().await), 1);
@@ -585,20 +585,20 @@ async fn a_log_out_during_a_refresh_wins() {
     settle().await;
     assert!(
         !log_out.is_finished(),
-        "it waits for the exchange under way"
+        "it waits for the exchange in progress"
     );
     assert!(handle.credential().await.unwrap_err().is_logged_out());
     provider.release.notify_one();
     log_out.await.unwrap().unwrap();
 
     assert!(waiter.await.unwrap().unwrap_err().is_logged_out());
-    assert_eq!(*provider.forgotten.lock().unwrap(), [Token(1), Token(2)]);
+    assert_eq!(*provider.revoked.lock().unwrap(), [Token(1), Token(2)]);
     assert!(handle.credential().await.unwrap_err().is_logged_out());
     assert_eq!(handle.status().to_string(), "logged out");
     assert_eq!(
         provider.calls.load(SeqCst),
         2,
-        "no refresh for those who are logged out"
+        "no refresh while logged out"
     );
 
     handle.resume();
@@ -608,10 +608,10 @@ async fn a_log_out_during_a_refresh_wins() {
 
 /// P58.
 #[tokio::test(start_paused = true)]
-async fn a_log_out_empties_the_cache_though_the_provider_fails_and_says_so() {
-    let provider = Arc::new(LogsOut {
+async fn a_failed_revocation_is_reported_and_the_cache_emptied() {
+    let provider = Arc::new(Revocations {
         fails: true,
-        ..LogsOut::default()
+        ..Revocations::default()
     });
     let handle = handle_of(Arc::clone(&provider));
     handle.set_credential(Issued::new(Token(9)));
@@ -625,21 +625,21 @@ async fn a_log_out_empties_the_cache_though_the_provider_fails_and_says_so() {
     assert_eq!(token(handle.credential().await), 10);
 }
 
-/// P58: whoever loses interest in the log-out does not stop the revocation.
+/// P58: dropping the caller does not stop the revocation.
 #[tokio::test(start_paused = true)]
-async fn a_log_out_goes_on_when_its_caller_is_dropped() {
-    let provider = Arc::new(LogsOut::default());
+async fn a_logout_goes_on_when_its_caller_is_dropped() {
+    let provider = Arc::new(Revocations::default());
     let handle = handle_of(Arc::clone(&provider));
     assert!(timeout(secs(1), handle.credential()).await.is_err());
     assert!(timeout(secs(1), handle.log_out()).await.is_err());
     provider.release.notify_one();
     settle().await;
-    assert_eq!(*provider.forgotten.lock().unwrap(), [Token(1)]);
+    assert_eq!(*provider.revoked.lock().unwrap(), [Token(1)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_seeded_credential_wins_over_a_refresh_under_way() {
-    let provider = Arc::new(LogsOut::default());
+async fn a_set_credential_wins_over_the_refresh_in_flight() {
+    let provider = Arc::new(Revocations::default());
     let handle = handle_of(Arc::clone(&provider));
     let waiter = tokio::spawn({
         let handle = handle.clone();
@@ -692,11 +692,11 @@ async fn reports_beyond_the_budget_do_nothing() {
     assert_eq!(
         calls.load(SeqCst),
         2,
-        "the first, and one for what nothing accepted"
+        "the initial refresh, and one for a credential that was never accepted"
     );
 }
 
-/// Rule 7: what counts is how many credentials were refused, not how often somebody says so.
+/// Rule 7: the budget counts rejected credentials, not reports.
 #[tokio::test(start_paused = true)]
 async fn reports_of_one_credential_are_one_rejection() {
     let (handle, calls) = handle_over(|call, _| async move { lasting(call, 3600) });
@@ -711,9 +711,9 @@ async fn reports_of_one_credential_are_one_rejection() {
     assert_eq!(token(handle.credential().await), 6);
 }
 
-/// What is on its way is not asked for again, and what cannot be had yet is no reason for errors.
+/// A report neither starts a second refresh nor causes errors while no attempt is due.
 #[tokio::test(start_paused = true)]
-async fn reports_beside_a_refresh_and_in_its_backoff_change_nothing() {
+async fn reports_during_a_refresh_or_its_backoff_do_nothing() {
     let (handle, calls) = handle_over(|call, _| async move {
         if call == 1 {
             return lasting(call, 3600);
@@ -766,7 +766,7 @@ async fn an_invalidated_credential_is_refreshed_before_its_next_use() {
 
 /// Rule 2: recovery from a token endpoint that hangs, within the refresh timeout.
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_hangs_is_dropped_at_the_timeout_and_callers_recover() {
+async fn a_hanging_provider_is_dropped_at_the_timeout() {
     let (handle, _) = handle_over(|call, context| async move {
         assert_eq!(context.deadline(), Instant::now() + secs(10));
         if call == 1 {
@@ -787,9 +787,9 @@ async fn a_provider_that_hangs_is_dropped_at_the_timeout_and_callers_recover() {
     assert!(start.elapsed() < secs(11), "{:?}", start.elapsed());
 }
 
-/// Rule 2: a rotated token is never lost between the server's answer and the store.
+/// Rule 2: a rotated token is never lost between the server's response and the store.
 #[tokio::test(start_paused = true)]
-async fn a_committed_refresh_is_not_cut_off_at_the_timeout() {
+async fn a_committed_refresh_is_not_dropped_at_the_timeout() {
     let (handle, calls) = handle_over(|call, context| async move {
         context.commit();
         sleep(secs(25)).await;
@@ -806,7 +806,7 @@ async fn a_committed_refresh_is_not_cut_off_at_the_timeout() {
 
 /// P10.
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_waits_for_its_own_credential_gets_an_error_that_says_so() {
+async fn a_provider_cannot_wait_for_its_own_credential() {
     let slot = Arc::new(Mutex::new(None::<Handle<Token>>));
     let own = Arc::clone(&slot);
     let (handle, _) = handle_over(move |_, _| {
@@ -823,7 +823,7 @@ async fn a_provider_that_waits_for_its_own_credential_gets_an_error_that_says_so
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
-/// Token requests that need a token themselves, of another server.
+/// The token request itself needs a token from another server.
 #[tokio::test(start_paused = true)]
 async fn a_provider_may_wait_for_the_credential_of_another_cache() {
     let (other, _) = handle_over(|call, _| async move {
@@ -841,12 +841,12 @@ async fn a_provider_may_wait_for_the_credential_of_another_cache() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_at_hand_is_used_before_the_provider_is_asked() {
+async fn the_initial_credential_is_used_without_a_refresh() {
     struct AtHand;
     impl Provider for AtHand {
         type Credential = Token;
 
-        async fn issue(&self, _: RefreshContext<Token>) -> Answer {
+        async fn issue(&self, _: RefreshContext<Token>) -> IssueResult {
             lasting(2, 3600)
         }
 
@@ -891,7 +891,7 @@ async fn settings_take_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_tells_people_how_it_stands() {
+async fn the_status_describes_the_credential_and_failures() {
     let (handle, _) = handle_over(|call, _| async move {
         sleep(secs(1)).await;
         if call == 1 {
@@ -931,9 +931,9 @@ async fn the_status_tells_people_how_it_stands() {
     assert_eq!(handle.status().generation(), Some(2));
 }
 
-/// Requests take no lock for what is fresh; a tenth of a second later one of them looks closer.
+/// Requests do not lock for a fresh credential. After a tenth of a second, one of them checks it.
 #[tokio::test(start_paused = true)]
-async fn what_is_fresh_is_read_without_a_lock() {
+async fn a_fresh_credential_is_read_without_a_lock() {
     let (handle, _) = handle_over(|call, _| async move {
         match call {
             1 => lasting(call, 3600),
@@ -953,11 +953,11 @@ async fn what_is_fresh_is_read_without_a_lock() {
     assert!(!is_fresh());
     handle.credential().await.unwrap();
     advance(secs(1_000_000)).await;
-    assert!(is_fresh(), "it has no end");
+    assert!(is_fresh(), "it does not expire");
 }
 
 #[test]
-fn without_a_runtime_there_is_an_error_and_no_panic() {
+fn a_call_without_a_runtime_fails_without_a_panic() {
     let (handle, calls) = handle_over(|call, _| async move { lasting(call, 3600) });
     let error = futures::executor::block_on(handle.credential()).unwrap_err();
     assert!(
@@ -976,7 +976,7 @@ fn small_runtime() -> runtime::Runtime {
 
 /// P7.
 #[test]
-fn a_dropped_runtime_gives_waiters_elsewhere_an_error_and_the_next_call_works() {
+fn a_dropped_runtime_fails_waiters_and_the_next_call_works() {
     let (handle, _) = handle_over(|call, _| async move {
         if call == 1 {
             pending().await
@@ -1008,9 +1008,9 @@ fn a_dropped_runtime_gives_waiters_elsewhere_an_error_and_the_next_call_works() 
     assert_eq!(token(second.block_on(handle.credential())), 2);
 }
 
-/// P7: a new task is dropped at once by a runtime that is shutting down.
+/// P7: a runtime that is shutting down drops a new task immediately.
 #[test]
-fn a_runtime_that_is_shutting_down_gives_an_error_and_no_deadlock() {
+fn a_call_during_runtime_shutdown_fails_without_a_deadlock() {
     struct AsksWhenDropped(Handle<Token>, std::sync::mpsc::Sender<Option<Error>>);
     impl Drop for AsksWhenDropped {
         fn drop(&mut self) {
@@ -1036,14 +1036,14 @@ fn a_runtime_that_is_shutting_down_gives_an_error_and_no_deadlock() {
     });
     runtime.block_on(settle());
     drop(runtime);
-    let error = receiver.recv().unwrap().expect("an answer at once");
+    let error = receiver.recv().unwrap().expect("an error at once");
     assert!(
         format!("{error:#}").contains("failed to get a credential"),
         "{error:#}"
     );
 }
 
-/// A provider that must not be interrupted, and somebody who waits for it.
+/// Creates a refresh that is committed and never ends, and a waiter for it.
 fn waiting_for_a_committed_refresh() -> (Handle<Token>, Waiter) {
     let (handle, _) = handle_over(|_, context| async move {
         context.commit();
@@ -1054,25 +1054,25 @@ fn waiting_for_a_committed_refresh() -> (Handle<Token>, Waiter) {
     (handle, waiting)
 }
 
-/// A refresh goes on whatever happens, but those who wait for it need not.
+/// A refresh always goes on, but its waiters stop waiting.
 #[tokio::test(start_paused = true)]
-async fn who_waits_gets_what_is_seeded_meanwhile_at_once() {
+async fn a_set_credential_reaches_waiters_at_once() {
     let start = Instant::now();
     let (handle, waiting) = waiting_for_a_committed_refresh();
     sleep(secs(1)).await;
     handle.set_credential(lasting(7, 3600).unwrap());
     assert_eq!(token(waiting.await.unwrap()), 7);
     assert_eq!(start.elapsed(), secs(1));
-    // There is nothing any more, and what is under way is not for this session.
+    // The cache is empty, and the refresh in flight belongs to an earlier epoch.
     handle.invalidate();
     let error = handle.credential().await.unwrap_err();
     assert!(error.is_timeout(), "{error:#}");
     assert_eq!(start.elapsed(), secs(10));
 }
 
-/// Rule 3: a failure belongs to the session that the refresh was started in.
+/// Rule 3: a failure belongs to the epoch in which the refresh was started.
 #[tokio::test(start_paused = true)]
-async fn the_failure_of_an_older_refresh_is_none_of_new_credentials() {
+async fn an_older_refresh_does_not_fail_new_credentials() {
     let (handle, calls) = handle_over(|call, _| async move {
         if call > 1 {
             return lasting(call, 3600);
@@ -1093,7 +1093,7 @@ async fn the_failure_of_an_older_refresh_is_none_of_new_credentials() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_hears_of_a_log_out_at_once() {
+async fn a_logout_reaches_waiters_at_once() {
     let start = Instant::now();
     let (handle, waiting) = waiting_for_a_committed_refresh();
     sleep(secs(1)).await;
@@ -1102,15 +1102,15 @@ async fn who_waits_hears_of_a_log_out_at_once() {
     assert_eq!(start.elapsed(), secs(1));
 }
 
-/// Rule 4, beside a refresh that is overdue and of no use any more.
+/// Rule 4, during an overdue refresh of an earlier epoch.
 #[tokio::test(start_paused = true)]
-async fn what_was_seeded_serves_to_its_end_though_an_older_refresh_is_overdue() {
+async fn a_set_credential_lasts_despite_an_overdue_refresh() {
     let start = Instant::now();
     let (handle, waiting) = waiting_for_a_committed_refresh();
     sleep(Duration::from_millis(300)).await;
     handle.set_credential(lasting(7, 10).unwrap());
     assert_eq!(token(waiting.await.unwrap()), 7);
-    // In its last half second callers wait for a refresh, here up to the older one's deadline.
+    // In the last half second callers wait for a refresh, here up to the deadline of the older one.
     for (at, end) in [(9_900, 10_000), (10_200, 10_200)] {
         sleep_until(start + Duration::from_millis(at)).await;
         assert_eq!(token(handle.credential().await), 7);
@@ -1121,27 +1121,27 @@ async fn what_was_seeded_serves_to_its_end_though_an_older_refresh_is_overdue() 
     assert!(handle.status().failing().is_none());
 }
 
-/// Rule 2: a caller that comes when nothing has run for a while does not end a refresh whose answer
-/// is there to be read.
+/// Rule 2: a caller that runs first after a stall does not end a refresh whose result is ready to be
+/// read.
 #[test]
-fn a_runtime_that_was_blocked_past_the_deadline_loses_no_answer() {
+fn a_runtime_blocked_past_the_deadline_loses_no_result() {
     for committed in [false, true] {
-        the_answer_after_a_stall_is_used(committed);
+        the_result_after_a_stall_is_used(committed);
     }
 }
 
-fn the_answer_after_a_stall_is_used(committed: bool) {
-    let (answer, comes) = oneshot::channel();
-    let comes = Mutex::new(Some(comes));
+fn the_result_after_a_stall_is_used(committed: bool) {
+    let (respond, response) = oneshot::channel();
+    let response = Mutex::new(Some(response));
     // Real time, so it must be long enough for a busy machine.
     let settings = RefreshSettings::default().refresh_timeout(secs(1));
     let (handle, calls) = handle_with(settings, move |call, context| {
-        let comes = comes.lock().unwrap().take();
+        let response = response.lock().unwrap().take();
         async move {
             if committed {
                 context.commit();
             }
-            comes.expect("one call").await.unwrap();
+            response.expect("one call").await.unwrap();
             lasting(call, 3600)
         }
     });
@@ -1149,8 +1149,8 @@ fn the_answer_after_a_stall_is_used(committed: bool) {
         let waiting = handle.clone();
         let waiting = tokio::spawn(async move { waiting.credential().await });
         settle().await;
-        answer.send(()).unwrap();
-        #[expect(clippy::disallowed_methods, reason = "it is to block the runtime")]
+        respond.send(()).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "it has to block the runtime")]
         thread::sleep(Duration::from_millis(1200));
         assert_eq!(token(handle.credential().await), 1);
         assert_eq!(token(waiting.await.unwrap()), 1);
@@ -1158,20 +1158,20 @@ fn the_answer_after_a_stall_is_used(committed: bool) {
     assert_eq!(calls.load(SeqCst), 1);
 }
 
-/// P7: the runtime of the refresh is there, but nobody drives it.
+/// P7: the runtime of the refresh exists, but no thread drives it.
 #[test]
-fn a_runtime_that_stands_still_holds_nobody_longer_than_the_timeout() {
-    let (answer, comes) = oneshot::channel();
-    let comes = Mutex::new(Some(comes));
-    let went_on = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&went_on);
+fn a_runtime_that_is_not_driven_blocks_callers_briefly() {
+    let (respond, response) = oneshot::channel();
+    let response = Mutex::new(Some(response));
+    let continued = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&continued);
     // Real time, so it must be long enough for a busy machine.
     let settings = RefreshSettings::default().refresh_timeout(secs(1));
     let (handle, calls) = handle_with(settings, move |call, _| {
-        let (comes, counter) = (comes.lock().unwrap().take(), Arc::clone(&counter));
+        let (response, counter) = (response.lock().unwrap().take(), Arc::clone(&counter));
         async move {
-            if let Some(comes) = comes {
-                comes.await.unwrap();
+            if let Some(response) = response {
+                response.await.unwrap();
                 counter.fetch_add(1, SeqCst);
             }
             lasting(call, 3600)
@@ -1195,18 +1195,18 @@ fn a_runtime_that_stands_still_holds_nobody_longer_than_the_timeout() {
     second.block_on(async { sleep(Duration::from_millis(1)).await });
     assert_eq!(token(second.block_on(handle.credential())), 2);
     assert_eq!(calls.load(SeqCst), 2);
-    // Somebody drives it again: what was given up gets no further.
-    answer.send(()).unwrap();
+    // The runtime is driven again: the abandoned refresh does not continue.
+    respond.send(()).unwrap();
     still.block_on(settle());
-    assert_eq!(went_on.load(SeqCst), 0);
+    assert_eq!(continued.load(SeqCst), 0);
     drop(still);
     assert_eq!(token(second.block_on(handle.credential())), 2);
 }
 
 /// P7.
 #[tokio::test(start_paused = true)]
-async fn nothing_stays_when_the_last_handle_is_dropped() {
-    struct Held(#[expect(dead_code, reason = "it is there to be counted")] Arc<()>);
+async fn dropping_the_last_handle_drops_the_provider() {
+    struct Held(#[expect(dead_code, reason = "its references are counted")] Arc<()>);
     let held = Arc::new(());
     let in_provider = Held(Arc::clone(&held));
     let (handle, _) = handle_over(move |_, _| {

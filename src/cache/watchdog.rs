@@ -17,8 +17,8 @@ use std::{sync::OnceLock, time::Duration};
 
 use tokio::time::Instant;
 
-/// How long after the deadline a refresh is suspected. The refresh itself answers its waiters at
-/// the deadline, so this is only the time for that to happen.
+/// How long after the deadline a refresh is suspected. The refresh itself releases its waiters at
+/// the deadline; this is the time for that to happen.
 const DEADLINE_GRACE: Duration = Duration::from_millis(100);
 
 /// How long a suspected refresh has to end by itself.

@@ -56,14 +56,14 @@ struct Calls {
 }
 
 #[test]
-fn whatever_the_network_does_all_is_well_again_by_itself() {
+fn the_client_recovers_from_any_network_failure() {
     simulate_all(Servers::default, trouble);
 }
 
 /// An answer whose head has come is waited for, however late its body is: what it brings is spent
 /// already.
 #[test]
-fn however_slow_the_token_server_is_no_answer_of_it_is_lost() {
+fn no_token_response_is_lost_however_slow_it_is() {
     simulate_all(Servers::strict, slowness);
 }
 

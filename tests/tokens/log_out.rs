@@ -117,7 +117,7 @@ async fn a_failing_revocation_is_said_and_stops_nothing() {
         (
             Instead::Hang,
             "logged out locally, but the provider failed to revoke the credential: temporary provider error: the provider \
-             did not answer within the refresh timeout",
+             did not respond within the refresh timeout",
         ),
     ] {
         let server = Server::new();

@@ -1,4 +1,4 @@
-//! Many credentials, one for each key: users, tenants, accounts.
+//! One credential cache per key: per user, tenant or account.
 
 #[cfg(test)]
 mod tests;
@@ -22,17 +22,17 @@ use crate::{
     sync::lock,
 };
 
-/// How many dead entries may gather before they are swept out.
-const SWEEP: usize = 1024;
+/// Minimum number of entries at which dead ones are removed.
+const MIN_SWEEP: usize = 1024;
 
 type MakeProvider<K, C> = dyn Fn(&K) -> Option<Arc<dyn ErasedProvider<C>>> + Send + Sync;
 
 /// The caches of all keys.
 ///
-/// A cache library keeps the recently used ones, bounded in number and idle time. It alone would
-/// be wrong twice: a cache that it drops while something still uses it (a refresh, a request)
-/// must not get a twin, and one that holds what cannot be had again must not be dropped. So
-/// `known` finds every cache that lives, and holds those.
+/// The library `moka` keeps the recently used ones, bounded in number and idle time. That alone is
+/// not enough, for two reasons. A cache that moka drops while a refresh or a request still uses it
+/// must not be created a second time. And a cache must not be dropped if it holds state that the
+/// provider cannot restore. So `known` finds every live cache, and keeps those alive.
 pub(crate) struct Keys<K, C> {
     make: Box<MakeProvider<K, C>>,
     max_keys: usize,
@@ -43,7 +43,7 @@ pub(crate) struct Keys<K, C> {
 
 struct Known<K, C> {
     alive: HashMap<K, Weak<Cache<C>>>,
-    /// Not recently used, but not to be dropped.
+    /// Not recently used, but must not be dropped.
     held: HashMap<K, Arc<Cache<C>>>,
     sweep_at: usize,
 }
@@ -60,7 +60,7 @@ where
         let known = Known {
             alive: HashMap::new(),
             held: HashMap::new(),
-            sweep_at: SWEEP,
+            sweep_at: MIN_SWEEP,
         };
         let known = Arc::new(Mutex::new(known));
         Self {
@@ -72,10 +72,10 @@ where
         }
     }
 
-    /// The cache of a key, made if there is none.
+    /// Returns the cache of a key. Creates it if necessary.
     ///
     /// # Errors
-    /// There is no provider for the key, or no room.
+    /// The key has no provider, or no room is left.
     pub(crate) fn find(&self, key: &K) -> Result<Arc<Cache<C>>, Error> {
         match self.recent.get(key) {
             Some(cache) => Ok(cache),
@@ -89,14 +89,14 @@ where
         let cache = match alive {
             Some(cache) => cache,
             None => {
-                // What users write is not called under the lock.
+                // User code must not be called under the lock.
                 let provider = (self.make)(key).ok_or_else(|| Error::new(ErrorKind::UnknownKey))?;
                 let made = Arc::new(Cache::new(provider, self.refresh.clone()));
                 lock(&self.known).insert(key, made, self.max_keys)?
             }
         };
-        // Not under the lock, because it may drop others, and calls back for them. It is the same
-        // cache again if somebody else was faster.
+        // Must not be called under the lock, because the eviction of others calls back. If another
+        // thread was faster, this inserts the same cache again.
         self.recent.insert(key.clone(), Arc::clone(&cache));
         lock(&self.known).held.remove(key);
         Ok(cache)
@@ -123,7 +123,7 @@ where
         .eviction_policy(EvictionPolicy::lru())
         .eviction_listener(move |key: Arc<K>, cache, cause: RemovalCause| {
             if cause.was_evicted() {
-                lock(&known).dropped(&key, cache);
+                lock(&known).evicted(&key, cache);
             }
         })
         .build()
@@ -138,7 +138,7 @@ where
         self.alive.get(key).and_then(Weak::upgrade)
     }
 
-    /// Adds a cache, unless there is one by now.
+    /// Adds a cache, unless another thread has added one.
     fn insert(
         &mut self,
         key: &K,
@@ -156,14 +156,14 @@ where
         }
         if self.alive.len() >= self.sweep_at {
             self.alive.retain(|_, cache| cache.strong_count() > 0);
-            self.sweep_at = (self.alive.len() * 2).max(SWEEP);
+            self.sweep_at = (self.alive.len() * 2).max(MIN_SWEEP);
         }
         self.alive.insert(key.clone(), Arc::downgrade(&cache));
         Ok(cache)
     }
 
-    /// The cache library has let go of a cache.
-    fn dropped(&mut self, key: &K, cache: Arc<Cache<C>>) {
+    /// Keeps an evicted cache if something would be lost with it.
+    fn evicted(&mut self, key: &K, cache: Arc<Cache<C>>) {
         if !cache.is_disposable() {
             self.held.insert(key.clone(), cache);
         }

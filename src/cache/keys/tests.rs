@@ -13,7 +13,7 @@ use crate::{
     provider::{Issued, Provider, RefreshContext, erase},
 };
 
-/// A provider for one user, which may hold what cannot be had again.
+/// A provider for one user, which may hold state that cannot be restored.
 struct User {
     name: &'static str,
     restorable: bool,
@@ -82,12 +82,12 @@ impl Setup {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_was_dropped_is_made_anew() {
+async fn a_dropped_key_is_re_created() {
     let setup = setup(true, None);
     for key in ["a", "b", "a", "a"] {
         assert_eq!(setup.token(key).await, key);
     }
-    // The library frees what it drops a little later; until then the key finds it again.
+    // moka frees an evicted entry a little later. Until then, the key finds it again.
     assert!((2..=3).contains(&setup.calls.load(SeqCst)));
     assert!(lock(&setup.keys.known).held.is_empty());
 }
@@ -107,7 +107,7 @@ async fn settings_act_on_every_key() {
 
 /// P37.
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_dropped_while_its_refresh_is_in_flight_loses_nothing() {
+async fn an_evicted_key_keeps_its_refresh_in_flight() {
     let release = Arc::new(Notify::new());
     let setup = setup(true, Some(Arc::clone(&release)));
     let first = setup.handle("a");
@@ -122,20 +122,20 @@ async fn a_key_that_is_dropped_while_its_refresh_is_in_flight_loses_nothing() {
     assert_eq!(setup.calls.load(SeqCst), 1);
     release.notify_one();
     assert_eq!(setup.token("a").await, "a");
-    assert_eq!(setup.calls.load(SeqCst), 1, "the refresh of before");
+    assert_eq!(setup.calls.load(SeqCst), 1, "the same refresh");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_in_use_gets_no_twin() {
+async fn a_key_in_use_is_not_created_twice() {
     let setup = setup(true, None);
     let in_use = setup.handle("a");
     setup.handle("b");
-    in_use.set_credential(Issued::new(Bearer::new("seeded").unwrap()));
-    assert_eq!(setup.token("a").await, "seeded");
+    in_use.set_credential(Issued::new(Bearer::new("external").unwrap()));
+    assert_eq!(setup.token("a").await, "external");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_had_again_is_not_dropped_and_at_the_bound_a_new_key_fails() {
+async fn a_new_key_fails_when_no_key_can_be_dropped() {
     let setup = setup(false, None);
     assert_eq!(setup.token("a").await, "a");
     assert_eq!(setup.token("b").await, "b");
@@ -148,25 +148,25 @@ async fn what_cannot_be_had_again_is_not_dropped_and_at_the_bound_a_new_key_fail
     assert_eq!(setup.calls.load(SeqCst), 2);
 }
 
-/// What the provider cannot bring again is held beyond the library's bound.
+/// State that the provider cannot restore is kept beyond moka's bound.
 #[tokio::test(start_paused = true)]
-async fn what_would_be_lost_is_not_forgotten() {
+async fn a_key_with_state_to_lose_is_not_dropped() {
     let is_held = |setup: &Setup, key: &'static str| {
         setup.handle("b");
         lock(&setup.keys.known).held.contains_key(key)
     };
     let one = setup(true, None);
     assert_eq!(one.token("a").await, "a");
-    assert!(!is_held(&one, "a"), "all of this can be had again");
+    assert!(!is_held(&one, "a"), "all of this can be restored");
     one.handle("a").log_out().await.unwrap();
     assert!(is_held(&one, "a"));
     let outcome = one.handle("a").credential().await;
     assert!(outcome.unwrap_err().is_logged_out());
-    let seeded = Issued::new(Bearer::new("seeded").unwrap());
-    one.handle("a").set_credential(seeded);
+    let external = Issued::new(Bearer::new("external").unwrap());
+    one.handle("a").set_credential(external);
     assert!(is_held(&one, "a"));
-    assert_eq!(one.token("a").await, "seeded");
-    // Rule 3: that nothing is asked of the server any more.
+    assert_eq!(one.token("a").await, "external");
+    // Rule 3: the server is not asked again.
     let other = setup(true, None);
     for _ in 0..2 {
         let outcome = other.handle("gone").credential().await;
@@ -177,7 +177,7 @@ async fn what_would_be_lost_is_not_forgotten() {
 }
 
 #[test]
-fn dead_entries_do_not_gather() {
+fn dead_entries_do_not_accumulate() {
     let setup = setup(true, None);
     let in_use = setup.handle("in use");
     let names: Vec<&'static str> = (0..5000)
@@ -186,7 +186,7 @@ fn dead_entries_do_not_gather() {
     for name in names {
         setup.handle(name);
     }
-    assert!(lock(&setup.keys.known).alive.len() <= SWEEP);
+    assert!(lock(&setup.keys.known).alive.len() <= MIN_SWEEP);
     let found = setup.handle("in use");
     assert!(Arc::ptr_eq(&in_use.cache, &found.cache));
 }
@@ -197,9 +197,9 @@ fn an_unknown_key_is_an_error() {
     assert!(error.is_unknown_key(), "{error:#}");
 }
 
-/// The bounds of type parameters, as users meet them.
+/// For all type parameters within the bounds that users have to meet.
 #[test]
-fn keys_can_be_shared() {
+fn is_send_and_sync() {
     fn shared<T: Send + Sync>() {}
     fn check<C: Credential>() {
         shared::<Keys<String, C>>();

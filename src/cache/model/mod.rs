@@ -1,27 +1,27 @@
-//! The real cache and flight under a scheduler that chooses who goes on (shuttle): first every
-//! schedule in order, as far as a bound allows, then random ones.
+//! The real cache and its refresh under a scheduler that chooses the next thread (shuttle): first all
+//! schedules in order, up to a bound, then random ones.
 //!
-//! The scheduler may switch at each use of what `sync` names (locks, shared words, the swap of
-//! the snapshot, tasks). Timers and the channel to the waiters are tokio's own: nothing switches
-//! within them. Time is paused; a thread of the scenario lets it pass, so deadlines fall anywhere
-//! in between. A thread that waits for ever is a deadlock, which the scheduler reports, and so is
-//! a loop without an end.
+//! The scheduler may switch at each use of a primitive of `sync` (locks, atomics, the swap of the
+//! snapshot, tasks). Timers and the channel to the waiters are tokio's own, and nothing switches
+//! within them. Time is paused and advanced by a thread of the scenario, so deadlines fall anywhere
+//! in between. The scheduler reports a thread that waits forever as a deadlock, and an endless loop
+//! too.
 //!
-//! What it does not show is weak memory: words are seen in one order by all threads.
+//! Weak memory is not covered: all threads see atomics in one order.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg tower_auth_model" CARGO_TARGET_DIR=target/model cargo test --lib model:: -- --nocapture
 //! ```
 //!
-//! `TOWER_AUTH_SCHEDULES` sets how many random schedules there are per scenario and kind.
+//! `TOWER_AUTH_SCHEDULES` sets the number of random schedules per scenario and kind.
 
 #![allow(clippy::unwrap_used, reason = "scenarios are tests")]
 
+mod epochs;
 pub(super) mod primitives;
 mod provider;
 mod refreshes;
 mod rejections;
-mod sessions;
 mod times;
 
 use std::{env, sync::Arc, time::Duration};
@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// A caller of its own, which can be aborted.
+    /// Spawns a caller, which can be aborted.
     fn caller(&self) -> future::JoinHandle<Outcome> {
         let handle = self.handle.clone();
         future::spawn(async move { handle.credential().await })
@@ -83,7 +83,7 @@ impl World {
         future::block_on(self.handle.credential())
     }
 
-    /// The number of the credential that this caller gets.
+    /// Returns the number of the credential that this caller gets.
     fn token(&self) -> usize {
         self.credential().unwrap().0
     }
@@ -93,14 +93,14 @@ impl World {
         future::block_on(self.log.called());
     }
 
-    /// Waits for the end of the refresh under way, if there is one.
-    fn landed(&self) {
+    /// Waits for the end of the in-flight refresh, if there is one.
+    fn ended(&self) {
         if let Some(refresh) = self.handle.cache.refresh() {
             future::block_on(refresh.ended());
         }
     }
 
-    /// Time passes, and whoever waited for that is woken.
+    /// Advances the time, and wakes the timers.
     fn pass(&self, time: Duration) {
         thread::yield_now();
         self.clock.block_on(advance(time));
@@ -111,7 +111,7 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// What a caller got, if it was not aborted before.
+/// Returns the result of a caller, or `None` if it was aborted before.
 fn outcome(caller: future::JoinHandle<Outcome>) -> Option<Outcome> {
     future::block_on(caller).ok()
 }
@@ -120,7 +120,7 @@ fn outcomes(callers: Vec<future::JoinHandle<Outcome>>) -> Vec<Outcome> {
     callers.into_iter().filter_map(outcome).collect()
 }
 
-/// Runs a scenario under many schedules, and prints how many.
+/// Runs a scenario under many schedules, and prints their number.
 fn explore(name: &str, script: Script, scenario: fn(&World)) {
     let random = number("TOWER_AUTH_SCHEDULES", 1_000);
     let in_order = 10 * random;
@@ -148,7 +148,7 @@ fn run(scheduler: impl Scheduler + 'static, script: Script, scenario: fn(&World)
     let _entered = clock.enter();
     let clock = Arc::clone(&clock);
     Runner::new(scheduler, config).run(move || {
-        // A schedule that failed can be run again only if nothing else is left to chance.
+        // A failed schedule can be repeated only if nothing else is random.
         fastrand::seed(7);
         scenario(&World::new(script, Arc::clone(&clock)));
     })

@@ -16,7 +16,8 @@ pub(in crate::cache) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The real one; what other threads do falls before or after its operations, as they are atomic.
+/// The real `ArcSwapOption`, with a scheduling point before each operation. The operations are atomic,
+/// so other threads run before or after them.
 pub(in crate::cache) struct ArcSwapOption<T> {
     swap: arc_swap::ArcSwapOption<T>,
     turn: AtomicU64,
@@ -30,29 +31,25 @@ impl<T> ArcSwapOption<T> {
         }
     }
 
-    fn at_my_turn(&self) -> &arc_swap::ArcSwapOption<T> {
+    fn scheduled(&self) -> &arc_swap::ArcSwapOption<T> {
         self.turn.load(SeqCst);
         &self.swap
     }
 
     pub(in crate::cache) fn load(&self) -> impl Deref<Target = Option<Arc<T>>> {
-        self.at_my_turn().load()
+        self.scheduled().load()
     }
 
     pub(in crate::cache) fn load_full(&self) -> Option<Arc<T>> {
-        self.at_my_turn().load_full()
-    }
-
-    pub(in crate::cache) fn store(&self, value: Option<Arc<T>>) {
-        self.at_my_turn().store(value);
+        self.scheduled().load_full()
     }
 
     pub(in crate::cache) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
-        self.at_my_turn().swap(value)
+        self.scheduled().swap(value)
     }
 }
 
-/// In the place of `tokio::runtime`: tasks are the model checker's.
+/// Replaces `tokio::runtime`: tasks belong to the model checker.
 pub(in crate::cache) mod runtime {
     use std::{convert::Infallible, future::Future};
 
@@ -81,8 +78,7 @@ shuttle::thread_local! {
 
 pub(in crate::cache) static REFRESHING: TaskLocal = TaskLocal;
 
-/// In the place of a task-local value of tokio's, which a switch within a poll would leave to
-/// other threads.
+/// Replaces tokio's task-local value, which other threads would see after a switch within a poll.
 pub(in crate::cache) struct TaskLocal;
 
 impl TaskLocal {

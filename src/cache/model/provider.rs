@@ -1,4 +1,4 @@
-//! A provider that follows a script and checks the rules it can see.
+//! A provider that follows a script and checks the rules that it can observe.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,10 +17,10 @@ use crate::{
     provider::{Issued, Provider, RefreshContext, RevokeContext},
 };
 
-/// That of the cache's settings.
+/// The default of `RefreshSettings`.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A credential that says which one it is.
+/// A credential that can be identified by its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token(pub(super) usize);
 
@@ -35,44 +35,44 @@ impl Credential for Token {
     }
 }
 
-/// What the n-th call does, from 1.
+/// Returns the behavior of the n-th call, from 1.
 pub(super) type Script = fn(usize) -> Turn;
 
 #[derive(Clone, Copy)]
 pub(super) struct Turn {
     commits: bool,
     takes: Duration,
-    answer: Answer,
+    outcome: Outcome,
 }
 
 #[derive(Clone, Copy)]
-enum Answer {
-    /// The credential with the number of the call, and its lifetime.
-    Brings(Option<Duration>),
+enum Outcome {
+    /// Issues the credential with the number of the call.
+    Issues(Option<Duration>),
     Fails,
 }
 
 impl Turn {
-    pub(super) fn brings() -> Self {
+    pub(super) fn issues() -> Self {
         Self {
             commits: false,
             takes: Duration::ZERO,
-            answer: Answer::Brings(None),
+            outcome: Outcome::Brings(None),
         }
     }
 
-    pub(super) fn lasting(seconds: u64) -> Self {
+    pub(super) fn issues_for(seconds: u64) -> Self {
         Self {
-            answer: Answer::Brings(Some(Duration::from_secs(seconds))),
-            ..Self::brings()
+            outcome: Outcome::Brings(Some(Duration::from_secs(seconds))),
+            ..Self::issues()
         }
     }
 
-    /// Next attempt in 2 s, doubling: a permanent failure leaves nothing to chance.
+    /// Fails permanently: the delay until the next attempt is not random.
     pub(super) fn fails() -> Self {
         Self {
-            answer: Answer::Fails,
-            ..Self::brings()
+            outcome: Outcome::Fails,
+            ..Self::issues()
         }
     }
 
@@ -81,7 +81,7 @@ impl Turn {
         self
     }
 
-    /// Must not be dropped from the beginning on.
+    /// Commits at the start of the call.
     pub(super) fn committed(mut self) -> Self {
         self.commits = true;
         self
@@ -90,11 +90,11 @@ impl Turn {
 
 #[derive(Default)]
 pub(super) struct Log {
-    /// The number and the deadline of the call in progress.
+    /// The number and deadline of the call in progress.
     running: Mutex<Option<(usize, Instant)>>,
     calls: watch::Sender<usize>,
-    pub(super) brought: Mutex<Vec<usize>>,
-    pub(super) forgotten: watch::Sender<Vec<usize>>,
+    pub(super) issued_numbers: Mutex<Vec<usize>>,
+    pub(super) revoked: watch::Sender<Vec<usize>>,
 }
 
 impl Log {
@@ -108,8 +108,8 @@ impl Log {
     }
 
     pub(super) async fn logged_out(&self) {
-        let mut forgotten = self.forgotten.subscribe();
-        assert!(forgotten.wait_for(|all| !all.is_empty()).await.is_ok());
+        let mut revoked = self.revoked.subscribe();
+        assert!(revoked.wait_for(|all| !all.is_empty()).await.is_ok());
     }
 }
 
@@ -124,11 +124,11 @@ impl Scripted {
     }
 }
 
-/// So long after its deadline a call may be given up for lost.
+/// How long after its deadline a call may be abandoned.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 
-/// A call in progress. There is never a second one (rule 1), unless the first was given up for
-/// lost because nobody drove its task; that one gets no further.
+/// A call in progress. A second one never starts (rule 1), unless the first was abandoned because its
+/// task was not driven. The first then does not continue.
 struct Call<'a> {
     log: &'a Log,
     number: usize,
@@ -149,7 +149,7 @@ impl<'a> Call<'a> {
         let running = *self.log.running.lock().unwrap();
         assert!(
             running.is_some_and(|(number, _)| number == self.number),
-            "a refresh that was given up goes on"
+            "an abandoned refresh continues"
         );
     }
 }
@@ -176,24 +176,22 @@ impl Provider for Scripted {
         call.goes_on();
         sleep_until(begun + turn.takes).await;
         call.goes_on();
-        match turn.answer {
-            Answer::Brings(lifetime) => {
-                self.log.brought.lock().unwrap().push(number);
+        match turn.outcome {
+            Outcome::Issues(lifetime) => {
+                self.log.issued_numbers.lock().unwrap().push(number);
                 let issued = Issued::new(Token(number));
                 Ok(match lifetime {
                     Some(lifetime) => issued.expires_in(lifetime),
                     None => issued,
                 })
             }
-            Answer::Fails => Err(ProviderError::permanent("refused")),
+            Outcome::Fails => Err(ProviderError::permanent("refused")),
         }
     }
 
     async fn revoke(&self, context: RevokeContext<Token>) -> Result<(), ProviderError> {
         let credentials = context.credentials().iter().map(|token| token.0);
-        self.log
-            .forgotten
-            .send_modify(|all| all.extend(credentials));
+        self.log.revoked.send_modify(|all| all.extend(credentials));
         Ok(())
     }
 }

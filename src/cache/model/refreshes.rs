@@ -1,13 +1,13 @@
-//! Rules 1, 2 and 3: callers, the one refresh they share, and its failure.
+//! Rules 1, 2 and 3: callers share one refresh and its failure.
 
 use super::{explore, outcome, outcomes, provider::Turn, secs};
 use crate::error::Error;
 
 #[test]
-fn callers_at_once_cause_one_refresh() {
+fn concurrent_callers_cause_one_refresh() {
     explore(
         "two callers",
-        |_| Turn::brings(),
+        |_| Turn::issues(),
         |world| {
             for outcome in outcomes(world.callers(2)) {
                 assert_eq!(outcome.unwrap().0, 1);
@@ -17,7 +17,7 @@ fn callers_at_once_cause_one_refresh() {
     );
     explore(
         "four callers",
-        |_| Turn::brings(),
+        |_| Turn::issues(),
         |world| {
             for outcome in outcomes(world.callers(4)) {
                 assert_eq!(outcome.unwrap().0, 1);
@@ -28,10 +28,10 @@ fn callers_at_once_cause_one_refresh() {
 }
 
 #[test]
-fn a_caller_that_is_dropped_takes_nothing_from_the_others() {
+fn dropping_a_caller_does_not_affect_the_others() {
     explore(
         "one of three callers dropped",
-        |_| Turn::brings(),
+        |_| Turn::issues(),
         |world| {
             let [first, second, dropped] = [world.caller(), world.caller(), world.caller()];
             dropped.abort();
@@ -47,7 +47,7 @@ fn a_caller_that_is_dropped_takes_nothing_from_the_others() {
 fn a_refresh_outlives_all_its_callers() {
     explore(
         "all callers dropped",
-        |_| Turn::brings(),
+        |_| Turn::issues(),
         |world| {
             let callers = world.callers(2);
             for caller in &callers {
@@ -62,7 +62,7 @@ fn a_refresh_outlives_all_its_callers() {
 }
 
 #[test]
-fn one_failure_is_everybodys() {
+fn all_waiters_share_one_failure() {
     explore(
         "a failure",
         |_| Turn::fails(),
@@ -83,10 +83,10 @@ fn one_failure_is_everybodys() {
 }
 
 #[test]
-fn the_attempt_after_a_failure_is_one_too() {
+fn callers_share_the_attempt_after_a_failure() {
     let script = |call| match call {
         1 => Turn::fails(),
-        _ => Turn::brings(),
+        _ => Turn::issues(),
     };
     explore("a failure, then time passes", script, |world| {
         let passing = world.thread(|world| world.pass(secs(2)));
@@ -94,7 +94,7 @@ fn the_attempt_after_a_failure_is_one_too() {
             assert!(outcome.is_ok_and(|token| token.0 == 2) || world.log.calls() <= 2);
         }
         passing.join().unwrap();
-        // The backoff began when the failure was noted, before or after the time passed.
+        // The backoff began when the failure was recorded, before or after the time passed.
         world.pass(secs(2));
         assert_eq!(world.token(), 2);
         assert_eq!(world.log.calls(), 2);

@@ -1,4 +1,4 @@
-//! Rules 5 and 7: rejections, and what they may cause.
+//! Rules 5 and 7: rejections, and the refreshes they may cause.
 
 use shuttle::future::block_on;
 
@@ -8,7 +8,7 @@ use crate::{
     provider::Reason,
 };
 
-/// What a rejection leads to.
+/// The outcome of a rejection.
 #[derive(Debug, PartialEq)]
 enum After {
     Token(usize),
@@ -42,7 +42,7 @@ impl World {
 fn rejections_of_one_generation_cause_one_refresh() {
     explore(
         "three reject generation 1",
-        |_| Turn::brings(),
+        |_| Turn::issues(),
         |world| {
             assert_eq!(world.token(), 1);
             world.accept(1);
@@ -59,7 +59,7 @@ fn rejections_of_one_generation_cause_one_refresh() {
 fn a_late_rejection_never_touches_a_newer_credential() {
     explore(
         "rejections, early and late",
-        |_| Turn::brings(),
+        |_| Turn::issues(),
         |world| {
             assert_eq!(world.token(), 1);
             world.accept(1);
@@ -83,10 +83,10 @@ fn a_late_rejection_never_touches_a_newer_credential() {
 }
 
 #[test]
-fn a_rejection_that_a_user_reports_counts_once() {
+fn reports_of_one_rejection_cause_one_refresh() {
     explore(
         "two report, one reads",
-        |_| Turn::brings(),
+        |_| Turn::issues(),
         |world| {
             let first = world.credential().unwrap();
             world.accept(1);
@@ -113,10 +113,10 @@ fn a_rejection_that_a_user_reports_counts_once() {
 }
 
 #[test]
-fn what_nothing_accepted_is_refreshed_once() {
+fn a_never_accepted_credential_is_refreshed_once() {
     explore(
         "endless rejections",
-        |_| Turn::brings(),
+        |_| Turn::issues(),
         |world| {
             assert_eq!(world.token(), 1);
             let threads = [(); 2].map(|()| {

@@ -1,14 +1,14 @@
-//! Rules 2, 4 and 12: deadlines, and the end of a credential's life.
+//! Rules 2, 4 and 12: deadlines and expiry.
 
 use super::{explore, outcomes, provider::Turn, secs};
 
 #[test]
-fn the_deadline_answers_the_waiters_and_the_answer_is_not_lost() {
-    let script = |_| Turn::brings().taking(60).committed();
+fn an_overdue_committed_refresh_is_still_published() {
+    let script = |_| Turn::issues().taking(60).committed();
     explore("a committed refresh, overdue", script, |world| {
         let time = world.thread(|world| {
             world.called();
-            // Past the deadline, past the grace for waiters, to the end.
+            // Past the deadline, past the watchdog, to the end of the refresh.
             for seconds in [10, 1, 49] {
                 world.pass(secs(seconds));
             }
@@ -20,17 +20,17 @@ fn the_deadline_answers_the_waiters_and_the_answer_is_not_lost() {
             }
         }
         time.join().unwrap();
-        world.landed();
+        world.ended();
         assert_eq!(world.token(), 1);
         assert_eq!(world.log.calls(), 1);
     });
 }
 
 #[test]
-fn a_refresh_that_hangs_is_dropped_and_the_next_one_works() {
+fn a_hanging_refresh_is_dropped_and_the_next_succeeds() {
     let script = |call| match call {
-        1 => Turn::brings().taking(1_000_000),
-        _ => Turn::brings(),
+        1 => Turn::issues().taking(1_000_000),
+        _ => Turn::issues(),
     };
     explore("a refresh that hangs", script, |world| {
         let time = world.thread(|world| {
@@ -41,13 +41,13 @@ fn a_refresh_that_hangs_is_dropped_and_the_next_one_works() {
         });
         for outcome in outcomes(world.callers(2)) {
             match outcome {
-                // Who came after the deadline and its backoff.
+                // This caller came after the deadline and its backoff.
                 Ok(token) => assert_eq!(token.0, 2),
                 Err(error) => assert!(error.is_timeout(), "{error:#}"),
             }
         }
         time.join().unwrap();
-        world.landed();
+        world.ended();
         world.pass(secs(30));
         assert_eq!(world.token(), 2);
         assert_eq!(world.log.calls(), 2);
@@ -55,17 +55,17 @@ fn a_refresh_that_hangs_is_dropped_and_the_next_one_works() {
 }
 
 #[test]
-fn an_early_refresh_is_one_and_nobody_waits() {
+fn callers_share_an_early_refresh_and_do_not_wait() {
     explore(
         "an early refresh",
-        |_| Turn::lasting(100),
+        |_| Turn::issues_for(100),
         |world| {
             assert_eq!(world.token(), 1);
             world.pass(secs(80));
             for outcome in outcomes(world.callers(3)) {
                 assert!(outcome.unwrap().0 <= 2);
             }
-            world.landed();
+            world.ended();
             assert_eq!(world.token(), 2);
             assert_eq!(world.log.calls(), 2);
         },
@@ -73,9 +73,9 @@ fn an_early_refresh_is_one_and_nobody_waits() {
 }
 
 #[test]
-fn a_failed_early_refresh_changes_nothing_until_the_end() {
+fn a_failed_early_refresh_changes_nothing_until_expiry() {
     let script = |call| match call {
-        1 => Turn::lasting(100),
+        1 => Turn::issues_for(100),
         _ => Turn::fails(),
     };
     explore("an early refresh that fails", script, |world| {
@@ -85,7 +85,7 @@ fn a_failed_early_refresh_changes_nothing_until_the_end() {
             assert_eq!(outcome.unwrap().0, 1);
         }
         time.join().unwrap();
-        // The last seconds, in which callers wait for the refresh.
+        // In the last seconds, callers wait for the refresh.
         for outcome in outcomes(world.callers(2)) {
             assert_eq!(outcome.unwrap().0, 1);
         }
@@ -95,10 +95,10 @@ fn a_failed_early_refresh_changes_nothing_until_the_end() {
 }
 
 #[test]
-fn at_the_end_of_a_life_callers_share_one_refresh() {
+fn callers_at_the_expiry_share_one_refresh() {
     explore(
         "an expiry",
-        |_| Turn::lasting(100),
+        |_| Turn::issues_for(100),
         |world| {
             assert_eq!(world.token(), 1);
             let time = world.thread(|world| world.pass(secs(100)));

@@ -39,13 +39,13 @@ pub(in crate::cache) struct State<C> {
     /// Incremented by a logout and by new credentials from outside. The result of a refresh that
     /// was started in an earlier epoch is not used.
     epoch: u64,
-    /// Whether the provider has not been asked yet for the credential it has at hand.
+    /// Whether the provider still has to be asked for its initial credential.
     wants_initial: bool,
     in_flight: Option<InFlight>,
     last_refresh: RefreshId,
     failures: Failures,
     budget: Budget,
-    /// Why the current credential must not be used any more.
+    /// Why the current credential must not be used.
     invalidated: Option<Reason>,
     logged_out: bool,
     /// Whether the current credential came from outside, so that the provider cannot restore it.
@@ -180,7 +180,7 @@ impl<C> State<C> {
         )
     }
 
-    /// Returns the current credential's generation, or 0 if there is no credential.
+    /// Returns the current credential's generation, or 0 without a credential.
     fn current_generation(&self) -> u64 {
         self.current
             .as_ref()

@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl<C> State<C> {
-    /// Publishes the credential that the provider had at hand, unless there is no need any more.
+    /// Publishes the provider's initial credential, unless new credentials or a logout came first.
     pub(in crate::cache) fn offer_initial(&mut self, received: Option<Received<C>>, env: &Env) {
         if self.wants_initial {
             self.wants_initial = false;

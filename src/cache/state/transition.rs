@@ -1,4 +1,4 @@
-//! What goes into a transition, and what comes out.
+//! The inputs and outcomes of a transition.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cache) struct RefreshId(pub(super) u64);
 
-/// What a transition depends on besides the state.
+/// The external inputs of a transition.
 #[derive(Clone, Copy)]
 pub(in crate::cache) struct Env {
     pub(in crate::cache) now: Moment,
@@ -28,7 +28,7 @@ pub(in crate::cache) struct Env {
     pub(in crate::cache) has_runtime: bool,
 }
 
-/// What a caller that needs a credential has to do.
+/// The next step of a caller that needs a credential.
 pub(in crate::cache) enum Next<C> {
     Use(Arc<Snapshot<C>>),
     /// Wait for the in-flight refresh. If it fails, the fallback is used while it is valid.
@@ -53,7 +53,7 @@ pub(in crate::cache) struct Received<C> {
     pub(in crate::cache) same_as: Option<u64>,
 }
 
-/// What became of a refresh's result.
+/// The outcome of a refresh.
 pub(in crate::cache) enum Completion<C> {
     Published(Arc<Snapshot<C>>),
     Failed(Error),
@@ -62,7 +62,7 @@ pub(in crate::cache) enum Completion<C> {
     Superseded(Option<C>),
 }
 
-/// What a transition causes outside of the state. The cache also publishes
+/// The effects of a transition outside of the state. The cache also publishes
 /// the state's credential whenever its version has changed.
 #[must_use]
 pub(in crate::cache) struct Effects<C> {

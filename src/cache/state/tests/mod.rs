@@ -24,7 +24,7 @@ struct Machine {
     wakes: usize,
 }
 
-/// What a caller got, in a form that can be compared.
+/// The outcome for a caller, in a form that can be compared.
 #[derive(Clone, Debug, PartialEq)]
 enum Got {
     Use(u32),

@@ -1,4 +1,4 @@
-//! What must hold after each step of a random program, stated without the state's own code.
+//! States what must hold after each step of a random program, independently of the state's code.
 
 use std::{collections::BTreeMap, time::Duration};
 

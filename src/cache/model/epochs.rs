@@ -1,12 +1,12 @@
-//! Log-out, new credentials from outside, and `invalidate`, beside callers and refreshes.
+//! Logouts, new credentials from outside, and `invalidate`, concurrent with callers and refreshes.
 
 use shuttle::{future, future::block_on};
 
 use super::{Outcome, World, explore, outcome, provider::Token, provider::Turn, secs};
 use crate::provider::Issued;
 
-/// What came from outside.
-const SEEDED: Token = Token(100);
+/// The credential from outside.
+const EXTERNAL: Token = Token(100);
 
 impl World {
     fn log_out(&self) -> future::JoinHandle<Result<(), crate::Error>> {
@@ -15,13 +15,13 @@ impl World {
     }
 
     fn set_credential(&self) {
-        self.handle.set_credential(Issued::new(SEEDED));
+        self.handle.set_credential(Issued::new(EXTERNAL));
     }
 
-    /// Each credential that was brought was handed back at log-out.
+    /// Checks that the logout revoked each credential that was issued.
     fn lost_nothing(&self) {
-        let brought = self.log.brought.lock().unwrap();
-        assert_eq!(*brought, *self.log.forgotten.borrow());
+        let issued = self.log.issued_numbers.lock().unwrap();
+        assert_eq!(*issued, *self.log.revoked.borrow());
     }
 }
 
@@ -30,10 +30,10 @@ fn is_logged_out(outcome: &Outcome) -> bool {
 }
 
 #[test]
-fn after_a_log_out_nobody_gets_a_credential_and_none_is_lost() {
+fn after_logout_callers_fail_and_no_credential_is_lost() {
     explore(
-        "a log-out beside two callers",
-        |_| Turn::brings(),
+        "a logout and two callers",
+        |_| Turn::issues(),
         |world| {
             let callers = [world.caller(), world.caller()];
             block_on(world.log_out()).unwrap().unwrap();
@@ -49,16 +49,16 @@ fn after_a_log_out_nobody_gets_a_credential_and_none_is_lost() {
 }
 
 #[test]
-fn a_log_out_goes_on_if_nobody_waits_for_it() {
+fn a_logout_goes_on_when_its_caller_is_aborted() {
     explore(
-        "a log-out that is dropped",
-        |_| Turn::brings(),
+        "a logout that is dropped",
+        |_| Turn::issues(),
         |world| {
             assert_eq!(world.token(), 1);
-            let forget = world.log_out();
-            forget.abort();
-            if block_on(forget).is_ok() || is_logged_out(&world.credential()) {
-                // The task is there, and comes to its end without its caller.
+            let log_out = world.log_out();
+            log_out.abort();
+            if block_on(log_out).is_ok() || is_logged_out(&world.credential()) {
+                // The task exists, and ends without its caller.
                 block_on(world.log.logged_out());
                 world.lost_nothing();
             }
@@ -67,93 +67,93 @@ fn a_log_out_goes_on_if_nobody_waits_for_it() {
 }
 
 #[test]
-fn new_credentials_end_a_log_out_and_what_was_on_its_way_is_not_used() {
+fn new_credentials_end_a_logout_and_supersede_a_refresh() {
     explore(
-        "a log-out, a seed, a caller",
-        |_| Turn::brings(),
+        "a logout, a new credential, a caller",
+        |_| Turn::issues(),
         |world| {
             let caller = world.caller();
-            let seeding = world.thread(|world| world.set_credential());
+            let setting = world.thread(|world| world.set_credential());
             block_on(world.log_out()).unwrap().unwrap();
-            seeding.join().unwrap();
+            setting.join().unwrap();
             let now = world.credential();
-            assert!(is_logged_out(&now) || now.unwrap().0 == SEEDED.0);
+            assert!(is_logged_out(&now) || now.unwrap().0 == EXTERNAL.0);
             let then = outcome(caller).unwrap();
-            assert!(is_logged_out(&then) || [1, SEEDED.0].contains(&then.unwrap().0));
+            assert!(is_logged_out(&then) || [1, EXTERNAL.0].contains(&then.unwrap().0));
             assert!(world.log.calls() <= 1);
         },
     );
 }
 
 #[test]
-fn a_seed_beats_the_refresh_under_way() {
+fn new_credentials_supersede_the_refresh_in_flight() {
     explore(
-        "a seed beside two callers",
-        |_| Turn::brings(),
+        "a new credential and two callers",
+        |_| Turn::issues(),
         |world| {
             let callers = [world.caller(), world.caller()];
             world.set_credential();
-            assert_eq!(world.token(), SEEDED.0);
+            assert_eq!(world.token(), EXTERNAL.0);
             for caller in callers {
                 let token = outcome(caller).unwrap().unwrap().0;
-                assert!([1, SEEDED.0].contains(&token));
+                assert!([1, EXTERNAL.0].contains(&token));
             }
-            assert_eq!(world.token(), SEEDED.0);
+            assert_eq!(world.token(), EXTERNAL.0);
             assert!(world.log.calls() <= 1);
         },
     );
 }
 
-/// A refresh that is of no use any more holds nobody.
+/// Waiters do not wait for a refresh of an earlier epoch.
 #[test]
-fn those_who_wait_hear_at_once_of_new_credentials_and_of_a_log_out() {
-    let script = |_| Turn::brings().taking(30).committed();
+fn new_credentials_and_logouts_wake_all_waiters() {
+    let script = |_| Turn::issues().taking(30).committed();
     explore(
-        "a seed, and then a log-out, beside those who wait",
+        "a new credential and then a logout, with waiters",
         script,
         |world| {
             let before = world.callers(2);
             world.set_credential();
             for caller in before {
-                assert_eq!(outcome(caller).unwrap().unwrap().0, SEEDED.0);
+                assert_eq!(outcome(caller).unwrap().unwrap().0, EXTERNAL.0);
             }
             world.handle.invalidate();
             let waits = world.caller();
-            let forget = world.log_out();
+            let log_out = world.log_out();
             let seen = outcome(waits).unwrap();
             assert!(is_logged_out(&seen), "{seen:?}");
-            // Unless all of them came too late to start one.
+            // Unless all callers came too late to start one.
             if world.handle.status().refreshing().is_some() {
                 world.called();
                 world.pass(secs(30));
             }
-            block_on(forget).unwrap().unwrap();
+            block_on(log_out).unwrap().unwrap();
         },
     );
 }
 
-/// Rule 3 ends with the session: a refresh of the one before says nothing about this one.
+/// Rule 3 ends with the epoch: an earlier refresh does not affect this one.
 #[test]
-fn a_refresh_that_is_overdue_is_no_failure_of_new_credentials() {
-    let script = |_| Turn::brings().taking(30).committed();
-    explore("a seed, and a refresh overdue", script, |world| {
+fn an_overdue_refresh_does_not_fail_new_credentials() {
+    let script = |_| Turn::issues().taking(30).committed();
+    explore("a new credential and an overdue refresh", script, |world| {
         let caller = world.caller();
         world.called();
-        let seeding = world.thread(|world| world.set_credential());
+        let setting = world.thread(|world| world.set_credential());
         world.pass(secs(10));
-        seeding.join().unwrap();
+        setting.join().unwrap();
         world.pass(secs(20));
         let _ = outcome(caller).unwrap();
-        assert_eq!(world.token(), SEEDED.0);
+        assert_eq!(world.token(), EXTERNAL.0);
         assert!(world.handle.status().failing().is_none());
     });
 }
 
 #[test]
-fn resuming_starts_afresh() {
+fn after_a_resume_callers_get_a_new_credential() {
     explore(
-        "a log-out, resumed",
-        |_| Turn::brings(),
+        "a logout, then a resume",
+        |_| Turn::issues(),
         |world| {
             assert_eq!(world.token(), 1);
             let caller = world.thread(|world| world.credential());
@@ -168,10 +168,10 @@ fn resuming_starts_afresh() {
 }
 
 #[test]
-fn what_was_invalidated_is_not_used_again() {
+fn an_invalidated_credential_is_not_used_again() {
     explore(
         "two invalidate, one reads",
-        |_| Turn::brings(),
+        |_| Turn::issues(),
         |world| {
             assert_eq!(world.token(), 1);
             let threads = [(); 2].map(|()| {
