@@ -171,7 +171,7 @@ impl TokenEndpoint {
         *request.headers_mut() = headers;
         let call = observe::TokenCall::start(self.kind.as_str(), self.uri.host());
         let response = self.http.send(request).await;
-        call.answered(response.as_ref().map(Response::status).ok());
+        call.completed(response.as_ref().map(Response::status).ok());
         let response = response.map_err(|error| self.failed(Problem::Network(error)))?;
         let (head, body) = response.into_parts();
         Ok(Reply {

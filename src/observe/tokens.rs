@@ -26,7 +26,7 @@ impl<'a> TokenCall<'a> {
     }
 
     /// Reports the status of the response, or `None` if the network failed.
-    pub(crate) fn answered(mut self, status: Option<StatusCode>) {
+    pub(crate) fn completed(mut self, status: Option<StatusCode>) {
         self.is_done = true;
         match status {
             Some(status) => self.emit(Some(status), ""),

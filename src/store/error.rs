@@ -73,3 +73,27 @@ impl StdError for StoreError {
         Some(&*self.source)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_of_the_chain_is_printed_once() {
+        let error = StoreError::new(io_error());
+        assert_eq!(format!("{error:#}"), "the token store failed: disk full");
+        let error = error.of("redis at db:6379", "to save the tokens");
+        let own = "the token store (redis at db:6379) failed to save the tokens";
+        assert_eq!(error.to_string(), own);
+        assert_eq!(error.source().unwrap().to_string(), "disk full");
+        assert_eq!(
+            format!("{error:?}"),
+            format!("StoreError(\"{own}: disk full\")")
+        );
+        assert!(error.get_ref().is::<std::io::Error>());
+    }
+
+    fn io_error() -> std::io::Error {
+        std::io::Error::other("disk full")
+    }
+}

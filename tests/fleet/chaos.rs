@@ -126,7 +126,7 @@ impl Chaos {
         }
         for number in 1..=self.plan.kills {
             let pause = Duration::from_millis(self.rng.u64(200..400));
-            self.live(pause).await;
+            self.run_for(pause).await;
             if self.plan.crashes.is_some_and(|every| number % every == 0) {
                 self.backend.crash();
                 self.crashed += 1;
@@ -179,7 +179,7 @@ impl Chaos {
         let wanted = turn % 3;
         let end = Instant::now() + Duration::from_secs(15);
         while Instant::now() < end {
-            self.live(Duration::from_millis(1)).await;
+            self.run_for(Duration::from_millis(1)).await;
             let phases = self.server.phases();
             let found = phases.into_iter().find(|(_, phase)| match phase {
                 Phase::Asked => wanted == 0,
@@ -194,7 +194,7 @@ impl Chaos {
     }
 
     /// Lets time pass, and logs in again when needed.
-    async fn live(&mut self, time: Duration) {
+    async fn run_for(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
             self.fleet.listen();
@@ -241,7 +241,7 @@ impl Chaos {
             if self.fleet.names().iter().all(is_well) {
                 return;
             }
-            self.live(Duration::from_millis(100)).await;
+            self.run_for(Duration::from_millis(100)).await;
         }
     }
 
