@@ -21,7 +21,7 @@ fn client() -> reqwest::Client {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_does_not_tell_its_credential() {
+async fn a_failed_request_does_not_show_its_credential() {
     let _log = log::watch();
     let url = nowhere();
     let origins = Origins::only(&url).unwrap();

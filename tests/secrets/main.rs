@@ -49,7 +49,7 @@ fn refused<T>(outcome: Result<T, ConfigError>) {
 }
 
 #[test]
-fn bad_settings_are_refused_without_showing_them() {
+fn invalid_settings_are_refused_without_showing_them() {
     let _log = log::watch();
     refused(Bearer::new(format!("{MARK} with spaces")));
     refused(Bearer::new(format!("{MARK}é")));
@@ -70,7 +70,7 @@ fn bad_settings_are_refused_without_showing_them() {
 }
 
 #[test]
-fn nothing_that_holds_a_secret_shows_it() {
+fn no_debug_output_shows_a_secret() {
     let _log = log::watch();
     let bearer = Bearer::new(MARK).unwrap();
     shows_nothing(&bearer);
@@ -154,7 +154,7 @@ fn get() -> Request_ {
 
 /// Token endpoints that echo what they were sent, in all the ways an answer can fail.
 #[tokio::test(start_paused = true)]
-async fn no_answer_of_a_token_endpoint_gets_a_secret_into_an_error() {
+async fn no_token_response_puts_a_secret_into_an_error() {
     let _log = log::watch();
     for (status, body) in HANDLES_CHALLENGES {
         let provider = ClientCredentials::builder("https://example.com/token")
@@ -180,7 +180,7 @@ async fn fails_silently<P: Provider>(layer: &AuthLayer<P>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_tells_nothing_of_the_credential() {
+async fn a_rejection_shows_nothing_of_the_credential() {
     let _log = log::watch();
     let calls = std::sync::atomic::AtomicUsize::new(0);
     let provider = provider_fn(move |_| {
@@ -207,7 +207,7 @@ async fn a_rejection_tells_nothing_of_the_credential() {
 
 /// What a panic prints holds no secret either: the layer's own types are not printed by it.
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_panics_tells_callers_nothing() {
+async fn a_panicking_provider_shows_callers_nothing() {
     let _log = log::watch();
     let provider = provider_fn(|_| async {
         let secret = Bearer::new(MARK).unwrap();
@@ -228,7 +228,7 @@ async fn a_provider_that_panics_tells_callers_nothing() {
 /// Keys may be secret too, such as session ids.
 #[cfg(feature = "per-key")]
 #[tokio::test(start_paused = true)]
-async fn a_layer_for_many_users_tells_nothing_of_keys_and_credentials() {
+async fn a_per_key_layer_shows_no_keys_and_no_credentials() {
     let _log = log::watch();
     let origins = Origins::only("https://api.example.com").unwrap();
     let provider = |key: &String| {

@@ -21,7 +21,7 @@ const CALLBACK: &str = "https://app.example.com/callback";
 
 /// Answers of a server that has understood nothing, or repeats what it was told.
 #[tokio::test(start_paused = true)]
-async fn no_failed_refresh_or_log_in_tells_what_was_sent() {
+async fn no_failed_refresh_or_login_shows_what_was_sent() {
     let _log = log::watch();
     for (status, body) in HANDLES_CHALLENGES {
         let http = answering(status, body);
@@ -94,7 +94,7 @@ fn silently<T: std::fmt::Debug>(outcome: Result<T, LoginError>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_callback_gets_a_secret_into_an_error() {
+async fn no_callback_puts_a_secret_into_an_error() {
     let _log = log::watch();
     let callbacks = [
         "?code=hunter2&state=hunter2&iss=https://auth.example.com",
@@ -132,7 +132,7 @@ async fn no_callback_gets_a_secret_into_an_error() {
 }
 
 #[tokio::test]
-async fn bad_settings_of_log_ins_are_refused_without_showing_them() {
+async fn invalid_login_settings_are_refused_without_showing_them() {
     let _log = log::watch();
     let flow = code_flow(200, "");
     refused(flow.start(&format!("http://me:{MARK}@app.example.com/")));

@@ -22,7 +22,7 @@ impl Drop for Scratch {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_understood_is_not_shown() {
+async fn an_invalid_file_is_not_shown() {
     let _log = log::watch();
     let folder = std::env::temp_dir().join(format!("tower-auth-secrets-{}", std::process::id()));
     fs::create_dir(&folder).unwrap();
@@ -61,7 +61,7 @@ async fn a_file_that_is_not_understood_is_not_shown() {
 
 #[cfg(feature = "redis")]
 #[tokio::test]
-async fn a_redis_url_is_never_shown_with_its_password() {
+async fn a_redis_url_is_shown_without_its_password() {
     use tower_auth::store::RedisStore;
 
     let _log = log::watch();

@@ -47,7 +47,7 @@ fn assertions(server: &Server) -> Vec<String> {
 
 /// R26: also an attempt after one that failed is a new one.
 #[tokio::test(start_paused = true)]
-async fn each_token_request_is_signed_anew() {
+async fn each_token_request_has_a_new_signature() {
     let server = Server::new();
     server.instead([Instead::Answer(503, "text/plain", ""), Instead::Break]);
     let (api, handle) = server.layer(client_credentials(&server).build().unwrap());
@@ -79,7 +79,7 @@ async fn a_revocation_is_signed() {
 /// Rule 8: what was not sent has spent nothing, so no intent is left that would make the next
 /// refusal look like a lost outcome.
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_is_sealed_spends_no_refresh_token() {
+async fn a_sealed_vault_spends_no_refresh_token() {
     let (server, store) = (Server::new(), MemoryStore::new());
     let sealed = Arc::new(AtomicBool::new(true));
     let provider: Builder<RefreshTokenGrant> = seeded(&server).private_key_jwt(vault(&sealed));

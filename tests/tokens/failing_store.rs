@@ -15,7 +15,7 @@ const NOTHING: [&str; 0] = [];
 
 /// P44: a clear error that names it, and the server is not asked.
 #[tokio::test(start_paused = true)]
-async fn at_the_start_it_is_an_error_and_passes() {
+async fn at_the_start_a_failure_is_a_temporary_error() {
     for operation in [Load, Lock, Operation::Intent] {
         let (server, store) = (Server::new(), Faulty::default());
         let provider = seeded(&server).store(store.clone(), key());
@@ -46,7 +46,7 @@ async fn at_the_start_it_is_an_error_and_passes() {
 
 /// P44: the process keeps its valid token, and nothing is overwritten.
 #[tokio::test(start_paused = true)]
-async fn while_refreshing_the_valid_token_serves_on() {
+async fn while_refreshing_the_valid_token_is_still_used() {
     let (server, store) = (Server::new(), Faulty::default());
     let provider = seeded(&server).store(store.clone(), key());
     let (api, handle) = server.layer(provider.build().unwrap());
@@ -74,7 +74,7 @@ async fn while_refreshing_the_valid_token_serves_on() {
 
 /// P44: a store that hangs has failed after 5 s.
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_fails() {
+async fn a_hanging_store_fails() {
     let (server, store) = (Server::new(), Faulty::default());
     let provider = seeded(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.build().unwrap());
@@ -144,7 +144,7 @@ async fn at_the_save_the_new_token_is_used_and_saved_later() {
 
 /// The same, when the store does not even say so.
 #[tokio::test(start_paused = true)]
-async fn a_save_that_hangs_has_failed_and_nobody_waits_for_it_any_longer() {
+async fn a_hanging_save_fails_and_releases_the_waiters() {
     let (server, store) = (Server::new(), Faulty::default());
     let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
     let (api, handle) = server.layer(provider.clone());
@@ -167,7 +167,7 @@ async fn a_save_that_hangs_has_failed_and_nobody_waits_for_it_any_longer() {
 /// The same, when the next refresh comes before the store is well: without a record of what is
 /// spent nothing is spent.
 #[tokio::test(start_paused = true)]
-async fn what_is_not_saved_is_saved_before_the_next_refresh() {
+async fn unsaved_tokens_are_saved_before_the_next_refresh() {
     let (server, store) = (Server::new(), Faulty::default());
     let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
     let (api, _) = server.layer(provider.clone());
@@ -193,7 +193,7 @@ async fn what_is_not_saved_is_saved_before_the_next_refresh() {
 
 /// P7: the attempts to save end with the provider.
 #[tokio::test(start_paused = true)]
-async fn nobody_saves_for_a_provider_that_is_gone() {
+async fn saving_ends_with_the_provider() {
     let (server, store) = (Server::new(), Faulty::default());
     let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
     let (api, handle) = server.layer(provider.clone());

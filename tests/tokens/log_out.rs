@@ -18,7 +18,7 @@ const NOTHING: [&str; 0] = [];
 
 /// P58, RFC 7009: the refresh token first, then the access token, as the client.
 #[tokio::test(start_paused = true)]
-async fn forget_revokes_both_tokens_and_empties_the_store() {
+async fn log_out_revokes_both_tokens_and_empties_the_store() {
     let server = Server::new();
     let store = MemoryStore::new();
     let provider = seeded(&server)
@@ -52,7 +52,7 @@ async fn forget_revokes_both_tokens_and_empties_the_store() {
 
 /// P58: a seed that was not needed yet is forgotten too.
 #[tokio::test(start_paused = true)]
-async fn after_a_log_out_the_seed_is_not_used() {
+async fn initial_tokens_are_not_used_after_a_logout() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || server.layer(seeded(&server).store(store.clone(), key()).build().unwrap());
@@ -69,7 +69,7 @@ async fn after_a_log_out_the_seed_is_not_used() {
 
 /// P58: servers answer a revocation in many ways.
 #[tokio::test(start_paused = true)]
-async fn any_body_of_a_success_is_one() {
+async fn a_revocation_succeeds_with_any_body() {
     for body in ["", "{}", "ok", "<p>", "null"] {
         let server = Server::new();
         let provider = seeded(&server).revoke_url(REVOKE_URL);
@@ -99,7 +99,7 @@ async fn a_server_need_not_revoke_access_tokens() {
 
 /// P58: the local emptying happens even if the revocation fails, and the error says so.
 #[tokio::test(start_paused = true)]
-async fn a_failing_revocation_is_said_and_stops_nothing() {
+async fn a_failing_revocation_is_reported_and_stops_nothing() {
     let body = r#"{"error":"invalid_client"}"#;
     for (failure, text) in [
         (
@@ -138,7 +138,7 @@ async fn a_failing_revocation_is_said_and_stops_nothing() {
 
 /// P58: the tokens are revoked even if the store fails; it is emptied before it is used again.
 #[tokio::test(start_paused = true)]
-async fn a_failing_store_is_said_and_emptied_later() {
+async fn a_failing_store_is_reported_and_emptied_later() {
     for operations in [vec![Delete], ALL.to_vec()] {
         let (server, store) = (Server::new(), Faulty::default());
         let provider = password_login(&server).store(store.clone(), key());
@@ -174,7 +174,7 @@ async fn a_failing_store_is_said_and_emptied_later() {
 
 /// P12, P58: log-out waits for a refresh under way, and revokes what that brought.
 #[tokio::test(start_paused = true)]
-async fn what_a_refresh_under_way_brings_is_revoked_too() {
+async fn the_token_of_an_in_flight_refresh_is_revoked_too() {
     let server = Server::new();
     let store = MemoryStore::new();
     let provider = seeded(&server)
@@ -205,7 +205,7 @@ async fn what_a_refresh_under_way_brings_is_revoked_too() {
 
 /// P12: across processes; one of them is refreshing when the other logs out.
 #[tokio::test(start_paused = true)]
-async fn a_log_out_elsewhere_wins_over_a_refresh() {
+async fn a_logout_elsewhere_wins_over_a_refresh() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || {
@@ -237,7 +237,7 @@ async fn a_log_out_elsewhere_wins_over_a_refresh() {
 
 /// Log-out fencing: an idle process hears of it at its next refresh, and does not log in by itself.
 #[tokio::test(start_paused = true)]
-async fn a_log_out_elsewhere_ends_the_session_here() {
+async fn a_logout_elsewhere_ends_the_session_here() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || {
@@ -266,7 +266,7 @@ async fn a_log_out_elsewhere_ends_the_session_here() {
 
 /// P58: the one who logs out has looked into the store just before the newest tokens were saved.
 #[tokio::test(start_paused = true)]
-async fn tokens_that_a_log_out_elsewhere_did_not_see_are_revoked_by_whoever_has_them() {
+async fn tokens_unseen_by_a_logout_elsewhere_are_revoked_here() {
     let server = Server::new();
     let store = MemoryStore::new();
     let provider = seeded(&server).store(store.clone(), key());
@@ -283,7 +283,7 @@ async fn tokens_that_a_log_out_elsewhere_did_not_see_are_revoked_by_whoever_has_
 
 /// A log-in replaces what there was, for all processes.
 #[tokio::test(start_paused = true)]
-async fn a_new_log_in_is_for_all_processes() {
+async fn a_new_login_serves_all_processes() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || {
@@ -313,7 +313,7 @@ async fn a_new_log_in_is_for_all_processes() {
 
 /// Client credentials have an access token to revoke only.
 #[tokio::test(start_paused = true)]
-async fn client_credentials_are_revoked_and_can_go_on() {
+async fn client_credentials_are_revoked_and_remain_usable() {
     let server = Server::new();
     let provider = client_credentials(&server).revoke_url(REVOKE_URL);
     let (api, handle) = server.layer(provider.build().unwrap());

@@ -47,7 +47,7 @@ async fn the_password_is_sent_first_and_when_the_refresh_token_is_dead() {
 
 /// P39, R7: a refused client is not a dead refresh token.
 #[tokio::test(start_paused = true)]
-async fn no_other_failure_has_the_password_sent() {
+async fn other_failures_do_not_send_the_password() {
     for failure in [
         Instead::Answer(401, "application/json", r#"{"error":"invalid_client"}"#),
         Instead::Answer(401, "", ""),

@@ -15,7 +15,7 @@ const NOTHING: [&str; 0] = [];
 
 /// P38, P39, P40: the password is sent exactly when it must be, and no refresh token twice.
 #[tokio::test(start_paused = true)]
-async fn the_trace_of_a_whole_life() {
+async fn the_server_sees_each_password_and_token_once() {
     let server = Server::new();
     let provider = password_login(&server).build().unwrap();
     let (api, handle) = server.layer(provider.clone());
@@ -110,7 +110,7 @@ async fn the_trace_of_a_whole_life() {
 
 /// S4: form fields and nothing else, no client authentication.
 #[tokio::test(start_paused = true)]
-async fn the_requests_are_the_ones_that_are_described() {
+async fn the_requests_match_the_documentation() {
     let server = Server::new();
     let (api, handle) = server.layer(password_login(&server).build().unwrap());
     call(&api).await.unwrap();
@@ -137,7 +137,7 @@ async fn the_requests_are_the_ones_that_are_described() {
 
 /// P40: other failures of the log-in endpoint are no verdict on the password.
 #[tokio::test(start_paused = true)]
-async fn only_400_401_and_403_say_that_the_password_is_wrong() {
+async fn only_400_401_and_403_mean_a_wrong_password() {
     for (status, is_final) in [
         (400, true),
         (401, true),
@@ -159,7 +159,7 @@ async fn only_400_401_and_403_say_that_the_password_is_wrong() {
 
 /// P40: a log-in that answers for the old password does not condemn the new one.
 #[tokio::test(start_paused = true)]
-async fn a_late_refusal_of_the_old_password_leaves_the_new_one_alone() {
+async fn a_late_refusal_of_the_old_password_keeps_the_new_one() {
     let server = Server::new();
     let provider = PasswordLogin::builder(LOGIN_URL, REFRESH_URL)
         .credentials("alice", "old")
@@ -194,7 +194,7 @@ async fn new_credentials_are_used_at_the_next_refresh() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_in_a_store_spare_the_password_at_a_restart() {
+async fn stored_tokens_replace_the_password_after_a_restart() {
     let server = Server::new();
     let store = MemoryStore::new();
     let key = || StoreKey::issuer(AUTH).subject("alice");
@@ -215,7 +215,7 @@ async fn tokens_in_a_store_spare_the_password_at_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_seed_spares_the_first_log_in() {
+async fn initial_tokens_replace_the_first_login() {
     let server = Server::new();
     let seed = TokenSet::from_refresh_token("r0");
     let (api, _) = server.layer(

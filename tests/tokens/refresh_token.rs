@@ -43,7 +43,7 @@ async fn an_omitted_refresh_token_keeps_the_old() {
 
 /// P39, rule 8: and callers succeed at the next attempt.
 #[tokio::test(start_paused = true)]
-async fn no_failure_but_invalid_grant_gives_the_refresh_token_up() {
+async fn only_invalid_grant_gives_up_the_refresh_token() {
     use Instead::{Answer, Break, Hang};
     let json = "application/json";
     for failure in [
@@ -107,7 +107,7 @@ async fn a_dead_refresh_token_means_a_new_login() {
 
 /// R37: a thief has used the refresh token, and the server has revoked the family.
 #[tokio::test(start_paused = true)]
-async fn a_refresh_token_that_dies_unused_is_suspected_to_be_in_use_elsewhere() {
+async fn an_unused_but_dead_refresh_token_is_suspected_reuse() {
     let server = Server::new();
     let (api, _) = server.layer(seeded(&server).build().unwrap());
     call(&api).await.unwrap();
@@ -141,7 +141,7 @@ fn token_error_of(error: &tower_auth::Error) -> &tower_auth::oauth2::TokenError 
 /// Rule 8: what the server answered to a refresh that was cut off is lost. The old refresh token
 /// is tried once more, and if it is refused, that is said as it is.
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_was_cut_off_is_tried_once_more() {
+async fn an_interrupted_refresh_is_retried_once() {
     let server = Server::new();
     let (api, _) = server.layer(seeded(&server).build().unwrap());
     server.instead([Instead::WorkAndHang]);
@@ -163,7 +163,7 @@ async fn a_refresh_that_was_cut_off_is_tried_once_more() {
 /// Rule 2: callers hear at the deadline that it takes too long, but an answer that has begun is
 /// read and used.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_has_begun_is_not_cut_off() {
+async fn a_started_response_is_not_cut_off() {
     let server = Server::new();
     let (api, _) = server.layer(seeded(&server).build().unwrap());
     server.instead([Instead::Slowly(Duration::from_secs(15))]);
@@ -178,7 +178,7 @@ async fn an_answer_that_has_begun_is_not_cut_off() {
 
 /// What comes after the deadline is bounded.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_never_ends_is_given_up() {
+async fn an_endless_response_is_given_up() {
     let server = Server::new();
     let (api, handle) = server.layer(seeded(&server).build().unwrap());
     server.instead([Instead::Slowly(Duration::from_secs(1000))]);
@@ -191,7 +191,7 @@ async fn an_answer_that_never_ends_is_given_up() {
 
 /// R8: the scope of a refresh never exceeds the grant's.
 #[tokio::test(start_paused = true)]
-async fn a_refresh_asks_for_no_more_than_was_granted() {
+async fn a_refresh_never_requests_more_than_was_granted() {
     let granted = || TokenSet::from_refresh_token("r0").with_scope("read write");
 
     let server = Server::new();
@@ -225,7 +225,7 @@ async fn a_refresh_asks_for_no_more_than_was_granted() {
 
 /// R4.
 #[tokio::test(start_paused = true)]
-async fn the_scope_is_as_the_server_says() {
+async fn the_scope_is_the_one_that_the_server_granted() {
     let server = Server::new();
     server.state().scope = Some("less");
     let (_, handle) = server.layer(seeded(&server).build().unwrap());
@@ -234,7 +234,7 @@ async fn the_scope_is_as_the_server_says() {
 
 /// R37, RFC 6749 3.2.1: a public client says who it is, in the body, and proves nothing.
 #[tokio::test(start_paused = true)]
-async fn a_client_sends_what_it_has_of_id_and_secret() {
+async fn a_client_sends_its_id_and_its_secret_if_it_has_them() {
     let form_and_header = async |builder: tower_auth::oauth2::Builder<_>, server: &Server| {
         let (api, _) = server.layer(builder.refresh_token("r0").build().unwrap());
         call(&api).await.unwrap();
@@ -299,7 +299,7 @@ async fn a_saved_access_token_is_used_while_it_is_valid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_any_token_somebody_has_to_log_in() {
+async fn without_tokens_the_user_must_log_in() {
     let server = Server::new();
     let (api, _) = server.layer(refresh_token(&server).build().unwrap());
     let error = auth_error(call(&api).await.unwrap_err());
@@ -308,7 +308,7 @@ async fn without_any_token_somebody_has_to_log_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_client_is_told_what_to_check() {
+async fn a_refused_client_learns_what_to_check() {
     let server = Server::new();
     server.instead([Instead::Answer(
         401,
@@ -327,7 +327,7 @@ async fn a_refused_client_is_told_what_to_check() {
 
 /// R36: this provider knows no other grant.
 #[tokio::test(start_paused = true)]
-async fn nothing_but_refresh_tokens_is_sent() -> Result<(), BoxError> {
+async fn only_refresh_tokens_are_sent() -> Result<(), BoxError> {
     let server = Server::new();
     let (api, _) = server.layer(seeded(&server).build()?);
     call(&api).await?;

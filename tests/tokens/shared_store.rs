@@ -63,7 +63,7 @@ async fn ten_processes_that_are_rejected_refresh_once() {
 
 /// Early refreshes are drawn at different times: the first is for all.
 #[tokio::test(start_paused = true)]
-async fn an_early_refresh_is_for_all_processes() {
+async fn an_early_refresh_serves_all_processes() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || {
@@ -83,7 +83,7 @@ async fn an_early_refresh_is_for_all_processes() {
 
 /// P59: a server that revokes a client's previous token.
 #[tokio::test(start_paused = true)]
-async fn processes_with_client_credentials_do_not_revoke_each_others_tokens() {
+async fn processes_with_a_store_do_not_revoke_each_others_tokens() {
     let server = Server::new();
     server.state().revokes_previous = true;
     server.state().takes = Duration::from_millis(50);
@@ -106,7 +106,7 @@ async fn processes_with_client_credentials_do_not_revoke_each_others_tokens() {
 
 /// P59: what happens without a store, so that the test above means something.
 #[tokio::test(start_paused = true)]
-async fn without_a_store_they_do() {
+async fn processes_without_a_store_revoke_each_others_tokens() {
     let server = Server::new();
     server.state().revokes_previous = true;
     let process = || server.layer(client_credentials(&server).build().unwrap()).0;
@@ -141,7 +141,7 @@ async fn saved(
 
 /// P42: its lock runs out, the next one takes over.
 #[tokio::test(start_paused = true)]
-async fn a_killed_holder_is_waited_for_until_its_lock_has_run_out() {
+async fn a_killed_process_blocks_others_until_its_lock_expires() {
     let server = Server::new();
     let store = MemoryStore::new();
     let (api, _) = server.layer(seeded(&server).store(store.clone(), key()).build().unwrap());
@@ -160,7 +160,7 @@ async fn a_killed_holder_is_waited_for_until_its_lock_has_run_out() {
 
 /// P42: and if that takes too long, callers hear whom they wait for.
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_outlasts_the_refresh_is_an_error_that_says_so() {
+async fn a_lock_that_outlasts_the_refresh_is_a_clear_error() {
     let server = Server::new();
     let store = MemoryStore::new();
     let provider = seeded(&server).store(store.clone(), key());
@@ -182,7 +182,7 @@ async fn a_lock_that_outlasts_the_refresh_is_an_error_that_says_so() {
 
 /// P42: whoever was stopped for so long that others may have taken over does not ask the server.
 #[tokio::test(start_paused = true)]
-async fn a_process_that_was_stopped_finds_that_its_time_is_over() {
+async fn a_suspended_process_notices_that_its_time_is_over() {
     let (server, store) = (Server::new(), Faulty::default());
     let provider = seeded(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.build().unwrap());
@@ -196,7 +196,7 @@ async fn a_process_that_was_stopped_finds_that_its_time_is_over() {
 
 /// Rule 8, P43: killed after the server had answered, before the save.
 #[tokio::test(start_paused = true)]
-async fn an_outcome_that_was_lost_is_tried_once_and_said() {
+async fn a_lost_outcome_is_retried_once_and_reported() {
     let server = Server::new();
     let store = MemoryStore::new();
     let before = TokenSet::from_refresh_token("r0");
@@ -234,7 +234,7 @@ async fn an_outcome_that_was_lost_is_tried_once_and_said() {
 
 /// Rule 8, P43: killed before the server had its request.
 #[tokio::test(start_paused = true)]
-async fn an_orphaned_intent_that_came_to_nothing_is_forgotten() {
+async fn an_orphaned_intent_without_effect_is_forgotten() {
     let server = Server::new();
     let store = MemoryStore::new();
     let before = TokenSet::from_refresh_token("r0");
@@ -258,7 +258,7 @@ async fn abandoned(store: &MemoryStore, revision: u64) {
 
 /// Rule 8: an answer that refuses the request says that nothing was spent; other failures do not.
 #[tokio::test(start_paused = true)]
-async fn the_intent_stays_exactly_when_the_outcome_is_unknown() {
+async fn the_intent_remains_only_if_the_outcome_is_unknown() {
     for (failure, stays) in [
         (Instead::Answer(429, "", ""), false),
         (
@@ -283,7 +283,7 @@ async fn the_intent_stays_exactly_when_the_outcome_is_unknown() {
 
 /// "Newer" is the revision: a machine whose clock is wrong adopts all the same.
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_off_does_not_refresh_what_is_fresh() {
+async fn a_wrong_clock_does_not_refresh_fresh_tokens() {
     let server = Server::new();
     let store = MemoryStore::new();
     let provider = seeded(&server).store(store.clone(), key());
@@ -333,7 +333,7 @@ async fn the_rejected_token_itself_is_not_adopted() {
 
 /// A program that is started again with the tokens of a new log-in, while the store has dead ones.
 #[tokio::test(start_paused = true)]
-async fn a_seed_is_used_when_the_stored_tokens_are_dead() {
+async fn initial_tokens_are_used_when_the_stored_ones_are_dead() {
     let server = Server::new();
     let store = MemoryStore::new();
     let start = |token: &str| {
@@ -370,7 +370,7 @@ async fn a_seed_is_used_when_the_stored_tokens_are_dead() {
 
 /// P60: a store that loses acknowledged writes gets them back from whoever knows them.
 #[tokio::test(start_paused = true)]
-async fn a_newer_revision_is_written_back() {
+async fn lost_writes_are_restored() {
     let (server, store) = (Server::new(), Faulty::default());
     let provider = seeded(&server).store(store.clone(), key());
     let (api, handle) = server.layer(provider.build().unwrap());

@@ -131,7 +131,7 @@ where
 
 /// RFC 6750 3.1: scopes are added when they are wanted, and stay.
 #[tokio::test(start_paused = true)]
-async fn a_scope_that_is_wanted_is_added_once_for_all() {
+async fn a_required_scope_is_added_permanently() {
     let servers = Servers::default();
     let api = servers.api();
     assert_eq!(call(&api, "read").await.status(), 200);
@@ -144,7 +144,7 @@ async fn a_scope_that_is_wanted_is_added_once_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scope_that_is_not_for_choice_is_not_asked_for() {
+async fn a_scope_outside_the_settings_is_not_requested() {
     let servers = Servers::default();
     let api = servers.api();
     for _ in 0..3 {
@@ -154,7 +154,7 @@ async fn a_scope_that_is_not_for_choice_is_not_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scope_that_is_not_granted_does_not_spoil_what_follows() {
+async fn a_scope_that_is_not_granted_does_not_break_later_requests() {
     let servers = Servers::default();
     let api = servers.api();
     let refused = call(&api, "forbidden").await;
@@ -202,7 +202,7 @@ async fn stepping_up_never_becomes_a_loop() {
 
 /// R32: a machine cannot log in as a person does; whoever can is told what is wanted.
 #[tokio::test(start_paused = true)]
-async fn a_stronger_log_in_is_handed_to_whoever_can_get_it() {
+async fn a_stronger_login_is_requested_from_capable_providers() {
     let servers = Servers::default();
     let refused = call(&servers.api(), "strong").await;
     assert_eq!(refused.status(), 401);

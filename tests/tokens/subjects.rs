@@ -102,7 +102,7 @@ async fn what_is_not_set_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_subject_is_asked_for_anew_before_each_token_request() {
+async fn each_token_request_has_a_new_subject() {
     let server = answering(200, EXCHANGED);
     let (api, handle) = server.layer(exchange(&server).build().unwrap());
     for _ in 0..3 {
@@ -126,7 +126,7 @@ async fn the_subject_is_asked_for_anew_before_each_token_request() {
 
 /// R25.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_no_bearer_token_or_does_not_say_what_it_is_is_refused() {
+async fn a_response_without_a_bearer_token_or_its_type_is_refused() {
     for (body, why) in [
         (
             r#"{"access_token":"a1","token_type":"N_A","issued_token_type":"urn:x"}"#,
@@ -151,7 +151,7 @@ async fn an_answer_that_is_no_bearer_token_or_does_not_say_what_it_is_is_refused
 
 /// The error is the closure's own, with its class, and nothing is sent.
 #[tokio::test(start_paused = true)]
-async fn a_subject_that_can_not_be_had_is_told_as_it_is() {
+async fn the_error_of_a_missing_subject_is_returned_unchanged() {
     let server = answering(200, EXCHANGED);
     let no_subject = || {
         ready(Err(ProviderError::login_required(std::io::Error::other(
@@ -205,7 +205,7 @@ fn bearer(server: &Server) -> Builder<JwtBearer> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_token_request_has_an_assertion_of_its_own() {
+async fn each_token_request_has_a_new_assertion() {
     let server = answering(
         200,
         r#"{"access_token":"a1","token_type":"Bearer","expires_in":60}"#,
@@ -227,7 +227,7 @@ async fn each_token_request_has_an_assertion_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named() {
+async fn a_missing_setting_is_named() {
     let server = Server::new();
     let error = TokenExchange::builder(TOKEN_URL)
         .http(server.client())

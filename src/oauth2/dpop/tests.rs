@@ -21,7 +21,7 @@ const API: &str = "https://api.example.com/things?page=2#top";
 
 /// RFC 9449 sections 6.1 and 7.1.
 #[test]
-fn thumbprints_and_token_hashes_are_those_that_the_rfc_shows() {
+fn thumbprints_and_token_hashes_match_the_examples_of_the_rfc() {
     let key = json!({
         "kty": "EC",
         "crv": "P-256",
@@ -58,7 +58,7 @@ fn prove(key: &DpopKey, usage: Use<'_>, method: &Method, uri: &str) -> (Value, V
 
 /// R28.
 #[test]
-fn a_proof_says_for_which_request_it_is_and_never_the_same_twice() {
+fn a_proof_names_its_request_and_is_unique() {
     let key = DpopKey::generate().unwrap();
     let (header, claims) = prove(&key, Use::Api("token"), &Method::PUT, API);
     assert_eq!(
@@ -98,7 +98,7 @@ fn the_target_is_normalized() {
 }
 
 #[test]
-fn a_key_that_is_kept_is_the_same_key() {
+fn a_key_survives_a_round_trip_through_pem() {
     let pem = DpopKey::generate_pem().unwrap();
     let [one, two] = [(); 2].map(|()| DpopKey::from_pem(SigningAlgorithm::Es256, &pem).unwrap());
     assert_eq!(one.thumbprint(), two.thumbprint());
@@ -141,7 +141,7 @@ fn exchange(token: &DpopToken, url: &str, status: u16, answer: &HeaderMap) -> (V
 
 /// R29, R30: the latest nonce of each server, also that of a 2xx; a nonce is no reason to refresh.
 #[test]
-fn nonces_are_kept_for_each_api_and_the_latest_counts() {
+fn the_latest_nonce_of_each_api_is_used() {
     let key = DpopKey::generate().unwrap();
     let token = token(&key);
     let wants = "DPoP error=\"use_dpop_nonce\"";
@@ -179,7 +179,7 @@ fn nonces_are_kept_for_each_api_and_the_latest_counts() {
 }
 
 #[test]
-fn a_credential_of_the_callers_own_goes_out_without_a_proof() {
+fn the_callers_own_credential_is_sent_without_a_proof() {
     let token = token(&DpopKey::generate().unwrap());
     let request = Request::get(API).header("authorization", "DPoP own");
     let mut request = request.body(()).unwrap();
@@ -225,7 +225,7 @@ const WANTS: &str = r#"{"error":"use_dpop_nonce"}"#;
 
 /// R29, R30.
 #[tokio::test]
-async fn a_token_server_that_wants_a_nonce_is_asked_once_more() {
+async fn a_token_request_is_sent_again_with_the_nonce() {
     let key = DpopKey::generate().unwrap();
     let (token, proofs) = issue(&key, vec![(400, "n1", WANTS), (200, "n2", TOKEN)]).await;
     assert_eq!(token.unwrap(), "t");
@@ -246,7 +246,7 @@ async fn a_token_server_that_wants_a_nonce_is_asked_once_more() {
 }
 
 #[tokio::test]
-async fn other_errors_are_told_though_they_bring_a_nonce() {
+async fn other_errors_are_returned_even_with_a_nonce() {
     let key = DpopKey::generate().unwrap();
     let answers = vec![(400, "n1", r#"{"error":"invalid_client"}"#)];
     let (token, proofs) = issue(&key, answers).await;
@@ -256,7 +256,7 @@ async fn other_errors_are_told_though_they_bring_a_nonce() {
 
 /// R31.
 #[tokio::test]
-async fn a_token_that_is_not_bound_is_refused() {
+async fn an_unbound_token_is_refused() {
     let body = r#"{"access_token":"t","token_type":"Bearer"}"#;
     let (token, _) = issue(&DpopKey::generate().unwrap(), vec![(200, "", body)]).await;
     let error = token.unwrap_err();

@@ -54,7 +54,7 @@ fn the_token_endpoint_is_https_or_loopback() {
 }
 
 #[test]
-fn a_token_url_that_makes_no_sense_is_refused() {
+fn an_invalid_token_url_is_refused() {
     for url in [
         "",
         "/token",
@@ -73,7 +73,7 @@ fn a_token_url_that_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn a_missing_setting_is_named() {
     let new = || ClientCredentials::builder(URL);
     assert_eq!(
         refused(new()).to_string(),
@@ -87,7 +87,7 @@ fn what_is_missing_is_named() {
 
 /// R2.
 #[test]
-fn a_parameter_that_would_go_out_twice_is_refused() {
+fn a_duplicate_parameter_is_refused() {
     for name in [
         "grant_type",
         "client_id",
@@ -128,7 +128,7 @@ fn a_resource_is_an_absolute_uri_without_a_fragment() {
 
 /// P50: what Basic can't carry raw; encoded, it carries anything.
 #[test]
-fn raw_basic_refuses_what_it_cannot_carry() {
+fn unencoded_basic_refuses_what_it_cannot_send() {
     let colon = || client().client_id("i:d");
     assert_eq!(
         refused(colon().client_secret_basic_unencoded()).field(),
@@ -169,7 +169,7 @@ fn debug_shows_no_secret() {
 }
 
 #[test]
-fn the_provider_can_be_shared_by_threads_although_the_service_cannot() {
+fn a_provider_is_sync_even_if_its_service_is_not() {
     fn check<T: Send + Sync>(_: T) {}
     let not_sync = std::cell::Cell::new(0);
     let service = service_fn(move |_| {

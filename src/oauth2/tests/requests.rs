@@ -15,7 +15,7 @@ fn basic(headers: &HeaderMap) -> String {
 
 /// S3, R2: the request of a platform that exists, byte for byte.
 #[tokio::test]
-async fn the_request_is_the_one_that_rfc_6749_shows() {
+async fn the_request_matches_the_example_of_rfc_6749() {
     let (parts, body) = request_of(client()).await;
     assert_eq!(parts.method, Method::POST);
     assert_eq!(parts.uri, URL);
@@ -44,7 +44,7 @@ async fn id_and_secret_are_percent_encoded_each_before_basic() {
 
 /// P46, S3.
 #[tokio::test]
-async fn raw_basic_sends_id_and_secret_as_they_are() {
+async fn unencoded_basic_sends_id_and_secret_unchanged() {
     let client = client()
         .client_id("i d")
         .client_secret("a:b%c+d&e fé")
@@ -55,7 +55,7 @@ async fn raw_basic_sends_id_and_secret_as_they_are() {
 
 /// P47, R1.
 #[tokio::test]
-async fn the_secret_goes_in_the_header_or_in_the_body_but_never_in_both() {
+async fn the_secret_is_never_in_both_the_header_and_the_body() {
     for client in [
         client(),
         client().client_secret_basic_unencoded(),
@@ -78,7 +78,7 @@ async fn the_secret_goes_in_the_header_or_in_the_body_but_never_in_both() {
 
 /// P24: readiness belongs to one clone, and to one call of it.
 #[tokio::test]
-async fn each_request_goes_through_a_clone_that_was_made_ready() {
+async fn each_request_goes_through_a_readied_clone() {
     #[derive(Default)]
     struct Picky {
         ready: bool,
@@ -129,7 +129,7 @@ async fn scopes_resources_and_parameters_are_sent() {
 
 /// R27: the connection proves who the client is.
 #[tokio::test]
-async fn with_mutual_tls_only_the_id_is_sent() {
+async fn mutual_tls_sends_only_the_id() {
     let (head, body) = request_of(
         ClientCredentials::builder(URL)
             .client_id("my client")
@@ -148,7 +148,7 @@ async fn with_mutual_tls_only_the_id_is_sent() {
 
 /// P13: it is not for this crate to see what the service beneath does, but to follow none itself.
 #[tokio::test]
-async fn a_redirect_is_a_permanent_error_that_says_so() {
+async fn a_redirect_is_a_permanent_error_that_names_it() {
     for status in [301, 302, 303, 307, 308] {
         let answer = Response::builder()
             .status(status)
@@ -167,7 +167,7 @@ async fn a_redirect_is_a_permanent_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_network_error_is_transient_and_tells_its_cause() {
+async fn a_network_error_is_transient_and_keeps_its_cause() {
     /// As clients wrap them.
     #[derive(Debug)]
     struct Wrapped(std::io::Error);
@@ -203,7 +203,7 @@ async fn a_network_error_is_transient_and_tells_its_cause() {
 
 /// The layer ends the wait, and says that it was one.
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_hangs_or_stalls_is_cut_off_at_the_deadline() {
+async fn a_hanging_endpoint_is_cut_off_at_the_deadline() {
     let hanging =
         service_fn(|_| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>());
     let stalling = service_fn(|_| async {
@@ -226,7 +226,7 @@ async fn an_endpoint_that_hangs_or_stalls_is_cut_off_at_the_deadline() {
 
 /// Retry-After goes along with every error status.
 #[tokio::test]
-async fn retry_after_is_passed_on_in_both_of_its_forms() {
+async fn retry_after_is_read_in_both_formats() {
     let date = std::time::SystemTime::now() + Duration::from_secs(100);
     let date = httpdate::fmt_http_date(date);
     for (text, expected) in [

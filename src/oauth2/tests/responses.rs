@@ -35,7 +35,7 @@ async fn a_token_is_issued_with_its_lifetime() {
 
 /// P9, R5.
 #[tokio::test(start_paused = true)]
-async fn expires_in_is_understood_in_all_its_forms() {
+async fn expires_in_is_read_in_every_format() {
     let seconds = |seconds| Lifetime::In(Duration::from_secs_f64(seconds));
     let ten_years = Lifetime::In(Duration::from_secs(3650 * DAY));
     for (written, expected) in [
@@ -68,7 +68,7 @@ async fn expires_in_is_understood_in_all_its_forms() {
 
 /// P48, R3.
 #[tokio::test]
-async fn token_type_has_no_case_and_is_sent_as_bearer() {
+async fn token_type_is_case_insensitive_and_sent_as_bearer() {
     for kind in ["Bearer", "bearer", "BEARER", "bEaReR"] {
         let body = format!(r#"{{"access_token":"abc","token_type":"{kind}"}}"#);
         assert!(issue_json(200, &body).await.is_ok(), "{kind}");
@@ -77,7 +77,7 @@ async fn token_type_has_no_case_and_is_sent_as_bearer() {
 
 /// P48, R3.
 #[tokio::test]
-async fn an_unknown_token_type_is_an_error_that_names_it() {
+async fn an_unknown_token_type_is_refused_by_name() {
     for kind in ["mac", "N_A", "DPoP", ""] {
         let body = format!(r#"{{"access_token":"abc","token_type":"{kind}"}}"#);
         let error = error_of(200, &body).await;
@@ -91,7 +91,7 @@ async fn an_unknown_token_type_is_an_error_that_names_it() {
 
 /// P48, R3: an error names the field and never shows the body.
 #[tokio::test]
-async fn a_missing_or_unusable_field_is_an_error_that_names_it() {
+async fn a_missing_or_unusable_field_is_refused_by_name() {
     for (body, field) in [
         ("{}", "access_token"),
         (r#"{"token_type":"Bearer","x":"leak"}"#, "access_token"),
@@ -136,7 +136,7 @@ async fn a_missing_or_unusable_field_is_an_error_that_names_it() {
 
 /// R4.
 #[tokio::test]
-async fn the_scope_is_as_granted_or_else_as_requested() {
+async fn the_scope_is_the_granted_or_else_the_requested_one() {
     for (scope, expected) in [
         (r#","scope":"read""#, Some("read")),
         ("", Some("read write")),
@@ -196,7 +196,7 @@ async fn errors_are_read_on_400_401_and_403_alike() {
 
 /// P49.
 #[tokio::test]
-async fn a_success_that_carries_an_error_is_an_error() {
+async fn a_success_with_an_error_field_is_an_error() {
     for error in [r#""invalid_scope""#, r#"{"message":"abc"}"#, "7"] {
         let body = format!(r#"{{"access_token":"abc","token_type":"Bearer","error":{error}}}"#);
         let error = error_of(200, &body).await;
@@ -213,7 +213,7 @@ async fn a_success_that_carries_an_error_is_an_error() {
 
 /// P49.
 #[tokio::test]
-async fn what_is_not_json_gives_status_and_content_type_but_never_the_body() {
+async fn errors_show_status_and_content_type_but_never_the_body() {
     let huge = "leak".repeat(300_000);
     for (status, content_type, body, expected) in [
         (
@@ -247,7 +247,7 @@ async fn what_is_not_json_gives_status_and_content_type_but_never_the_body() {
 }
 
 #[tokio::test]
-async fn only_the_network_and_passing_states_are_transient() {
+async fn only_network_and_temporary_failures_are_transient() {
     for (status, transient) in [
         (200, false),
         (400, false),
@@ -271,7 +271,7 @@ async fn only_the_network_and_passing_states_are_transient() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_transient_only_on_success() {
+async fn a_truncated_response_is_transient_only_on_success() {
     for (status, transient) in [(200, true), (400, false), (500, true)] {
         let service = service_fn(move |_| async move {
             let cause = std::io::Error::other("reset by peer");
@@ -287,7 +287,7 @@ async fn an_answer_that_breaks_off_is_transient_only_on_success() {
 }
 
 #[tokio::test]
-async fn server_text_is_shown_printable_and_short() {
+async fn server_text_is_shown_short_and_printable() {
     let long = "x".repeat(10_000);
     let body = format!(r#"{{"error":"{long}","error_description":"a\u0007\nbé\u001b[1m{long}"}}"#);
     let error = error_of(400, &body).await;
@@ -299,7 +299,7 @@ async fn server_text_is_shown_printable_and_short() {
 
 /// Rule 10: also in the forms in which the secret was sent.
 #[tokio::test]
-async fn server_text_that_repeats_a_secret_is_left_out() {
+async fn server_text_with_a_secret_is_left_out() {
     for echo in [
         "a:hidden b",
         "hid\\u0000den",
@@ -322,7 +322,7 @@ async fn server_text_that_repeats_a_secret_is_left_out() {
 }
 
 #[tokio::test]
-async fn no_input_makes_it_panic() {
+async fn no_response_causes_a_panic() {
     let pieces = [
         "{",
         "}",
@@ -348,7 +348,7 @@ async fn no_input_makes_it_panic() {
 
 /// Whether a refresh token is dead hangs on them, and they are no secret.
 #[tokio::test]
-async fn the_codes_of_the_specifications_are_read_although_a_secret_is_a_part_of_one() {
+async fn known_error_codes_are_read_even_if_they_contain_a_secret() {
     for (said, read) in [
         ("invalid_grant", Some("invalid_grant")),
         ("authorization_pending", Some("authorization_pending")),
