@@ -130,7 +130,7 @@ async fn transient_and_permanent_failures_are_distinguished() {
     }
 }
 
-/// Only the issuer is needed. The way of client authentication comes from the metadata.
+/// Only the issuer is needed. The client authentication method comes from the metadata.
 #[tokio::test]
 async fn a_provider_is_built_from_the_metadata() {
     let token = r#"{"access_token":"a","token_type":"bearer"}"#;

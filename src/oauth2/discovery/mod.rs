@@ -38,7 +38,7 @@ use crate::error::{BoxError, ConfigError};
 /// # let _ = provider; Ok(()) }
 /// ```
 ///
-/// The builder then has the endpoints, the HTTP service, the way of client authentication, and whether
+/// The builder then has the endpoints, the HTTP service, the client authentication method, and whether
 /// the server names itself in authorization responses (RFC 9207). Every setting can be changed.
 /// Alternatively, [`fetch`](Self::fetch) the metadata once and create several
 /// [builders](Self::builder) from it.

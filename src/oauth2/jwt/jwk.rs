@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    SigningAlgorithm,
+    algorithm::SigningAlgorithm,
     local::{LocalKey, RsaNumbers, decode},
 };
 use crate::error::ConfigError;

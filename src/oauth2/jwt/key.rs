@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::{Map, Value};
 
-use super::{jwk, local::LocalKey};
+use super::{algorithm::SigningAlgorithm, jwk, local::LocalKey};
 use crate::error::{BoxError, ConfigError};
 
 /// A private key that signs JWTs. It is held in this process, or stays in a key management service.
@@ -43,33 +43,6 @@ enum Signer {
 }
 
 type RemoteFn = dyn Fn(Bytes) -> BoxFuture<'static, Result<Vec<u8>, BoxError>> + Send + Sync;
-
-/// The signature algorithm of a JWT (RFC 7518 3.1, RFC 8037 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SigningAlgorithm {
-    /// RSA of at least 2048 bits, PKCS #1 v1.5, SHA-256. All servers support it.
-    Rs256,
-    /// RSA of at least 2048 bits, PSS, SHA-256.
-    Ps256,
-    /// ECDSA on the curve P-256, SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-}
-
-impl SigningAlgorithm {
-    /// Returns the value of a JWT's `alg`, such as `RS256`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Ps256 => "PS256",
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-}
 
 impl SigningKey {
     /// Reads a private key from PEM: `PRIVATE KEY` (PKCS #8), `RSA PRIVATE KEY` (PKCS #1) or

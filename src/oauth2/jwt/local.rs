@@ -17,7 +17,7 @@ use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::SigningAlgorithm;
+use super::algorithm::SigningAlgorithm;
 use crate::error::{BoxError, ConfigError};
 
 pub(in crate::oauth2) enum LocalKey {

@@ -1,5 +1,6 @@
 //! Signed JWTs (RFC 7515, RFC 7519), and client authentication with them (RFC 7523).
 
+mod algorithm;
 mod assertion;
 mod builder;
 pub(super) mod jwk;
@@ -8,7 +9,7 @@ mod local;
 #[cfg(test)]
 mod tests;
 
-pub use self::key::{SigningAlgorithm, SigningKey};
+pub use self::{algorithm::SigningAlgorithm, key::SigningKey};
 #[cfg(feature = "dpop")]
 pub(super) use self::{
     assertion::random_id,
