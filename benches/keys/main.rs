@@ -4,7 +4,7 @@
 //! request through a layer with one credential. `BENCH_QUICK=1` makes a short run.
 
 #[path = "../replay/memory.rs"]
-#[allow(dead_code, reason = "the peak is of no interest here")]
+#[allow(dead_code, reason = "the peak is not measured here")]
 mod memory;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each bench uses some of it")]

@@ -1,6 +1,6 @@
-//! Random programs against the whole layer, on paused time, and a reference that knows the rules.
+//! Random programs against the whole layer, on paused time, compared with a reference of the rules.
 //!
-//! `TOWER_AUTH_PROGRAMS` sets how many programs are run, and has them be others each time. Without it
+//! `TOWER_AUTH_PROGRAMS` sets the number of programs and makes them different each time. Without it,
 //! they are always the same.
 
 mod program;
@@ -16,7 +16,7 @@ use tokio::runtime::Builder;
 
 use self::{program::Action, reference::Seen, world::World};
 
-/// Of the programs that are always the same.
+/// The seed of the programs that are always the same.
 const SEED: u64 = 31_415_926_535;
 
 /// Rules 1 to 7, 11 and 12.
@@ -39,7 +39,7 @@ fn every_program_keeps_the_rules_and_recovers() {
     };
     runner
         .run(&program::programs(), |program| {
-            // Before the lock is taken: a program that fails must not spoil it.
+            // Runs before the lock is taken: a program that fails must not poison it.
             let ran = run(&program);
             seen.lock().unwrap().add(ran);
             Ok(())
@@ -47,7 +47,7 @@ fn every_program_keeps_the_rules_and_recovers() {
         .unwrap_or_else(|error| panic!("{error:#}"));
     let mut seen = seen.into_inner().unwrap();
     println!("{cases} programs: {seen:?}");
-    // The generator has to reach what the rules are about.
+    // The generator has to reach the cases that the rules are about.
     assert!(seen.least() > cases as usize / 50, "{seen:?}");
 }
 

@@ -1,64 +1,64 @@
-//! Random programs: what happens to a layer, its credential and its servers, one after the other.
+//! Random programs: events for a layer, its credential and its servers, one after the other.
 
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
 
-/// One thing that happens.
+/// One event.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Request {
         replayable: bool,
     },
     Burst(u8),
-    /// Forty requests, so much time apart.
+    /// Forty requests, this time apart.
     Traffic(Duration),
-    /// Somebody loses interest in the n-th of the requests under way.
+    /// Drops the n-th of the open requests.
     Cancel(u8),
-    /// Time passes, moment by moment.
+    /// Time passes step by step.
     Pass(Duration),
-    /// Time passes at once: nothing ran in between.
+    /// Time passes at once: nothing runs in between.
     Jump(Duration),
     Endpoint(Endpoint),
     Api(Api),
-    /// Of the credentials issued from now on.
+    /// The lifetime of credentials issued from now on.
     Lifetime(Option<Duration>),
-    /// The API accepts no credential any more that was issued so far.
+    /// The API rejects all credentials issued so far.
     Revoke,
     Invalidate,
     Report,
-    Seed,
-    Forget,
+    SetCredential,
+    LogOut,
     Resume,
 }
 
-/// What the token endpoint does.
+/// The behavior of the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Endpoint {
-    Brings {
+    Issues {
         after: Duration,
     },
-    /// The same credential again.
+    /// Issues the same credential again.
     Repeats,
-    FailsForNow {
-        asks_to_wait: Option<Duration>,
+    FailsTemporarily {
+        retry_after: Option<Duration>,
     },
     Refuses,
-    WantsALogin,
+    RequiresLogin,
     Hangs,
-    /// Says that it must not be interrupted, and takes longer than anybody waits.
+    /// Commits, and takes longer than any caller waits.
     CommitsAndTakesLong,
     Panics,
 }
 
-/// What the API does.
+/// The behavior of the API.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Api {
     Works {
         after: Duration,
     },
     IsDown,
-    /// Accepts no credential, whatever it is.
+    /// Rejects every credential.
     DeniesAll,
 }
 
@@ -80,20 +80,20 @@ fn actions() -> impl Strategy<Value = Action> {
         4 => Just(Action::Revoke),
         1 => Just(Action::Invalidate),
         1 => Just(Action::Report),
-        1 => Just(Action::Seed),
-        1 => Just(Action::Forget),
+        1 => Just(Action::SetCredential),
+        1 => Just(Action::LogOut),
         1 => Just(Action::Resume),
     ]
 }
 
 fn endpoints() -> impl Strategy<Value = Endpoint> {
     prop_oneof![
-        6 => spans().prop_map(|span| Endpoint::Brings { after: span.min(Duration::from_secs(9)) }),
+        6 => spans().prop_map(|span| Endpoint::Issues { after: span.min(Duration::from_secs(9)) }),
         1 => Just(Endpoint::Repeats),
         2 => proptest::option::of(spans())
-            .prop_map(|asks_to_wait| Endpoint::FailsForNow { asks_to_wait }),
+            .prop_map(|retry_after| Endpoint::FailsTemporarily { retry_after }),
         2 => Just(Endpoint::Refuses),
-        1 => Just(Endpoint::WantsALogin),
+        1 => Just(Endpoint::RequiresLogin),
         1 => Just(Endpoint::Hangs),
         1 => Just(Endpoint::CommitsAndTakesLong),
         1 => Just(Endpoint::Panics),
@@ -108,7 +108,7 @@ fn apis() -> impl Strategy<Value = Api> {
     ]
 }
 
-/// From nothing to hours, and what lies at the borders of the layer's own times.
+/// From 0 to hours, and the limits of the layer's own times.
 fn spans() -> impl Strategy<Value = Duration> {
     prop_oneof![
         2 => Just(Duration::ZERO),

@@ -1,5 +1,5 @@
-//! What must hold, said without locks, tasks or headers: what is known of each credential, of the
-//! refresh under way and of each request, and what may follow from it.
+//! The rules, without locks, tasks or headers: the state of each credential, of the refresh and of each
+//! request, and what may follow from it.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(crate) struct Reference {
-    /// All credentials ever made, published or not; their numbers are their places.
+    /// All credentials ever created, published or not. The number of a credential is its index.
     tokens: Vec<Token>,
     current: Option<usize>,
-    /// Whether the current credential is not to be used, whatever its age.
-    condemned: bool,
+    /// Whether the current credential must not be used, whatever its age.
+    invalidated: bool,
     logged_out: bool,
-    session: u64,
+    epoch: u64,
     running: Option<Running>,
     failing: Option<Failing>,
-    /// When rejections caused refreshes, since the budget was last made whole from outside.
+    /// When rejections caused refreshes, since the budget was last reset from outside.
     rejected_at: Vec<Instant>,
     requests: Vec<Request>,
     pub(crate) seen: Seen,
@@ -31,19 +31,19 @@ struct Token {
     published_at: Option<Instant>,
     expires_at: Option<Instant>,
     lifetime: Option<Duration>,
-    /// Whether the API, or a user, said that it is not good.
+    /// Whether the API rejected it, or a user reported that.
     rejected: bool,
 }
 
 struct Running {
     deadline: Instant,
-    session: u64,
+    epoch: u64,
 }
 
 struct Failing {
     class: Class,
     earlier: u32,
-    /// No attempt before that; `None` means none at all.
+    /// No attempt is made before this time, or ever if it is `None`.
     until: Option<Instant>,
 }
 
@@ -56,11 +56,11 @@ pub(crate) enum Class {
 
 struct Request {
     started_at: Instant,
-    /// The credential that was in use when it started.
+    /// The current credential when the request started.
     current: Option<usize>,
     replayable: bool,
     logged_out: bool,
-    /// Whether there was a usable credential all the time.
+    /// Whether a usable credential existed all the time.
     served: bool,
     open: bool,
     sent: Vec<Sent>,
@@ -72,7 +72,7 @@ struct Sent {
     status: u16,
 }
 
-/// How often what the rules are about took place.
+/// How often the cases that the rules are about occurred.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) requests: usize,
@@ -128,11 +128,11 @@ impl Reference {
             let expires_at = self.tokens[token].expires_at;
             expires_at.is_none_or(|at| Instant::now() < at)
         };
-        !self.condemned && !self.logged_out && self.current.is_some_and(fresh)
+        !self.invalidated && !self.logged_out && self.current.is_some_and(fresh)
     }
 
-    /// Notes for all who are under way whether there is nothing for them to use.
-    fn look(&mut self) {
+    /// Records for all open requests whether a usable credential exists.
+    fn note_usability(&mut self) {
         if !self.is_usable() {
             for request in &mut self.requests {
                 request.served &= !request.open;
@@ -140,7 +140,7 @@ impl Reference {
         }
     }
 
-    // What users do.
+    // Actions of users.
 
     pub(crate) fn starts(&mut self, replayable: bool) -> usize {
         self.seen.requests += 1;
@@ -153,7 +153,7 @@ impl Reference {
             open: true,
             sent: Vec::new(),
         });
-        self.look();
+        self.note_usability();
         self.requests.len() - 1
     }
 
@@ -163,27 +163,27 @@ impl Reference {
     }
 
     pub(crate) fn invalidates(&mut self) {
-        self.condemned = self.current.is_some();
-        self.look();
+        self.invalidated = self.current.is_some();
+        self.note_usability();
     }
 
-    /// A user's report of a rejection was heeded.
+    /// A user's report of a rejection invalidated the credential.
     pub(crate) fn reports(&mut self) {
         self.spends();
         let current = self.current.unwrap();
         self.tokens[current].rejected = true;
-        self.condemned = true;
-        self.look();
+        self.invalidated = true;
+        self.note_usability();
     }
 
     pub(crate) fn logs_out(&mut self) {
-        self.session += 1;
+        self.epoch += 1;
         self.logged_out = true;
         self.current = None;
-        self.condemned = false;
+        self.invalidated = false;
         self.failing = None;
         self.rejected_at.clear();
-        self.look();
+        self.note_usability();
     }
 
     pub(crate) fn resumes(&mut self) {
@@ -191,9 +191,9 @@ impl Reference {
         self.failing = None;
     }
 
-    pub(crate) fn seeds(&mut self, lifetime: Option<Duration>) -> usize {
-        self.look();
-        self.session += 1;
+    pub(crate) fn sets_credential(&mut self, lifetime: Option<Duration>) -> usize {
+        self.note_usability();
+        self.epoch += 1;
         self.logged_out = false;
         self.rejected_at.clear();
         let token = self.make_token();
@@ -201,7 +201,7 @@ impl Reference {
         token
     }
 
-    // What the provider sees.
+    // Observations of the provider.
 
     /// Rules 1, 3, 5, 7, 11 and 12: a refresh starts only if it may.
     pub(crate) fn refresh_starts(&mut self, reason: Reason, deadline: Instant) {
@@ -214,7 +214,7 @@ impl Reference {
                 "an attempt before it was due"
             );
         }
-        assert!(!self.logged_out, "a refresh after the log-out");
+        assert!(!self.logged_out, "a refresh after the logout");
         let current = self.current.map(|token| &self.tokens[token]);
         match reason {
             Reason::Initial => assert!(current.is_none()),
@@ -234,15 +234,15 @@ impl Reference {
             assert!(age >= Duration::from_secs(1), "a loop of refreshes");
         }
         if reason == Reason::Rejected {
-            assert!(current.unwrap().rejected, "rejected was another one");
-            // A condemned credential has to be replaced, however many attempts that takes.
-            if !self.condemned {
+            assert!(current.unwrap().rejected, "another credential was rejected");
+            // An invalidated credential has to be replaced, however many attempts that takes.
+            if !self.invalidated {
                 self.spends();
             }
         }
         self.running = Some(Running {
             deadline,
-            session: self.session,
+            epoch: self.epoch,
         });
     }
 
@@ -258,16 +258,16 @@ impl Reference {
         );
     }
 
-    /// It brings the same credential again, or another. Gives its number.
-    pub(crate) fn refresh_brings(
+    /// The refresh issues the same credential again, or another one. Returns its number.
+    pub(crate) fn refresh_issues(
         &mut self,
         same: Option<usize>,
         lifetime: Option<Duration>,
     ) -> usize {
         let token = same.unwrap_or_else(|| self.make_token());
         let running = self.running.take().unwrap();
-        if running.session == self.session {
-            self.look();
+        if running.epoch == self.epoch {
+            self.note_usability();
             self.publish(token, lifetime, running.deadline - REFRESH_TIMEOUT);
         } else {
             self.seen.superseded += 1;
@@ -275,10 +275,10 @@ impl Reference {
         token
     }
 
-    pub(crate) fn refresh_fails(&mut self, class: Class, asks_to_wait: Option<Duration>) {
+    pub(crate) fn refresh_fails(&mut self, class: Class, retry_after: Option<Duration>) {
         let running = self.running.take().unwrap();
-        if running.session == self.session {
-            self.fail(class, asks_to_wait);
+        if running.epoch == self.epoch {
+            self.fail(class, retry_after);
         }
     }
 
@@ -291,12 +291,12 @@ impl Reference {
             "dropped before its deadline"
         );
         self.seen.timeouts += 1;
-        if running.session == self.session {
+        if running.epoch == self.epoch {
             self.fail(Class::Transient, None);
         }
     }
 
-    fn fail(&mut self, class: Class, asks_to_wait: Option<Duration>) {
+    fn fail(&mut self, class: Class, retry_after: Option<Duration>) {
         self.seen.failures += 1;
         let earlier = match &self.failing {
             Some(failing) if failing.class == class => failing.earlier + 1,
@@ -309,7 +309,7 @@ impl Reference {
             }
             Class::LoginRequired => Duration::MAX,
         };
-        let asked = asks_to_wait
+        let asked = retry_after
             .unwrap_or_default()
             .min(Duration::from_secs(300));
         self.failing = Some(Failing {
@@ -334,13 +334,13 @@ impl Reference {
             rejected: self.tokens[token].rejected,
         };
         self.current = Some(token);
-        self.condemned = false;
+        self.invalidated = false;
         self.failing = None;
     }
 
-    // What the API sees.
+    // Observations of the API.
 
-    /// Rules 5, 6, 9 and 11: what a request carries.
+    /// Rules 5, 6, 9 and 11: the credential of a request.
     pub(crate) fn arrives(&mut self, request: usize, token: usize, status: u16) {
         let now = Instant::now();
         let Reference {
@@ -348,11 +348,11 @@ impl Reference {
         } = self;
         let (request, known) = (&mut requests[request], &mut tokens[token]);
         known.rejected |= status == 401;
-        assert!(request.open, "sent though nobody waits");
-        assert!(!request.logged_out, "sent after the log-out");
+        assert!(request.open, "sent though its caller was dropped");
+        assert!(!request.logged_out, "sent after the logout");
         let published_at = known
             .published_at
-            .expect("a credential that was not to be used");
+            .expect("a credential that must not be used");
         match request.sent.as_slice() {
             [] => {
                 assert!(
@@ -367,51 +367,47 @@ impl Reference {
                 self.seen.retries += 1;
                 assert_eq!(first.status, 401, "sent again without a rejection");
                 assert!(request.replayable, "sent again without its body");
-                assert!(token > first.token, "sent again with no newer credential");
+                assert!(token > first.token, "sent again without a newer credential");
             }
             _ => panic!("sent a third time"),
         }
         request.sent.push(Sent { token, status });
     }
 
-    // What callers get.
+    // Results for callers.
 
-    /// The last answer, and the reason if it is a rejection.
-    pub(crate) fn answered(&mut self, request: usize, status: u16, gives_reason: bool) {
+    /// A caller gets a response, with a reason if it is a rejection.
+    pub(crate) fn responded(&mut self, request: usize, status: u16, has_reason: bool) {
         let request = &mut self.requests[request];
         request.open = false;
-        let last = request.sent.last().expect("an answer to nothing");
+        let last = request.sent.last().expect("a response without a request");
         assert_eq!(status, last.status);
-        assert_eq!(
-            status == 401,
-            gives_reason,
-            "a rejection comes with its reason, alone"
-        );
+        assert_eq!(status == 401, has_reason, "only a rejection has a reason");
         self.seen.rejections_returned += usize::from(status == 401);
     }
 
-    /// Rule 4: there is no error while there is a credential.
+    /// Rule 4: a request does not fail while a usable credential exists.
     pub(crate) fn failed(&mut self, request: usize, error: &tower_auth::Error) {
-        self.look();
+        self.note_usability();
         self.seen.errors += 1;
         let request = &mut self.requests[request];
         request.open = false;
         assert!(
             request.sent.is_empty(),
-            "an error after an answer: {error:#}"
+            "an error after a response: {error:#}"
         );
         assert!(
             !request.served,
-            "an error though there is a credential: {error:#}"
+            "an error despite a usable credential: {error:#}"
         );
     }
 
-    /// Everybody was answered.
+    /// Whether all requests have ended.
     pub(crate) fn is_over(&self) -> bool {
         self.requests.iter().all(|request| !request.open)
     }
 
-    /// Whether callers are to be helped from outside.
+    /// Whether callers get a credential only after a resume.
     pub(crate) fn needs_help(&self) -> bool {
         let stuck = |failing: &Failing| failing.until.is_none();
         self.logged_out || self.failing.as_ref().is_some_and(stuck)
@@ -421,8 +417,8 @@ impl Reference {
         self.requests[request].sent.last().map(|sent| sent.status)
     }
 
-    /// A number that all credentials from now on reach, and none before.
-    pub(crate) fn line(&self) -> usize {
+    /// Returns the number of the next credential.
+    pub(crate) fn next_number(&self) -> usize {
         self.tokens.len()
     }
 }

@@ -1,4 +1,4 @@
-//! The API, which checks what it is sent.
+//! The API, which checks the requests that it receives.
 
 use std::{
     mem,
@@ -16,7 +16,7 @@ use tower_auth::{BoxError, CloneBody};
 
 use crate::{program::Api, world::Shared};
 
-/// A body that says which request it belongs to.
+/// A body with the number of its request.
 pub(crate) struct Payload {
     pub(crate) request: usize,
     pub(crate) replayable: bool,
@@ -38,7 +38,7 @@ impl CloneBody for Payload {
 /// The API.
 pub(crate) struct Server {
     shared: Shared,
-    /// Whether it was polled ready.
+    /// Set by `poll_ready`.
     ready: bool,
 }
 
@@ -70,7 +70,7 @@ impl Service<Request<Payload>> for Server {
     fn call(&mut self, request: Request<Payload>) -> Self::Future {
         assert!(mem::take(&mut self.ready), "called without being ready");
         let [token] = bearer_of(&request)[..] else {
-            panic!("sent with no credential, or with several");
+            panic!("sent without a credential, or with several");
         };
         let mut state = self.shared.lock();
         let (status, after) = match state.api {

@@ -1,4 +1,4 @@
-//! The provider, which tells the reference how each refresh begins and ends.
+//! The provider, which reports the start and end of each refresh to the reference.
 
 use std::{future::pending, panic, time::Duration};
 
@@ -34,7 +34,7 @@ impl Provider for Source {
         let mut exchange = Exchange::start(&self.shared, &context);
         let endpoint = self.shared.lock().endpoint;
         match endpoint {
-            Endpoint::Brings { after } => sleep(after).await,
+            Endpoint::Issues { after } => sleep(after).await,
             Endpoint::Hangs => pending().await,
             Endpoint::CommitsAndTakesLong => {
                 context.commit();
@@ -43,9 +43,9 @@ impl Provider for Source {
             }
             _ => {}
         }
-        let answer = exchange.answer(endpoint);
-        // As a panic, but without its noise.
-        answer.unwrap_or_else(|| panic::resume_unwind(Box::new(())))
+        let response = exchange.response(endpoint);
+        // A panic, but without its message.
+        response.unwrap_or_else(|| panic::resume_unwind(Box::new(())))
     }
 }
 
@@ -61,10 +61,10 @@ pub(crate) fn issued(token: usize, lifetime: Option<Duration>) -> Issued<Bearer>
 struct Exchange<'a> {
     shared: &'a Shared,
     committed: bool,
-    answered: bool,
+    ended: bool,
 }
 
-type Answer = Result<Issued<Bearer>, ProviderError>;
+type Response = Result<Issued<Bearer>, ProviderError>;
 
 impl<'a> Exchange<'a> {
     fn start(shared: &'a Shared, context: &RefreshContext<Bearer>) -> Self {
@@ -73,20 +73,20 @@ impl<'a> Exchange<'a> {
         Self {
             shared,
             committed: false,
-            answered: false,
+            ended: false,
         }
     }
 
-    /// What the endpoint answers; `None` is a panic.
-    fn answer(mut self, endpoint: Endpoint) -> Option<Answer> {
-        self.answered = true;
+    /// Returns the endpoint's response. `None` is a panic.
+    fn response(mut self, endpoint: Endpoint) -> Option<Response> {
+        self.ended = true;
         let State {
             reference,
             lifetime,
             ..
         } = &mut *self.shared.lock();
         let (class, wait, error) = match endpoint {
-            Endpoint::FailsForNow { asks_to_wait: wait } => {
+            Endpoint::FailsTemporarily { retry_after: wait } => {
                 let error = ProviderError::transient("not now");
                 let error = match wait {
                     Some(wait) => error.with_retry_after(wait),
@@ -99,7 +99,7 @@ impl<'a> Exchange<'a> {
                 None,
                 Some(ProviderError::permanent("never")),
             ),
-            Endpoint::WantsALogin => {
+            Endpoint::RequiresLogin => {
                 let error = ProviderError::login_required("log in");
                 (Class::LoginRequired, None, Some(error))
             }
@@ -108,7 +108,7 @@ impl<'a> Exchange<'a> {
                 let same = reference
                     .current()
                     .filter(|_| endpoint == Endpoint::Repeats);
-                let token = reference.refresh_brings(same, *lifetime);
+                let token = reference.refresh_issues(same, *lifetime);
                 return Some(Ok(issued(token, *lifetime)));
             }
         };
@@ -119,7 +119,7 @@ impl<'a> Exchange<'a> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        if !self.answered {
+        if !self.ended {
             let reference = &mut self.shared.lock().reference;
             reference.refresh_is_dropped(self.committed);
         }

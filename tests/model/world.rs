@@ -1,5 +1,4 @@
-//! The real layer between a provider and an API that do as a program says, and tell the reference
-//! what they see.
+//! The real layer between a provider and an API that follow a program and report to the reference.
 
 use std::{
     mem,
@@ -27,7 +26,7 @@ pub(crate) struct State {
     pub(crate) reference: Reference,
     pub(crate) endpoint: Endpoint,
     pub(crate) api: Api,
-    /// Of what is issued.
+    /// The lifetime of credentials issued from now on.
     pub(crate) lifetime: Option<Duration>,
     /// The API accepts credentials from this number on.
     pub(crate) accepts_from: usize,
@@ -39,7 +38,7 @@ impl Shared {
     }
 }
 
-/// A layer, its servers, and the requests under way.
+/// A layer, its servers, and the open requests.
 pub(crate) struct World {
     shared: Shared,
     service: Auth<Server, Bearer>,
@@ -52,7 +51,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let shared = Shared(Arc::new(Mutex::new(State {
             reference: Reference::default(),
-            endpoint: Endpoint::Brings {
+            endpoint: Endpoint::Issues {
                 after: Duration::ZERO,
             },
             api: Api::Works {
@@ -100,23 +99,23 @@ impl World {
                 self.shared.lock().reference.invalidates();
             }
             Action::Report => self.report(),
-            Action::Seed => self.set_credential(),
-            Action::Forget => self.forget().await,
+            Action::SetCredential => self.set_credential(),
+            Action::LogOut => self.log_out().await,
             Action::Resume => {
                 self.handle.resume();
                 self.shared.lock().reference.resumes();
             }
         }
-        // This timer fires when nothing else can go on.
+        // This timer fires when all other tasks are idle.
         sleep(Duration::from_millis(1)).await;
     }
 
-    /// All is well from here on. Everybody must be answered, and the next request must succeed.
+    /// From here on, the servers work. All open requests must end, and the next one must succeed.
     pub(crate) async fn recovers(mut self) -> Seen {
-        let well = Duration::ZERO;
-        self.act(&Action::Endpoint(Endpoint::Brings { after: well }))
+        let after = Duration::ZERO;
+        self.act(&Action::Endpoint(Endpoint::Issues { after }))
             .await;
-        self.act(&Action::Api(Api::Works { after: well })).await;
+        self.act(&Action::Api(Api::Works { after })).await;
         if self.shared.lock().reference.needs_help() {
             self.act(&Action::Resume).await;
         }
@@ -124,7 +123,7 @@ impl World {
         sleep(Duration::from_secs(400)).await;
         assert!(
             self.shared.lock().reference.is_over(),
-            "somebody still waits"
+            "a request is still open"
         );
         let last = self.request(true);
         sleep(Duration::from_secs(1)).await;
@@ -148,7 +147,7 @@ impl World {
                 replayable,
             })
             .unwrap();
-        // Called at once, so that what holds at the start is what the layer sees.
+        // Called immediately, so that the layer sees the state at the start of the request.
         let mut service = self.service.clone();
         let ready = service.ready().now_or_never();
         let response = ready.unwrap().unwrap().call(request);
@@ -159,7 +158,7 @@ impl World {
             match outcome {
                 Ok(response) => {
                     let reason = response.extensions().get::<NotRetried>();
-                    reference.answered(number, response.status().into(), reason.is_some());
+                    reference.responded(number, response.status().into(), reason.is_some());
                 }
                 Err(error) => reference.failed(number, error.downcast_ref().unwrap()),
             }
@@ -179,14 +178,14 @@ impl World {
 
     fn revoke(&self) {
         let mut state = self.shared.lock();
-        state.accepts_from = state.reference.line();
+        state.accepts_from = state.reference.next_number();
     }
 
-    /// A user says that a server refused the credential in use.
+    /// A user reports that a server rejected the current credential.
     fn report(&self) {
         if let Some(Ok(current)) = self.handle.credential().now_or_never() {
             self.handle.reject(&current);
-            // There is a budget for it.
+            // The report is ignored beyond the budget.
             if !self.handle.status().is_fresh() {
                 self.shared.lock().reference.reports();
             }
@@ -196,16 +195,16 @@ impl World {
     fn set_credential(&self) {
         let mut state = self.shared.lock();
         let lifetime = state.lifetime;
-        let token = state.reference.seeds(lifetime);
+        let token = state.reference.sets_credential(lifetime);
         drop(state);
         self.handle.set_credential(issued(token, lifetime));
     }
 
-    async fn forget(&mut self) {
+    async fn log_out(&mut self) {
         let handle = self.handle.clone();
         let mut log_out = Box::pin(async move { handle.log_out().await.unwrap() });
         self.shared.lock().reference.logs_out();
-        // It is logged out from the first poll on.
+        // From the first poll, calls fail as logged out.
         if poll!(&mut log_out).is_pending() {
             self.log_outs.push(tokio::spawn(log_out));
         }

@@ -1,7 +1,7 @@
-//! A client, an API and a token server on a simulated network that is cut, slowed and healed, while
-//! servers crash. Nothing hangs, no refresh token is lost, and all is well again by itself.
+//! A client, an API and a token server on a simulated network that is cut, slowed and repaired, while
+//! servers crash. No call hangs, no refresh token is lost, and the client recovers without help.
 //!
-//! `TOWER_AUTH_SIMULATIONS` sets how many seeds are run.
+//! `TOWER_AUTH_SIMULATIONS` sets the number of seeds.
 
 mod network;
 mod servers;
@@ -38,17 +38,17 @@ const API: &str = "api.example.com";
 const AUTH: &str = "auth.example.com";
 
 const WORKERS: usize = 5;
-/// So long things happen to the network.
-const TROUBLE: Duration = Duration::from_secs(90);
-/// Then so long, at most, things are not well yet: the longest backoff, a deadline, and a bit.
-const RECOVERY: Duration = Duration::from_secs(60);
-const WELL: Duration = Duration::from_secs(30);
-/// An exchange with the API that takes longer fails.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Two exchanges, the wait for a refresh before each, and a bit.
-const LONGEST_CALL: Duration = Duration::from_secs(32);
+/// How long the network has faults.
+const FAULT_TIME: Duration = Duration::from_secs(90);
+/// Maximum time until the client has recovered: the longest backoff, a deadline, and a margin.
+const MAX_RECOVERY_TIME: Duration = Duration::from_secs(60);
+const HEALTHY_TIME: Duration = Duration::from_secs(30);
+/// The timeout of an exchange with the API.
+const API_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum duration of a call: two exchanges, the wait for a refresh before each, and a margin.
+const MAX_CALL: Duration = Duration::from_secs(32);
 
-/// What came of the calls.
+/// The results of the calls.
 #[derive(Debug, Default)]
 struct Calls {
     succeeded: AtomicUsize,
@@ -57,17 +57,17 @@ struct Calls {
 
 #[test]
 fn the_client_recovers_from_any_network_failure() {
-    simulate_all(Servers::default, trouble);
+    simulate_all(Servers::default, any_fault);
 }
 
-/// An answer whose head has come is waited for, however late its body is: what it brings is spent
-/// already.
+/// Once the head of a token response has arrived, the client waits for its body, however late: the
+/// refresh token is already spent.
 #[test]
 fn no_token_response_is_lost_however_slow_it_is() {
     simulate_all(Servers::strict, slowness);
 }
 
-fn simulate_all(start: fn() -> Servers, trouble: Trouble) {
+fn simulate_all(start: fn() -> Servers, fault: Fault) {
     let seeds = match env::var("TOWER_AUTH_SIMULATIONS") {
         Ok(number) => number.parse().unwrap(),
         Err(_) => 20,
@@ -75,10 +75,10 @@ fn simulate_all(start: fn() -> Servers, trouble: Trouble) {
     let (mut refreshes, mut failed, mut succeeded, mut rejected) = (0, 0, 0, 0);
     for seed in 0..seeds {
         let servers = start();
-        let calls = simulate(seed, &servers, trouble);
+        let calls = simulate(seed, &servers, fault);
         let known = servers.lock();
         assert_eq!(known.lost, 0, "seed {seed}: a refresh token was lost");
-        assert_eq!(known.bare, 0, "seed {seed}: a request without credential");
+        assert_eq!(known.bare, 0, "seed {seed}: a request without a credential");
         refreshes += known.refreshes;
         rejected += known.rejected;
         failed += calls.failed.load(SeqCst);
@@ -88,17 +88,17 @@ fn simulate_all(start: fn() -> Servers, trouble: Trouble) {
         "{seeds} simulations: {succeeded} calls succeeded, {failed} failed, {rejected} rejections, \
          {refreshes} refreshes reached the server"
     );
-    assert!(failed > 0 && rejected > 0, "there was no trouble");
+    assert!(failed > 0 && rejected > 0, "no fault had an effect");
 }
 
-fn simulate(seed: u64, servers: &Servers, trouble: Trouble) -> Arc<Calls> {
+fn simulate(seed: u64, servers: &Servers, fault: Fault) -> Arc<Calls> {
     let mut rng = Rng::with_seed(seed);
-    // The jitter of the layer too.
+    // Also seeds the jitter of the layer.
     fastrand::seed(seed);
     let mut sim = Builder::new()
         .rng_seed(seed)
         .tick_duration(Duration::from_millis(10))
-        .simulation_duration(TROUBLE + RECOVERY + WELL + LONGEST_CALL * 2)
+        .simulation_duration(FAULT_TIME + MAX_RECOVERY_TIME + HEALTHY_TIME + MAX_CALL * 2)
         .build();
     let calls = Arc::new(Calls::default());
     let at = servers.clone();
@@ -114,14 +114,14 @@ fn simulate(seed: u64, servers: &Servers, trouble: Trouble) -> Arc<Calls> {
     sim.client(CLIENT, client(Arc::clone(&calls)));
 
     let mut next = Duration::ZERO;
-    let mut healed = false;
+    let mut repaired = false;
     let outcome = loop {
-        if !healed && sim.elapsed() >= TROUBLE {
-            heal(&mut sim, servers);
-            healed = true;
+        if !repaired && sim.elapsed() >= FAULT_TIME {
+            repair(&mut sim, servers);
+            repaired = true;
         }
-        if !healed && sim.elapsed() >= next {
-            trouble(&mut sim, &mut rng, servers);
+        if !repaired && sim.elapsed() >= next {
+            fault(&mut sim, &mut rng, servers);
             next = sim.elapsed() + Duration::from_millis(rng.u64(200..4000));
         }
         match sim.step() {
@@ -134,15 +134,15 @@ fn simulate(seed: u64, servers: &Servers, trouble: Trouble) -> Arc<Calls> {
     calls
 }
 
-/// Makes one more thing go wrong, or mends it.
-type Trouble = fn(&mut Sim<'_>, &mut Rng, &Servers);
+/// Causes another fault, or repairs one.
+type Fault = fn(&mut Sim<'_>, &mut Rng, &Servers);
 
-/// Whatever can happen to a network, its hosts, and tokens.
-fn trouble(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
+/// Any fault of the network, its hosts, and tokens.
+fn any_fault(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
     let host = if rng.bool() { API } else { AUTH };
     match rng.u8(0..9) {
         0 => sim.partition(CLIENT, host),
-        // Requests arrive, answers don't.
+        // Requests arrive, responses do not.
         1 => sim.partition_oneway(host, CLIENT),
         2 => sim.crash(host),
         3 | 4 => sim.repair(CLIENT, host),
@@ -155,11 +155,11 @@ fn trouble(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
     }
 }
 
-/// Nothing that the token server is sent or sends is lost.
+/// Slows the token server without losing a request or response.
 fn slowness(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
     match rng.u8(0..4) {
         0 => {
-            // The way to an answer's head is four messages long, which is within the deadline.
+            // The head of a response takes four messages, which is within the deadline.
             let latency = Duration::from_millis(rng.u64(1..2000));
             sim.set_link_max_message_latency(CLIENT, AUTH, latency);
         }
@@ -168,7 +168,7 @@ fn slowness(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
     }
 }
 
-fn heal(sim: &mut Sim<'_>, servers: &Servers) {
+fn repair(sim: &mut Sim<'_>, servers: &Servers) {
     servers.pause(Duration::ZERO);
     for host in [API, AUTH] {
         sim.repair(CLIENT, host);
@@ -180,7 +180,7 @@ fn heal(sim: &mut Sim<'_>, servers: &Servers) {
     }
 }
 
-/// Workers that call the API all the time, through one layer.
+/// Runs workers that call the API all the time, through one layer.
 async fn client(calls: Arc<Calls>) -> Result<(), Box<dyn std::error::Error>> {
     let token_url = format!("https://{AUTH}/token");
     let provider = RefreshTokenGrant::builder(&token_url)
@@ -193,7 +193,7 @@ async fn client(calls: Arc<Calls>) -> Result<(), Box<dyn std::error::Error>> {
         .http(service_fn(network::send))
         .build()?;
     let layer = AuthLayer::new(provider, Origins::only(format!("https://{API}"))?);
-    let api = tower::timeout::Timeout::new(service_fn(network::send), PATIENCE);
+    let api = tower::timeout::Timeout::new(service_fn(network::send), API_TIMEOUT);
     let service = layer.layer(api);
     let start = Instant::now();
     let mut workers = JoinSet::new();
@@ -211,19 +211,22 @@ async fn work<S, R>(mut service: S, calls: Arc<Calls>, start: Instant) -> Result
 where
     S: Service<Request<Full<Bytes>>, Response = http::Response<R>, Error = BoxError>,
 {
-    while start.elapsed() < TROUBLE + RECOVERY + WELL {
-        let is_well = start.elapsed() > TROUBLE + RECOVERY;
+    while start.elapsed() < FAULT_TIME + MAX_RECOVERY_TIME + HEALTHY_TIME {
+        let is_healthy = start.elapsed() > FAULT_TIME + MAX_RECOVERY_TIME;
         let request = Request::get(format!("https://{API}/")).body(Full::default())?;
         let call = service.ready().await?.call(request);
-        let outcome = timeout(LONGEST_CALL, call)
-            .await
-            .map_err(|_| format!("a call hangs since {:?}", start.elapsed() - LONGEST_CALL))?;
+        let outcome = timeout(MAX_CALL, call).await.map_err(|_| {
+            format!(
+                "a call has been hanging since {:?}",
+                start.elapsed() - MAX_CALL
+            )
+        })?;
         match outcome {
             Ok(response) if response.status() == StatusCode::OK => {
                 calls.succeeded.fetch_add(1, SeqCst);
             }
-            Ok(response) if is_well => return Err(response.status().as_str().into()),
-            Err(error) if is_well => return Err(error),
+            Ok(response) if is_healthy => return Err(response.status().as_str().into()),
+            Err(error) if is_healthy => return Err(error),
             _ => {
                 calls.failed.fetch_add(1, SeqCst);
             }

@@ -1,4 +1,4 @@
-//! HTTP over the simulated network. TLS is left out: the names are https, the bytes are plain.
+//! HTTP over the simulated network, without TLS: the URLs are https, but the bytes are plain.
 
 use std::{convert::Infallible, future::Future, net::Ipv4Addr, sync::Arc};
 
@@ -13,11 +13,11 @@ use hyper_util::rt::TokioIo;
 use tower_auth::BoxError;
 use turmoil::net::{TcpListener, TcpStream};
 
-use crate::servers::Answer;
+use crate::servers::ServerResponse;
 
 const PORT: u16 = 443;
 
-/// Sends a request on a connection of its own.
+/// Sends a request on a separate connection.
 pub(crate) async fn send(request: Request<Full<Bytes>>) -> Result<Response<Incoming>, BoxError> {
     let host = request.uri().host().ok_or("no host")?.to_owned();
     let stream = TcpStream::connect((host, PORT)).await?;
@@ -26,21 +26,21 @@ pub(crate) async fn send(request: Request<Full<Bytes>>) -> Result<Response<Incom
     Ok(sender.send_request(request).await?)
 }
 
-/// Answers requests until the host is crashed.
-pub(crate) async fn serve<A, F>(answer: A) -> Result<(), Box<dyn std::error::Error>>
+/// Responds to requests until the host crashes.
+pub(crate) async fn serve<R, F>(respond: R) -> Result<(), Box<dyn std::error::Error>>
 where
-    A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Answer> + Send,
+    R: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = ServerResponse> + Send,
 {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
-    let answer = Arc::new(answer);
+    let respond = Arc::new(respond);
     loop {
         let (stream, _) = listener.accept().await?;
-        let answer = Arc::clone(&answer);
+        let respond = Arc::clone(&respond);
         tokio::spawn(async move {
             let service =
-                service_fn(|request| async { Ok::<_, Infallible>(answer(request).await) });
-            // A client that has left is no error of the server's.
+                service_fn(|request| async { Ok::<_, Infallible>(respond(request).await) });
+            // A client that has disconnected is not a server error.
             let _ = server::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;

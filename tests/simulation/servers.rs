@@ -1,4 +1,4 @@
-//! What the servers know, whatever happens to their hosts.
+//! The servers' state, which survives crashes of their hosts.
 
 use std::{
     convert::Infallible,
@@ -13,17 +13,17 @@ use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use tokio::time::sleep;
 
-pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub(crate) type ServerResponse = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-/// Seconds that an access token lasts.
+/// The lifetime of an access token in seconds.
 const LIFETIME: u64 = 20;
 
-/// Access tokens `a1`, `a2`.., refresh tokens `r0`, `r1`...
+/// Issues access tokens `a1`, `a2`, ... and refresh tokens `r0`, `r1`, ...
 ///
-/// A refresh brings the next of both. The newest refresh token is accepted, and, by servers that
-/// forgive, the one before it, which brings the newest again: so a client gets over an answer that
-/// was lost, as it does with servers that end the old token at the first use of the new one. Any
-/// other counts as stolen.
+/// A refresh returns the next of both. The newest refresh token is accepted. Lenient servers also
+/// accept the one before it, which returns the newest again. So a client can recover from a lost
+/// response, as with servers that revoke the old token at the first use of the new one. Any other
+/// token counts as stolen.
 #[derive(Clone, Default)]
 pub(crate) struct Servers(Arc<Mutex<Known>>);
 
@@ -32,18 +32,18 @@ pub(crate) struct Known {
     newest: u64,
     accepted_from: u64,
     is_strict: bool,
-    /// Between the heads of the token server's answers and their bodies.
+    /// The time between the head of a token response and its body.
     pause: Duration,
     pub(crate) refreshes: usize,
-    /// Refreshes with a token that the client must not have any more.
+    /// Refreshes with a token that the client must have replaced.
     pub(crate) lost: usize,
-    /// Requests without any credential.
+    /// Requests without a credential.
     pub(crate) bare: usize,
     pub(crate) rejected: usize,
 }
 
 impl Servers {
-    /// Servers that forgive nothing.
+    /// Creates servers that accept only the newest refresh token.
     pub(crate) fn strict() -> Self {
         let servers = Self::default();
         servers.lock().is_strict = true;
@@ -54,9 +54,9 @@ impl Servers {
         self.0.lock().unwrap()
     }
 
-    pub(crate) async fn token(self, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn token(self, request: Request<Incoming>) -> ServerResponse {
         let Ok(form) = request.into_body().collect().await else {
-            return answer(400, String::new());
+            return response(400, String::new());
         };
         let form = String::from_utf8(form.to_bytes().to_vec()).unwrap();
         let token = form
@@ -65,14 +65,14 @@ impl Servers {
         let token: u64 = token.unwrap().parse().unwrap();
         let known = &mut *self.lock();
         known.refreshes += 1;
-        let forgiven = u64::from(!known.is_strict);
-        if token + forgiven < known.newest {
+        let lenience = u64::from(!known.is_strict);
+        if token + lenience < known.newest {
             known.lost += 1;
-            return answer(400, r#"{"error":"invalid_grant"}"#.into());
+            return response(400, r#"{"error":"invalid_grant"}"#.into());
         }
         known.newest = token + 1;
         let number = known.newest;
-        slow_answer(
+        slow_response(
             known.pause,
             format!(
                 r#"{{"access_token":"a{number}","token_type":"Bearer","expires_in":{LIFETIME},"refresh_token":"r{number}"}}"#
@@ -80,40 +80,40 @@ impl Servers {
         )
     }
 
-    pub(crate) async fn api(self, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn api(self, request: Request<Incoming>) -> ServerResponse {
         let known = &mut *self.lock();
         let Some(token) = request.headers().get(AUTHORIZATION) else {
             known.bare += 1;
-            return answer(500, String::new());
+            return response(500, String::new());
         };
         let token = token.to_str().unwrap().strip_prefix("Bearer a").unwrap();
         if token.parse::<u64>().unwrap() < known.accepted_from {
             known.rejected += 1;
-            return answer(401, String::new());
+            return response(401, String::new());
         }
-        answer(200, String::new())
+        response(200, String::new())
     }
 
-    /// Bodies of the token server come so much later than their heads.
+    /// Sets the time between the head of a token response and its body.
     pub(crate) fn pause(&self, pause: Duration) {
         self.lock().pause = pause;
     }
 
-    /// No access token is accepted any more.
+    /// Rejects all access tokens issued so far.
     pub(crate) fn revoke(&self) {
         let known = &mut *self.lock();
         known.accepted_from = known.newest + 1;
     }
 }
 
-fn answer(status: u16, body: String) -> Answer {
+fn response(status: u16, body: String) -> ServerResponse {
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = status.try_into().unwrap();
     response
 }
 
-/// A success whose head comes at once, and its body after the pause.
-fn slow_answer(pause: Duration, body: String) -> Answer {
+/// Creates a success whose head is sent immediately, and its body after the pause.
+fn slow_response(pause: Duration, body: String) -> ServerResponse {
     let body = stream::once(async move {
         sleep(pause).await;
         Ok(Frame::data(Bytes::from(body)))

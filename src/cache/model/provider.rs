@@ -57,13 +57,13 @@ impl Turn {
         Self {
             commits: false,
             takes: Duration::ZERO,
-            outcome: Outcome::Brings(None),
+            outcome: Outcome::Issues(None),
         }
     }
 
     pub(super) fn issues_for(seconds: u64) -> Self {
         Self {
-            outcome: Outcome::Brings(Some(Duration::from_secs(seconds))),
+            outcome: Outcome::Issues(Some(Duration::from_secs(seconds))),
             ..Self::issues()
         }
     }
