@@ -73,7 +73,7 @@ fuzz_target!(|data: &[u8]| {
     if !callback.contains(code_state) {
         assert!(
             outcome.is_err() && asked == 0,
-            "another's answer was believed"
+            "a response to another login was accepted"
         );
     }
     if outcome.is_ok() {
@@ -88,7 +88,7 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(tokens) = &outcome {
         assert!(
             callback.contains(implicit_state),
-            "another's answer was believed"
+            "a response to another login was accepted"
         );
         assert!(tokens.expose_access_token().is_some_and(is_harmless));
         assert!(tokens.expose_refresh_token().is_none());

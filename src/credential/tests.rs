@@ -124,7 +124,7 @@ fn different_bytes_or_places_are_different_credentials() {
     assert!(!query.is_same(&ApiKey::query("x-api-key", "l").unwrap()));
 }
 
-/// P50, R18, S2: the bytes that `curl -u` sends, the first two from RFC 7617 sections 2 and 2.1.
+/// P50, R18: the bytes that `curl -u` sends, the first two from RFC 7617 sections 2 and 2.1.
 #[test]
 fn basic_encodes_the_exact_utf8_bytes() {
     for (user, password, sent) in [

@@ -98,7 +98,7 @@ fn plain_http_beyond_loopback_needs_a_danger_constructor() {
     assert!(!allows(&internal, "http://internal/"));
 }
 
-/// P35, S4.
+/// P35.
 #[test]
 fn a_wildcard_matches_within_the_leftmost_label_only() {
     let services = Origins::only("https://*.services.x.com").unwrap();
@@ -134,7 +134,7 @@ fn a_wildcard_matches_within_the_leftmost_label_only() {
     }
 }
 
-/// P35, S4.
+/// P35.
 #[test]
 fn an_exception_overrides_a_wildcard() {
     let production = Origins::any_of(["https://*.services.x.com"])

@@ -84,7 +84,7 @@ where
     calls.join_all().await
 }
 
-/// S3, end to end.
+/// Client credentials, end to end.
 #[tokio::test]
 async fn client_credentials_are_sent_as_the_platform_documents() {
     let tokens = Arc::new(Tokens::default());

@@ -122,7 +122,7 @@ impl tower::Service<Request_> for Answering {
 }
 
 /// Answers of a token endpoint that repeats what it was sent, in all the ways an answer can fail.
-const HANDLES_CHALLENGES: [(u16, &str); 12] = [
+const RESPONSES: [(u16, &str); 12] = [
     (
         400,
         r#"{"error":"invalid_client","error_description":"hunter2 is wrong"}"#,
@@ -156,7 +156,7 @@ fn get() -> Request_ {
 #[tokio::test(start_paused = true)]
 async fn no_token_response_puts_a_secret_into_an_error() {
     let _log = log::watch();
-    for (status, body) in HANDLES_CHALLENGES {
+    for (status, body) in RESPONSES {
         let provider = ClientCredentials::builder("https://example.com/token")
             .client_id("me")
             .client_secret(MARK)

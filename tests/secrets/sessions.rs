@@ -12,7 +12,7 @@ use tower_auth::{
 };
 
 use crate::{
-    HANDLES_CHALLENGES, MARK, answering, fails_silently, is_silent, log, refused, shows_nothing,
+    RESPONSES, MARK, answering, fails_silently, is_silent, log, refused, shows_nothing,
     tells_nothing,
 };
 
@@ -23,7 +23,7 @@ const CALLBACK: &str = "https://app.example.com/callback";
 #[tokio::test(start_paused = true)]
 async fn no_failed_refresh_or_login_shows_what_was_sent() {
     let _log = log::watch();
-    for (status, body) in HANDLES_CHALLENGES {
+    for (status, body) in RESPONSES {
         let http = answering(status, body);
         let refresh = RefreshTokenGrant::builder(TOKEN_URL)
             .client_id("me")
@@ -113,7 +113,7 @@ async fn no_callback_puts_a_secret_into_an_error() {
     ];
     for callback in callbacks {
         let url = format!("{CALLBACK}{callback}");
-        for (status, body) in HANDLES_CHALLENGES {
+        for (status, body) in RESPONSES {
             let flow = code_flow(status, body);
             let attempt = marked(&flow.start(CALLBACK).unwrap());
             silently(flow.finish(attempt, &url).await);

@@ -1,4 +1,4 @@
-//! S4: what its server sees, request by request.
+//! `PasswordLogin`: the requests that its server receives.
 
 use http::StatusCode;
 use tower_auth::{
@@ -108,7 +108,7 @@ async fn the_server_sees_each_password_and_token_once() {
     assert_eq!(all - tokens.len(), 7);
 }
 
-/// S4: form fields and nothing else, no client authentication.
+/// Form fields and nothing else, no client authentication.
 #[tokio::test(start_paused = true)]
 async fn the_requests_match_the_documentation() {
     let server = Server::new();

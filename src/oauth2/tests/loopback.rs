@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// S3's token endpoint.
+/// The token endpoint of a machine-to-machine platform.
 async fn token_endpoint(request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
@@ -28,7 +28,7 @@ async fn token_endpoint(request: Request<Incoming>) -> hyper::Result<Response<Fu
     Ok(response)
 }
 
-/// S3, R9: over real HTTP with a real client.
+/// R9: over real HTTP with a real client.
 #[tokio::test]
 async fn a_real_client_gets_a_token_from_a_real_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,7 +13,7 @@ fn basic(headers: &HeaderMap) -> String {
     String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
 }
 
-/// S3, R2: the request of a platform that exists, byte for byte.
+/// R2: the request that a machine-to-machine platform documents, byte for byte.
 #[tokio::test]
 async fn the_request_matches_the_example_of_rfc_6749() {
     let (parts, body) = request_of(client()).await;
@@ -42,7 +42,7 @@ async fn id_and_secret_are_percent_encoded_each_before_basic() {
     }
 }
 
-/// P46, S3.
+/// P46.
 #[tokio::test]
 async fn unencoded_basic_sends_id_and_secret_unchanged() {
     let client = client()

@@ -21,7 +21,7 @@ async fn error_of(status: u16, body: &str) -> ProviderError {
     issue_json(status, body).await.unwrap_err()
 }
 
-/// S3, and R3: unknown fields are ignored.
+/// R3: unknown fields are ignored.
 #[tokio::test(start_paused = true)]
 async fn a_token_is_issued_with_its_lifetime() {
     for status in [200, 201, 203] {
