@@ -12,7 +12,7 @@ use tower_auth::{
 };
 
 use crate::{
-    RESPONSES, MARK, answering, fails_silently, is_silent, log, refused, shows_nothing,
+    MARK, RESPONSES, answering, fails_silently, is_silent, log, refused, shows_nothing,
     tells_nothing,
 };
 
