@@ -91,35 +91,33 @@ pub(crate) trait ErasedProvider<C>: Send + Sync {
 }
 
 pub(crate) fn erase<P: Provider>(provider: P) -> Arc<dyn ErasedProvider<P::Credential>> {
-    Arc::new(Erased(provider))
+    Arc::new(provider)
 }
 
-struct Erased<P>(P);
-
-impl<P: Provider> ErasedProvider<P::Credential> for Erased<P> {
+impl<P: Provider> ErasedProvider<P::Credential> for P {
     fn issue(
         &self,
         context: RefreshContext<P::Credential>,
     ) -> BoxFuture<'_, Result<Issued<P::Credential>, ProviderError>> {
-        Box::pin(self.0.issue(context))
+        Box::pin(Provider::issue(self, context))
     }
 
     fn initial(&self) -> Option<Issued<P::Credential>> {
-        self.0.initial()
+        Provider::initial(self)
     }
 
     fn is_restorable(&self) -> bool {
-        self.0.is_restorable()
+        Provider::is_restorable(self)
     }
 
     fn can_step_up(&self, wanted: &StepUp) -> bool {
-        self.0.can_step_up(wanted)
+        Provider::can_step_up(self, wanted)
     }
 
     fn revoke(
         &self,
         context: RevokeContext<P::Credential>,
     ) -> BoxFuture<'_, Result<(), ProviderError>> {
-        Box::pin(self.0.revoke(context))
+        Box::pin(Provider::revoke(self, context))
     }
 }

@@ -50,33 +50,16 @@ pub(crate) trait ErasedStore: Send + Sync {
 }
 
 pub(crate) fn share(store: impl TokenStore) -> SharedStore {
-    Arc::new(Erased(store))
+    Arc::new(store)
 }
 
-struct Erased<S>(S);
-
-impl<S: TokenStore> Erased<S> {
-    fn within_timeout<'a, T>(
-        &'a self,
-        operation: &'static str,
-        work: impl Future<Output = Result<T, StoreError>> + Send + 'a,
-    ) -> StoreFuture<'a, T> {
-        Box::pin(async move {
-            timeout(STORE_TIMEOUT, work)
-                .await
-                .unwrap_or_else(|_| Err(StoreError::new("no response within 5 s")))
-                .map_err(|error| error.of(self.0.name(), operation))
-        })
-    }
-}
-
-impl<S: TokenStore> ErasedStore for Erased<S> {
+impl<S: TokenStore> ErasedStore for S {
     fn name(&self) -> &str {
-        self.0.name()
+        TokenStore::name(self)
     }
 
     fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Stored> {
-        self.within_timeout("to load the tokens", self.0.load(key))
+        within_timeout(self, "to load the tokens", TokenStore::load(self, key))
     }
 
     fn save<'a>(
@@ -84,11 +67,15 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         key: &'a StoreKey,
         save: SaveRequest<'a>,
     ) -> StoreFuture<'a, WriteOutcome> {
-        self.within_timeout("to save the tokens", self.0.save(key, save))
+        within_timeout(
+            self,
+            "to save the tokens",
+            TokenStore::save(self, key, save),
+        )
     }
 
     fn delete<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Revision> {
-        self.within_timeout("to delete the tokens", self.0.delete(key))
+        within_timeout(self, "to delete the tokens", TokenStore::delete(self, key))
     }
 
     fn try_lock<'a>(
@@ -97,7 +84,8 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         holder: &'a str,
         ttl: Duration,
     ) -> StoreFuture<'a, LockAttempt> {
-        self.within_timeout("to take the lock", self.0.try_lock(key, holder, ttl))
+        let work = TokenStore::try_lock(self, key, holder, ttl);
+        within_timeout(self, "to take the lock", work)
     }
 
     fn renew<'a>(
@@ -106,11 +94,13 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         fence: Fence,
         ttl: Duration,
     ) -> StoreFuture<'a, WriteOutcome> {
-        self.within_timeout("to renew the lock", self.0.renew(key, fence, ttl))
+        let work = TokenStore::renew(self, key, fence, ttl);
+        within_timeout(self, "to renew the lock", work)
     }
 
     fn unlock<'a>(&'a self, key: &'a StoreKey, fence: Fence) -> StoreFuture<'a, ()> {
-        self.within_timeout("to release the lock", self.0.unlock(key, fence))
+        let work = TokenStore::unlock(self, key, fence);
+        within_timeout(self, "to release the lock", work)
     }
 
     fn set_intent<'a>(
@@ -119,10 +109,21 @@ impl<S: TokenStore> ErasedStore for Erased<S> {
         fence: Fence,
         intent: Option<Intent>,
     ) -> StoreFuture<'a, WriteOutcome> {
-        let work = self.0.set_intent(key, fence, intent);
-        self.within_timeout(
-            "to record that the refresh token is about to be spent",
-            work,
-        )
+        let work = TokenStore::set_intent(self, key, fence, intent);
+        let operation = "to record that the refresh token is about to be spent";
+        within_timeout(self, operation, work)
     }
+}
+
+fn within_timeout<'a, T>(
+    store: &'a impl TokenStore,
+    operation: &'static str,
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+) -> StoreFuture<'a, T> {
+    Box::pin(async move {
+        timeout(STORE_TIMEOUT, work)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::new("no response within 5 s")))
+            .map_err(|error| error.of(store.name(), operation))
+    })
 }

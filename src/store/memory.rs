@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::{Future, ready},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -72,44 +71,37 @@ impl TokenStore for MemoryStore {
         "in memory"
     }
 
-    fn load(&self, key: &StoreKey) -> impl Future<Output = Result<Stored, StoreError>> + Send {
-        ready(Ok(self.with(key, |entry| entry.stored.clone())))
+    async fn load(&self, key: &StoreKey) -> Result<Stored, StoreError> {
+        Ok(self.with(key, |entry| entry.stored.clone()))
     }
 
-    fn save(
+    async fn save(
         &self,
         key: &StoreKey,
         save: SaveRequest<'_>,
-    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
-        ready(Ok(self.with(key, |entry| {
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(self.with(key, |entry| {
             let is_expected = entry.stored.revision == save.replaces;
             entry.write(save.fence, is_expected, |entry| {
-                entry.stored = Stored {
-                    revision: save.revision,
-                    tokens: Some(save.tokens.clone()),
-                    intent: None,
-                };
+                entry.stored = Stored::new(save.revision).with_tokens(save.tokens.clone());
             })
-        })))
+        }))
     }
 
-    fn delete(&self, key: &StoreKey) -> impl Future<Output = Result<Revision, StoreError>> + Send {
-        ready(Ok(self.with(key, |entry| {
-            entry.stored = Stored {
-                revision: Revision(entry.stored.revision.0 + 1),
-                ..Stored::default()
-            };
+    async fn delete(&self, key: &StoreKey) -> Result<Revision, StoreError> {
+        Ok(self.with(key, |entry| {
+            entry.stored = Stored::new(Revision(entry.stored.revision.0 + 1));
             entry.stored.revision
-        })))
+        }))
     }
 
-    fn try_lock(
+    async fn try_lock(
         &self,
         key: &StoreKey,
         _holder: &str,
         ttl: Duration,
-    ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send {
-        ready(Ok(self.with(key, |entry| {
+    ) -> Result<LockAttempt, StoreError> {
+        Ok(self.with(key, |entry| {
             let now = Instant::now();
             match entry.locked_until {
                 Some(until) if until > now => LockAttempt::HeldFor(until - now),
@@ -119,44 +111,39 @@ impl TokenStore for MemoryStore {
                     LockAttempt::Acquired(entry.fence)
                 }
             }
-        })))
+        }))
     }
 
-    fn renew(
+    async fn renew(
         &self,
         key: &StoreKey,
         fence: Fence,
         ttl: Duration,
-    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
-        ready(Ok(self.with(key, |entry| {
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(self.with(key, |entry| {
             entry.write(fence, true, |entry| {
                 entry.locked_until = Some(Instant::now() + ttl);
             })
-        })))
+        }))
     }
 
-    fn unlock(
-        &self,
-        key: &StoreKey,
-        fence: Fence,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send {
-        self.with(key, |entry| {
-            let _ = entry.write(fence, true, |entry| entry.locked_until = None);
-        });
-        ready(Ok(()))
+    async fn unlock(&self, key: &StoreKey, fence: Fence) -> Result<(), StoreError> {
+        let unlock = |entry: &mut Entry| entry.write(fence, true, |it| it.locked_until = None);
+        let _ = self.with(key, unlock);
+        Ok(())
     }
 
-    fn set_intent(
+    async fn set_intent(
         &self,
         key: &StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
-        ready(Ok(self.with(key, |entry| {
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(self.with(key, |entry| {
             let revision = entry.stored.revision;
             let is_expected = intent.as_ref().is_none_or(|it| it.revision == revision);
             entry.write(fence, is_expected, |entry| entry.stored.intent = intent)
-        })))
+        }))
     }
 }
 

@@ -9,7 +9,6 @@ use std::{
     collections::HashMap,
     fmt,
     fs::File,
-    future::Future,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -91,35 +90,33 @@ impl FileStore {
 
     /// Runs one atomic step on an entry, on a thread that may block. The step runs to its end even if
     /// the caller is canceled.
-    fn step<T: Send + 'static>(
+    async fn step<T: Send + 'static>(
         &self,
         key: &StoreKey,
         step: impl FnOnce(&Shared, &mut Entry, &mut Fence) -> io::Result<T> + Send + 'static,
-    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+    ) -> Result<T, StoreError> {
         let (shared, key) = (Arc::clone(&self.shared), key.clone());
         let task = tokio::task::spawn_blocking(move || shared.step(key.as_str(), step));
-        async move {
-            match task.await {
-                Ok(result) => result.map_err(StoreError::new),
-                Err(_) => Err(StoreError::new("the runtime is shutting down")),
-            }
+        match task.await {
+            Ok(result) => result.map_err(StoreError::new),
+            Err(_) => Err(StoreError::new("the runtime is shutting down")),
         }
     }
 
     /// Runs a step that is a conflict if the fence is stale.
-    fn write(
+    async fn write(
         &self,
         key: &StoreKey,
         fence: Fence,
         step: impl FnOnce(&Shared, &mut Entry) -> io::Result<WriteOutcome> + Send + 'static,
-    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
-        self.step(key, move |shared, entry, _| {
-            if entry.fence == fence {
-                step(shared, entry)
-            } else {
-                Ok(WriteOutcome::Conflict)
+    ) -> Result<WriteOutcome, StoreError> {
+        let unless_stale = move |shared: &Shared, entry: &mut Entry, _: &mut Fence| {
+            if entry.fence != fence {
+                return Ok(WriteOutcome::Conflict);
             }
-        })
+            step(shared, entry)
+        };
+        self.step(key, unless_stale).await
     }
 }
 
@@ -189,18 +186,18 @@ impl TokenStore for FileStore {
         &self.shared.name
     }
 
-    fn load(&self, key: &StoreKey) -> impl Future<Output = Result<Stored, StoreError>> + Send {
-        self.step(key, |_, entry, _| Ok(entry.stored()))
+    async fn load(&self, key: &StoreKey) -> Result<Stored, StoreError> {
+        self.step(key, |_, entry, _| Ok(entry.stored())).await
     }
 
-    fn save(
+    async fn save(
         &self,
         key: &StoreKey,
         save: SaveRequest<'_>,
-    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
+    ) -> Result<WriteOutcome, StoreError> {
         let (replaces, revision) = (save.replaces, save.revision);
         let tokens = save.tokens.clone();
-        self.write(key, save.fence, move |_, entry| {
+        let write = move |_: &Shared, entry: &mut Entry| {
             if entry.revision != replaces {
                 return Ok(WriteOutcome::Conflict);
             }
@@ -208,25 +205,27 @@ impl TokenStore for FileStore {
             entry.tokens = Some(tokens);
             entry.intent = None;
             Ok(WriteOutcome::Applied)
-        })
+        };
+        self.write(key, save.fence, write).await
     }
 
-    fn delete(&self, key: &StoreKey) -> impl Future<Output = Result<Revision, StoreError>> + Send {
-        self.step(key, |_, entry, _| {
+    async fn delete(&self, key: &StoreKey) -> Result<Revision, StoreError> {
+        let delete = |_: &Shared, entry: &mut Entry, _: &mut Fence| {
             entry.revision.0 += 1;
             entry.tokens = None;
             entry.intent = None;
             Ok(entry.revision)
-        })
+        };
+        self.step(key, delete).await
     }
 
-    fn try_lock(
+    async fn try_lock(
         &self,
         key: &StoreKey,
         _holder: &str,
         ttl: Duration,
-    ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send {
-        self.step(key, move |shared, entry, last_fence| {
+    ) -> Result<LockAttempt, StoreError> {
+        let try_lock = move |shared: &Shared, entry: &mut Entry, last_fence: &mut Fence| {
             if let Some(left) = shared.remaining_lease(entry)? {
                 return Ok(LockAttempt::HeldFor(left));
             }
@@ -236,51 +235,48 @@ impl TokenStore for FileStore {
             entry.fence = *last_fence;
             entry.locked_until = now() + millis(ttl);
             Ok(LockAttempt::Acquired(entry.fence))
-        })
+        };
+        self.step(key, try_lock).await
     }
 
-    fn renew(
+    async fn renew(
         &self,
         key: &StoreKey,
         fence: Fence,
         ttl: Duration,
-    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
-        self.write(key, fence, move |shared, entry| {
+    ) -> Result<WriteOutcome, StoreError> {
+        let renew = move |shared: &Shared, entry: &mut Entry| {
             shared.hold(fence)?;
             entry.locked_until = now() + millis(ttl);
             Ok(WriteOutcome::Applied)
-        })
+        };
+        self.write(key, fence, renew).await
     }
 
-    fn unlock(
-        &self,
-        key: &StoreKey,
-        fence: Fence,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send {
-        let unlocked = self.write(key, fence, move |shared, entry| {
+    async fn unlock(&self, key: &StoreKey, fence: Fence) -> Result<(), StoreError> {
+        let unlock = move |shared: &Shared, entry: &mut Entry| {
             shared.release(fence);
             entry.locked_until = 0;
             Ok(WriteOutcome::Applied)
-        });
-        async move { unlocked.await.map(|_| ()) }
+        };
+        self.write(key, fence, unlock).await.map(|_| ())
     }
 
-    fn set_intent(
+    async fn set_intent(
         &self,
         key: &StoreKey,
         fence: Fence,
         intent: Option<Intent>,
-    ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send {
-        self.write(key, fence, move |_, entry| {
-            if intent
-                .as_ref()
-                .is_some_and(|it| it.revision != entry.revision)
-            {
+    ) -> Result<WriteOutcome, StoreError> {
+        let write = move |_: &Shared, entry: &mut Entry| {
+            let is_expected = |it: &Intent| it.revision == entry.revision;
+            if !intent.as_ref().is_none_or(is_expected) {
                 return Ok(WriteOutcome::Conflict);
             }
             entry.intent = intent;
             Ok(WriteOutcome::Applied)
-        })
+        };
+        self.write(key, fence, write).await
     }
 }
 
