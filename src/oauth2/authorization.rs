@@ -2,7 +2,7 @@
 
 use super::discovery::ServerMetadata;
 
-/// What a [`BrowserGrant`](super::BrowserGrant) has as settings of its own.
+/// The settings that only a [`BrowserGrant`](super::BrowserGrant) has.
 #[expect(unnameable_types, reason = "only a builder has it")]
 #[derive(Clone, Debug, Default)]
 pub struct AuthorizationSettings {

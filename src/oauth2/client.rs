@@ -1,4 +1,4 @@
-//! What all grants at a standard server share: the server, the client, and how they authenticate.
+//! The settings that all grants share: the server, the client and its authentication.
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{error::ConfigError, secret::Secret};
 
-/// The settings of a client and its server, not checked yet.
+/// The settings of a client and its server, before they are checked.
 #[expect(unnameable_types, reason = "only a builder has it")]
 #[derive(Clone, Default)]
 pub struct ClientSettings {

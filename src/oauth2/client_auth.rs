@@ -1,4 +1,4 @@
-//! How a client says to the token endpoint which client it is.
+//! Client authentication (RFC 6749 2.3).
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
@@ -12,11 +12,11 @@ use crate::{
     secret::Secret,
 };
 
-/// One way of authentication, and never two at once (RFC 6749 2.3).
+/// The authentication of a client, which never uses two methods at once (RFC 6749 2.3).
 pub(super) enum ClientAuth {
-    /// The endpoint has no clients.
+    /// The endpoint does not know clients.
     None,
-    /// A public client says who it is, and proves nothing (RFC 6749 3.2.1).
+    /// A public client sends only its ID (RFC 6749 3.2.1).
     Public {
         id: String,
     },
@@ -28,16 +28,16 @@ pub(super) enum ClientAuth {
         id: String,
         secret: Secret,
     },
-    /// The connection proves it (RFC 8705 2): the request only says which client it is.
+    /// The connection authenticates the client (RFC 8705 2). Requests contain only its ID.
     Certificate {
         id: String,
     },
-    /// Signed (RFC 7523 2.2).
+    /// A signed assertion (RFC 7523 2.2).
     #[cfg(feature = "jwt")]
     Assertion(ClientAssertion),
 }
 
-/// How the client proves who it is.
+/// The configured authentication method.
 #[derive(Clone, Debug)]
 pub(super) enum ClientAuthMode {
     Secret(SecretPlace),
@@ -52,20 +52,20 @@ impl Default for ClientAuthMode {
     }
 }
 
-/// Where the client's id and secret go.
+/// Where requests contain the client's ID and secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum SecretPlace {
     /// HTTP Basic with both percent-encoded (RFC 6749 2.3.1).
     #[default]
     Basic,
-    /// HTTP Basic with both as they are, which is not what the RFC says, but what many servers do.
-    RawBasic,
-    /// Parameters of the body.
+    /// HTTP Basic with both unencoded. This violates the RFC, but many servers expect it.
+    UnencodedBasic,
+    /// Body parameters.
     Body,
 }
 
 impl ClientAuth {
-    /// A client with a secret, or a public one.
+    /// A client with a secret, or a public client.
     pub(super) fn new(
         place: SecretPlace,
         id: &str,
@@ -82,7 +82,7 @@ impl ClientAuth {
                 let id = percent_encode(id).to_string();
                 Self::basic(&id, &encoded, vec![secret.clone(), encoded.clone()])
             }
-            SecretPlace::RawBasic => Self::basic(id, secret, vec![secret.clone()]),
+            SecretPlace::UnencodedBasic => Self::basic(id, secret, vec![secret.clone()]),
             SecretPlace::Body => Ok(Self::Body {
                 id: id.to_owned(),
                 secret: secret.clone(),
@@ -97,7 +97,7 @@ impl ClientAuth {
             None => Ok(Self::Certificate { id: id.to_owned() }),
             Some(_) => Err(ConfigError::new(
                 "client_secret",
-                "is not sent beside tls_client_auth(): a client says in one way who it is",
+                "cannot be combined with tls_client_auth(): a client uses one authentication method",
             )),
         }
     }
@@ -109,7 +109,7 @@ impl ClientAuth {
         Ok(Self::Basic { header, secrets })
     }
 
-    /// Puts on a request what says and proves who the client is.
+    /// Adds the authentication to a request.
     pub(super) async fn apply(
         &self,
         headers: &mut HeaderMap,
@@ -141,7 +141,7 @@ impl ClientAuth {
         }
     }
 
-    /// What no message may show, in all the forms in which it is sent.
+    /// The secrets that messages must not show, in every encoding in which they are sent.
     pub(super) fn secrets(&self) -> &[Secret] {
         match self {
             Self::None | Self::Public { .. } | Self::Certificate { .. } => &[],

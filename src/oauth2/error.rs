@@ -194,7 +194,7 @@ impl TokenError {
         }
     }
 
-    /// What to do about the error, if that is known.
+    /// Advice on how to fix the error, if there is any.
     fn advice(&self) -> Option<&'static str> {
         let status = self.status.unwrap_or_default();
         let is_wrong_url = matches!(

@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 
 use crate::{encoding::percent_encode, secret::Secret};
 
-/// How many bytes one byte can become.
-const GROWTH: usize = 3;
+/// Maximum encoded size of one byte.
+const MAX_ENCODED_BYTE: usize = 3;
 
-/// An `application/x-www-form-urlencoded` body whose memory is wiped when dropped.
+/// An `application/x-www-form-urlencoded` body, whose memory is wiped on drop.
 #[derive(Clone, Default)]
 pub(super) struct Form {
     text: Zeroizing<String>,
@@ -18,11 +18,11 @@ pub(super) struct Form {
 }
 
 impl Form {
-    /// Adds a parameter that messages may show.
+    /// Adds a parameter that is not a secret.
     pub(super) fn push(&mut self, name: &str, value: &str) {
-        // A `String` that grows leaves its old bytes behind unwiped, so this one never does.
-        let most = self.text.len() + (name.len() + value.len()) * GROWTH + 2;
-        let mut text = Zeroizing::new(String::with_capacity(most));
+        // A growing `String` would leave its old bytes behind, so this one never grows.
+        let capacity = self.text.len() + (name.len() + value.len()) * MAX_ENCODED_BYTE + 2;
+        let mut text = Zeroizing::new(String::with_capacity(capacity));
         text.push_str(&self.text);
         if !text.is_empty() {
             text.push('&');
@@ -33,7 +33,7 @@ impl Form {
         self.text = text;
     }
 
-    /// Adds a parameter that no message may show.
+    /// Adds a parameter that messages must not show.
     pub(super) fn push_secret(&mut self, name: &str, value: &Secret) {
         self.push(name, value.expose());
         self.secrets.push(value.clone());

@@ -44,7 +44,7 @@ pub(in crate::oauth2) mod sealed {
         provider::RefreshContext,
     };
 
-    /// What a [`Builder`](crate::oauth2::Builder) can build.
+    /// A grant or login that a [`Builder`](crate::oauth2::Builder) can build.
     #[expect(unnameable_types, reason = "it seals the traits above")]
     pub trait Configurable: Sized {
         /// The settings that only this grant has.
@@ -58,7 +58,7 @@ pub(in crate::oauth2) mod sealed {
         }
     }
 
-    /// What a [`TokenProvider`](crate::oauth2::TokenProvider) asks a grant for.
+    /// A grant that a [`TokenProvider`](crate::oauth2::TokenProvider) can use.
     #[expect(unnameable_types, reason = "it seals the traits above")]
     pub trait Grant: Configurable + fmt::Debug + Send + Sync + 'static {
         /// Checks all settings. Also returns the endpoint that revokes the grant's tokens, if
@@ -105,7 +105,7 @@ pub(in crate::oauth2) mod sealed {
     /// A credential made from an access token.
     #[expect(unnameable_types, reason = "it seals the traits above")]
     pub trait AccessToken: Credential {
-        /// What turns an access token into this credential.
+        /// The settings that turn an access token into this credential.
         #[doc(hidden)]
         type Binding: Clone + Send + Sync + 'static;
 

@@ -1,4 +1,4 @@
-//! The HTTP service that token requests go through, with its type hidden.
+//! The HTTP service for token requests, with its type erased.
 
 use std::{fmt, future::poll_fn, sync::Mutex};
 
@@ -11,16 +11,16 @@ use tower_service::Service;
 
 use crate::{error::BoxError, sync::lock};
 
-/// How much of an answer is read; beyond it the body fails with a `LengthLimitError`.
-const MOST: usize = 1024 * 1024;
+/// Maximum size of a response body. A larger body fails with a `LengthLimitError`.
+const MAX_BODY_SIZE: usize = 1024 * 1024;
 
 pub(super) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 type Sending = BoxFuture<'static, Result<Response<ResponseBody>, BoxError>>;
 type SendFn = dyn Fn(Request<Full<Bytes>>) -> Sending + Send;
 
-/// Sends each request through a clone of its own of the service.
+/// Sends each request through a separate clone of the service.
 pub(super) struct HttpService {
-    // Services need not be `Sync`, but providers are. Held while the service is cloned, no longer.
+    // Services need not be `Sync`, but providers are. Locked only while the service is cloned.
     send: Mutex<Box<SendFn>>,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Debug for HttpService {
     }
 }
 
-/// A body that was read already.
+/// A body that was already read.
 #[cfg(feature = "dpop")]
 pub(super) fn whole(body: Bytes) -> ResponseBody {
     Full::new(body)
@@ -76,5 +76,5 @@ where
     let body = body.map_frame(|frame| {
         frame.map_data(|mut data: R::Data| data.copy_to_bytes(data.remaining()))
     });
-    Limited::new(body, MOST).boxed_unsync()
+    Limited::new(body, MAX_BODY_SIZE).boxed_unsync()
 }

@@ -1,25 +1,27 @@
-//! OAuth 2.0: providers that get bearer tokens from a token endpoint.
+//! OAuth 2.0: providers that get access tokens from a token endpoint.
 //!
 //! | you have | use |
 //! |---|---|
-//! | a machine that acts for itself | [`ClientCredentials`] |
+//! | a program that acts on its own behalf | [`ClientCredentials`] |
 //! | the refresh token of a user who has logged in | [`RefreshTokenGrant`] |
-//! | a person with a browser | [`AuthorizationCode`], and [`RefreshTokenGrant`] for what follows |
-//! | a person whose browser is elsewhere | [`DeviceCode`], and [`RefreshTokenGrant`] for what follows |
-//! | a person with a browser, and a server that knows only the implicit flow | [`Implicit`] (discouraged), and [`StoredAccessToken`] |
-//! | a token of another server, or for another one | [`TokenExchange`] |
-//! | an assertion of somebody whom the server trusts | [`JwtBearer`] |
-//! | a user's password, for a server with `/auth/password` and `/auth/refresh` | [`PasswordLogin`] |
-//! | a user's password, for a server that offers nothing better | [`PasswordGrant`] (discouraged) |
+//! | a user with a browser | [`AuthorizationCode`], then [`RefreshTokenGrant`] |
+//! | a user whose browser is on another device | [`DeviceCode`], then [`RefreshTokenGrant`] |
+//! | a user with a browser, and a server that supports only the implicit flow | `Implicit` (feature `implicit`, discouraged), then [`StoredAccessToken`] |
+//! | a token from or for another server | [`TokenExchange`] |
+//! | an assertion from an issuer that the server trusts | [`JwtBearer`] |
+//! | a user's password, for a server with separate login and refresh endpoints | [`PasswordLogin`] |
+//! | a user's password, for a server that supports nothing better | [`PasswordGrant`] (discouraged) |
 //! | a token that never changes | [`Bearer`](crate::credential::Bearer) |
 //!
-//! Refresh tokens are often good for one use, and a second use by anybody makes the server revoke
-//! them all. Within a program all callers share one refresh; give the provider a
-//! [store](crate::store) if it may be restarted or runs more than once.
+//! A [`Builder`] builds a [`TokenProvider`] for the grant.
 //!
-//! The token requests go through a service of the user's: any HTTP client for tower, with whatever
-//! timeout and retry layers it has. Nothing else is needed: the layer sees to it that there is one
-//! token request for all callers, when it is made, and what happens when it fails.
+//! A refresh token can often be used only once. If it is used a second time, the server revokes all
+//! tokens of the session. Within a program, all callers share one refresh. If the program may be
+//! restarted or runs more than once, give the provider a [store](crate::store).
+//!
+//! Token requests go through a service that you supply: any HTTP client for tower, with your own
+//! timeout and retry layers. The layer decides when a token is requested, has all callers share one
+//! request, and handles failures.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -29,30 +31,31 @@
 //! use tower_auth::{AuthLayer, Origins, oauth2::ClientCredentials};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // A connector with TLS, such as that of `hyper-rustls`, goes in the same place.
+//! // Use a connector with TLS, such as the one from `hyper-rustls`, for https.
 //! let client = || Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
 //!
 //! let provider = ClientCredentials::builder("http://localhost:8080/oauth/v2/token")
 //!     .client_id("my-service")
 //!     .client_secret("correct horse battery staple")
 //!     .scopes(["items:read"])
-//!     .http(client()) // with a connection pool of its own
+//!     .http(client()) // with a separate connection pool
 //!     .build()?;
 //! let layer = AuthLayer::new(provider, Origins::only("http://localhost:8080")?);
 //! let api = ServiceBuilder::new().layer(layer).service(client());
 //! # let _ = api; Ok(()) }
 //! ```
 //!
-//! # Servers that describe themselves
-//! Most providers can be made from nothing but the issuer's address, with a `discover` beside their
-//! `builder`: see [`ServerMetadata`].
+//! # Discovery
+//! Most grants have a `discover` function next to `builder`, which needs only the issuer's URL: see
+//! [`ServerMetadata`].
 //!
-//! # When a server refuses the client
-//! By default the client's id and secret are percent-encoded and sent in HTTP Basic (RFC 6749
-//! 2.3.1). Servers differ: try [`client_secret_basic_unencoded()`](Builder::client_secret_basic_unencoded) if one of the
-//! two has characters other than ASCII letters, digits and `-._~`, or
-//! [`client_secret_post()`](Builder::client_secret_post). [`TokenError`] says what the
-//! server answered.
+//! # If the server refuses the client
+//! By default, the client's ID and secret are percent-encoded and sent with HTTP Basic (RFC 6749
+//! 2.3.1). Some servers expect something else. If the ID or the secret contains characters other
+//! than ASCII letters, digits and `-._~`, try
+//! [`client_secret_basic_unencoded()`](Builder::client_secret_basic_unencoded). Otherwise try
+//! [`client_secret_post()`](Builder::client_secret_post). [`TokenError`] contains the server's
+//! response.
 
 mod access_token;
 mod assertion_source;

@@ -12,7 +12,7 @@ use crate::{
     credential::Bearer, error::ProviderError, provider::RefreshContext, secret::Secret, sync::lock,
 };
 
-/// What the two grants with passwords do.
+/// The behavior that both grants with passwords share.
 #[derive(Debug)]
 pub(super) struct PasswordFlow {
     pub(super) login: TokenEndpoint,
@@ -45,7 +45,7 @@ impl PasswordFlow {
     }
 }
 
-/// The statuses with which servers refuse a user's name or password.
+/// Whether the status is one of those with which servers refuse a user's name or password.
 pub(super) fn is_client_refusal(error: &TokenError) -> bool {
     matches!(
         error.status(),

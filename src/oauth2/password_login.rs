@@ -69,7 +69,7 @@ use crate::{
 #[derive(Debug)]
 pub struct PasswordLogin(PasswordFlow);
 
-/// What only this login has as settings.
+/// The settings that only this login has.
 #[expect(unnameable_types, reason = "only a builder has it")]
 #[derive(Debug, Default)]
 pub struct PasswordLoginSettings {

@@ -1,42 +1,42 @@
-//! The scopes of a client, which can grow.
+//! The scopes of a client, which can grow at run time.
 
 use std::sync::Mutex;
 
 use crate::{challenge::StepUp, sync::lock};
 
-/// What a client asks for: always, and once an API has wanted it.
+/// The scopes that a client requests always, and those that it requests after an API required them.
 #[derive(Debug)]
 pub(super) struct Scopes {
     always: Vec<String>,
-    optional: Vec<String>,
-    /// Of the optional ones, those that were wanted and granted.
+    step_up: Vec<String>,
+    /// The step-up scopes that were required and granted.
     added: Mutex<Vec<String>>,
 }
 
 impl Scopes {
-    pub(super) fn new(always: Vec<String>, optional: Vec<String>) -> Self {
+    pub(super) fn new(always: Vec<String>, step_up: Vec<String>) -> Self {
         Self {
             always,
-            optional,
+            step_up,
             added: Mutex::default(),
         }
     }
 
-    /// Whether asking for more could satisfy a server. One that does not say what it wants, or wants
-    /// what the client was not given for choice, is not.
+    /// Whether requesting more scopes could satisfy the API. It could not if the API names no scope,
+    /// or one that is not among the client's.
     pub(super) fn can_satisfy(&self, wanted: &StepUp) -> bool {
         let known = |scope: &str| {
-            let mut known = self.always.iter().chain(&self.optional);
+            let mut known = self.always.iter().chain(&self.step_up);
             known.any(|known| known == scope)
         };
         wanted.scopes().next().is_some() && wanted.scopes().all(known)
     }
 
-    /// Those that were added so far, and those that are wanted now.
+    /// The scopes added so far, and those that are wanted now.
     pub(super) fn with(&self, wanted: Option<&StepUp>) -> Vec<String> {
         let mut added = lock(&self.added).clone();
         let wanted = wanted.into_iter().flat_map(StepUp::scopes);
-        for scope in wanted.filter(|scope| self.optional.iter().any(|known| known == scope)) {
+        for scope in wanted.filter(|scope| self.step_up.iter().any(|known| known == scope)) {
             if !added.iter().any(|known| known == scope) {
                 added.push(scope.to_owned());
             }
@@ -44,7 +44,7 @@ impl Scopes {
         added
     }
 
-    /// The parameter of a token request that asks for these additions too.
+    /// The parameter of a token request that also requests these additions.
     pub(super) fn parameter(&self, added: &[String]) -> Option<String> {
         let all: Vec<&str> = self
             .always
@@ -55,7 +55,7 @@ impl Scopes {
         (!all.is_empty()).then(|| all.join(" "))
     }
 
-    /// From now on these are asked for.
+    /// Requests these additions from now on.
     pub(super) fn keep(&self, added: Vec<String>) {
         *lock(&self.added) = added;
     }

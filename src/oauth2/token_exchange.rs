@@ -59,7 +59,7 @@ use crate::{
 #[derive(Debug)]
 pub struct TokenExchange(AssertionFlow);
 
-/// What only this grant has as settings.
+/// The settings that only this grant has.
 #[expect(unnameable_types, reason = "only a builder has it")]
 #[derive(Debug, Default)]
 pub struct ExchangeSettings {

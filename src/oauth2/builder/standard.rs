@@ -66,7 +66,7 @@ impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
     /// servers expect. IDs and secrets that consist of ASCII letters, digits and `-._~` look the
     /// same with [`client_secret_basic`](Self::client_secret_basic).
     pub fn client_secret_basic_unencoded(self) -> Self {
-        self.secret_in(SecretPlace::RawBasic)
+        self.secret_in(SecretPlace::UnencodedBasic)
     }
 
     /// Sends the client's ID and secret as body parameters. RFC 6749 2.3.1 recommends

@@ -1,4 +1,4 @@
-//! The key that tokens are bound to.
+//! The key to which tokens are bound.
 
 use std::{fmt, sync::Arc};
 
@@ -11,16 +11,17 @@ use crate::{
     oauth2::jwt::{LocalKey, SigningAlgorithm, jwk},
 };
 
-/// The key that a client's tokens are bound to (DPoP, RFC 9449): who steals a token can't use it
-/// without the key.
+/// The key to which a client's tokens are bound (DPoP, RFC 9449). A stolen token is useless without
+/// the key.
 ///
-/// One that is [generated](Self::generate) lives as long as the process, which is enough where tokens do
-/// too. Refresh tokens of a client without a secret are bound to it as well: a program that keeps those in
-/// a [store](crate::store) keeps the key beside them, made by [`generate_pem`](Self::generate_pem) and
-/// read by [`from_pem`](Self::from_pem), and processes that share the store share the key.
+/// A [generated](Self::generate) key lasts as long as the process, which is enough if the tokens do
+/// too. The refresh tokens of a client without a secret are also bound to the key. A program that
+/// keeps them in a [store](crate::store) must keep the key too: create it with
+/// [`generate_pem`](Self::generate_pem), and read it with [`from_pem`](Self::from_pem). Processes
+/// that share the store must share the key.
 ///
-/// The nonces that servers give are kept with the key, those of the token server and of each API apart.
-/// Neither `Debug` nor an error shows the key. Cloning is cheap, and shares it.
+/// The key also remembers the latest nonce of the token server and of each API. Neither `Debug` nor
+/// an error shows the key. Clones are cheap and share the key.
 ///
 /// ```
 /// use tower_auth::oauth2::{DpopKey, SigningAlgorithm};
@@ -45,20 +46,20 @@ struct Inner {
 }
 
 impl DpopKey {
-    /// A new key for ES256.
+    /// Generates a key for ES256.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// The system could not provide random numbers.
     pub fn generate() -> Result<Self, BoxError> {
         let der = LocalKey::generate_p256()?;
         let key = LocalKey::from_pkcs8(SigningAlgorithm::Es256, &der)?;
         Ok(Self::new(SigningAlgorithm::Es256, key))
     }
 
-    /// A new key for ES256, as PEM, to be kept. It is a secret.
+    /// Generates a key for ES256 as PEM, to be stored. It is a secret.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// The system could not provide random numbers.
     pub fn generate_pem() -> Result<String, BoxError> {
         let text = BASE64_STANDARD.encode(&*LocalKey::generate_p256()?);
         let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
@@ -70,19 +71,20 @@ impl DpopKey {
         Ok(pem)
     }
 
-    /// A private key as PEM, as [`SigningKey::from_pem`](super::super::SigningKey::from_pem) reads it.
+    /// Reads a private key as PEM, like
+    /// [`SigningKey::from_pem`](super::super::SigningKey::from_pem).
     ///
     /// # Errors
-    /// There is no such key, or it is none for this algorithm.
+    /// The text does not contain a key, or the key does not fit the algorithm.
     pub fn from_pem(algorithm: SigningAlgorithm, pem: &str) -> Result<Self, ConfigError> {
         Ok(Self::new(algorithm, LocalKey::from_pem(algorithm, pem)?))
     }
 
-    /// A private key as JSON Web Key, as [`SigningKey::from_jwk`](super::super::SigningKey::from_jwk)
-    /// reads it.
+    /// Reads a private key as a JSON Web Key, like
+    /// [`SigningKey::from_jwk`](super::super::SigningKey::from_jwk).
     ///
     /// # Errors
-    /// The text is no such key, or its `alg` is another.
+    /// The text is not such a key, or its `alg` does not fit.
     pub fn from_jwk(jwk: &str) -> Result<Self, ConfigError> {
         let (algorithm, key, _) = jwk::parse(jwk)?;
         Ok(Self::new(algorithm, key))
@@ -99,13 +101,14 @@ impl DpopKey {
         }
     }
 
-    /// What names the key: the SHA-256 of its public part (RFC 7638), as tokens have it (`jkt`).
+    /// Returns the SHA-256 thumbprint of the public key (RFC 7638), which bound tokens contain
+    /// (`jkt`).
     #[must_use]
     pub fn thumbprint(&self) -> String {
         jwk::thumbprint(&self.inner.jwk)
     }
 
-    /// The public part.
+    /// The public key.
     pub(super) fn jwk(&self) -> &Map<String, Value> {
         &self.inner.jwk
     }

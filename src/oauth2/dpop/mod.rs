@@ -1,4 +1,4 @@
-//! Tokens that are bound to a key (DPoP, RFC 9449).
+//! Sender-constrained tokens (DPoP, RFC 9449).
 
 mod key;
 mod nonces;

@@ -9,14 +9,14 @@ use crate::sync::lock;
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// Servers that are remembered. A client has few.
-const MOST: usize = 64;
+/// Maximum number of servers that are remembered. A client uses few.
+const MAX_SERVERS: usize = 64;
 
 /// The latest nonce of each server (R29).
 #[derive(Default)]
 pub(in crate::oauth2) struct Nonces(Mutex<HashMap<Server, String>>);
 
-/// What a proof is for.
+/// The purpose of a proof.
 #[derive(Clone, Copy)]
 pub(in crate::oauth2) enum Use<'a> {
     TokenRequest,
@@ -24,7 +24,7 @@ pub(in crate::oauth2) enum Use<'a> {
     Api(&'a str),
 }
 
-/// A token server and an API are two, also where they have the same origin.
+/// A token server and an API are separate servers, even if they have the same origin.
 #[derive(PartialEq, Eq, Hash)]
 struct Server {
     is_api: bool,
@@ -46,7 +46,7 @@ impl Nonces {
         lock(&self.0).get(&Server::of(usage, uri)).cloned()
     }
 
-    /// Keeps the nonce of a response, whatever its status. Gives whether there was one.
+    /// Keeps the nonce of a response with any status. Returns whether there was one.
     pub(in crate::oauth2) fn learn(&self, usage: Use<'_>, uri: &Uri, headers: &HeaderMap) -> bool {
         let nonce = headers
             .get(DPOP_NONCE)
@@ -56,7 +56,7 @@ impl Nonces {
         };
         let mut nonces = lock(&self.0);
         let server = Server::of(usage, uri);
-        if nonces.len() >= MOST && !nonces.contains_key(&server) {
+        if nonces.len() >= MAX_SERVERS && !nonces.contains_key(&server) {
             nonces.clear();
         }
         nonces.insert(server, nonce.to_owned());
@@ -64,7 +64,7 @@ impl Nonces {
     }
 }
 
-/// Whether a token server's answer wants the same request again, with the nonce that it brings.
+/// Whether the body of a token response asks for the same request with the response's nonce.
 pub(in crate::oauth2) fn asks_for_nonce(body: &[u8]) -> bool {
     let fields = serde_json::from_slice::<Map<String, Value>>(body);
     fields.is_ok_and(|fields| fields.get("error").and_then(Value::as_str) == Some("use_dpop_nonce"))

@@ -17,10 +17,10 @@ use crate::{
 pub(in crate::oauth2) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl DpopKey {
-    /// A proof for one sending of a request (R28).
+    /// Creates a proof for one attempt of a request (R28).
     ///
     /// # Errors
-    /// The URI names no host, or the system has no random numbers.
+    /// The URI has no host, or the system could not provide random numbers.
     pub(in crate::oauth2) fn prove(
         &self,
         usage: Use<'_>,
@@ -50,11 +50,11 @@ impl DpopKey {
     }
 }
 
-/// `htu`: without query and fragment, normalized as servers do before they compare (RFC 3986 6.2.2
-/// and 6.2.3).
+/// The `htu` claim: without query and fragment, and normalized as servers do before they compare
+/// (RFC 3986 6.2.2 and 6.2.3).
 pub(super) fn target(uri: &Uri) -> Result<String, BoxError> {
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err("a DPoP proof names the whole URI: send absolute URIs".into());
+        return Err("a DPoP proof contains the whole URI: use absolute URIs".into());
     };
     let scheme = scheme.to_ascii_lowercase();
     let host = authority.host().to_ascii_lowercase();
@@ -68,7 +68,7 @@ pub(super) fn target(uri: &Uri) -> Result<String, BoxError> {
     Ok(format!("{scheme}://{host}{port}{path}"))
 }
 
-/// `ath`.
+/// The `ath` claim.
 pub(super) fn token_hash(token: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }

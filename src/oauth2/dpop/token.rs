@@ -13,13 +13,13 @@ use crate::{
     oauth2::grant::sealed,
 };
 
-/// An access token that is bound to a key (DPoP, RFC 9449 section 7): each sending of a request carries
-/// the token and a proof of its own, made for that method and URI.
+/// An access token that is bound to a key (DPoP, RFC 9449 7). Each attempt of a request carries the
+/// token and a new proof for the request's method and URI.
 ///
-/// An API that wants a nonce in the proof says so in a 401: the request is signed and sent again, with the same
-/// token, which is no retry of the layer's (section 9).
+/// If an API asks for a nonce in a 401, the request is signed and sent again with the same token.
+/// This does not count as the layer's retry (section 9).
 ///
-/// The provider that a builder makes after [`dpop`](crate::oauth2::Builder::dpop) issues these.
+/// A builder's [`dpop`](crate::oauth2::Builder::dpop) makes the provider issue these tokens.
 #[derive(Clone)]
 pub struct DpopToken {
     token: Bearer,
@@ -28,10 +28,10 @@ pub struct DpopToken {
 }
 
 impl DpopToken {
-    /// A token that was issued for this key.
+    /// Combines a token with the key for which it was issued.
     ///
     /// # Errors
-    /// The token has characters that cannot stand in a header.
+    /// The token contains characters that a header cannot.
     pub fn new(token: Bearer, key: DpopKey) -> Result<Self, ConfigError> {
         let value = Zeroizing::new(["DPoP ", token.expose()].concat().into_bytes());
         Ok(Self {
@@ -41,13 +41,13 @@ impl DpopToken {
         })
     }
 
-    /// The token itself, for what is not an HTTP request. It is a secret: don't log it.
+    /// Returns the token, for uses other than HTTP requests. It is a secret: do not log it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.token.expose()
     }
 
-    /// The scope of the token: see [`Bearer::scope`].
+    /// Returns the scope of the token: see [`Bearer::scope`].
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.token.scope()

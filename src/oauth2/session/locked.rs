@@ -1,4 +1,4 @@
-//! What a session writes to its store entry while it holds the lock.
+//! Writing to the store entry, under the lock.
 
 use std::{sync::Arc, time::Duration};
 

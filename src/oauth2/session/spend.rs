@@ -14,7 +14,7 @@ use crate::{
     store::{Intent, Revision, Stored, TokenSet},
 };
 
-/// What this refresh has learned about the store's entry.
+/// The state of the store entry, as far as this refresh has learned it.
 struct Progress {
     revision: Revision,
     /// A process recorded that it was about to spend the stored refresh token, and did not save

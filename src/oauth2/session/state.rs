@@ -1,4 +1,4 @@
-//! What a process knows about its tokens. No I/O.
+//! The state of a session, without I/O.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ pub(super) struct State {
 
 #[derive(Default)]
 pub(super) struct Tokens {
-    /// What this process uses.
+    /// The tokens that this process uses.
     pub(super) known: Option<Known>,
     /// The known tokens are not in the store yet.
     pub(super) unsaved: bool,
