@@ -33,7 +33,7 @@ use crate::{
 ///
 /// Both respond like a token endpoint (RFC 6749 5.1), and a new refresh token replaces the old one.
 ///
-/// The password is sent if there is no refresh token, if the refresh endpoint answers 401, and
+/// The password is sent if there is no refresh token, if the refresh endpoint responds with 401, and
 /// after [`set_credentials`](TokenProvider::set_credentials). It is sent once, in the same refresh.
 /// After any other failure of the refresh endpoint the password is not sent. If the login endpoint
 /// refuses it (400, 401, 403), it is not sent again, so that the server does not lock the account:

@@ -1,4 +1,4 @@
-//! What clients say of requests that carry a secret.
+//! The errors of HTTP clients, for requests that carry a secret.
 
 use tower::{Layer, ServiceExt};
 use tower_auth::{
@@ -9,7 +9,7 @@ use tower_auth::{
 
 use crate::{MARK, log, shows_nothing, tells_nothing};
 
-/// Nobody listens there: the port was free a moment ago.
+/// An address where no server listens: the port was free a moment ago.
 fn nowhere() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -42,5 +42,8 @@ async fn a_failed_request_does_not_show_its_credential() {
         )*};
     }
     fails!(bearer, basic, header, query);
-    assert!(log::lines().contains("connect"), "the client says nothing");
+    assert!(
+        log::lines().contains("connect"),
+        "the client reports no error"
+    );
 }

@@ -1,4 +1,4 @@
-//! Everything that the process logs at the most talkative level, and what its panics print.
+//! All logs of the process at trace level, and the output of its panics.
 
 use std::{
     io::{self, Write},
@@ -27,8 +27,8 @@ impl Write for Lines {
     }
 }
 
-/// Writes down what is logged and printed by panics from now on, in all tests. In the end of each, nothing of it is
-/// secret.
+/// Records logs and panic messages from now on, in all tests. Each test ends by checking that they
+/// contain no secret.
 #[must_use]
 pub(crate) fn watch() -> Watch {
     static ONCE: Once = Once::new();
@@ -58,7 +58,7 @@ impl Drop for Watch {
     }
 }
 
-/// What was written down, which is something at least.
+/// The recorded text, which must not be empty.
 pub(crate) fn lines() -> String {
     tracing::trace!("the log is read");
     let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Rule 10: no secret in any message, whatever fails.
+//! Rule 10: no message contains a secret, no matter what fails.
 
 #[cfg(feature = "reqwest-middleware")]
 mod clients;
@@ -19,7 +19,7 @@ use tower_auth::{
     provider_fn,
 };
 
-/// Stands in every secret, in every form that it is sent in.
+/// A part of every secret, in each encoding in which it is sent.
 const MARK: &str = "hunter2";
 /// Base64 of texts with the mark at each of the three positions.
 const ENCODED: [&str; 3] = ["aHVudGVyM", "h1bnRlcj", "odW50ZXIy"];
@@ -64,7 +64,7 @@ fn invalid_settings_are_refused_without_showing_them() {
             .client_id("me")
             .client_secret(format!("{MARK}\n"))
             .client_secret_basic_unencoded()
-            .http(answering(200, ""))
+            .http(responding(200, ""))
             .build(),
     );
 }
@@ -82,7 +82,7 @@ fn no_debug_output_shows_a_secret() {
         .client_id("me")
         .client_secret(MARK)
         .param("password", MARK)
-        .http(answering(200, ""));
+        .http(responding(200, ""));
     shows_nothing(&builder);
     shows_nothing(builder.build().unwrap());
     let layer = AuthLayer::new(bearer, Origins::danger_any_https());
@@ -95,14 +95,14 @@ type Request_ = Request<Full<Bytes>>;
 type Response_ = Response<Full<Bytes>>;
 
 #[derive(Clone, Debug)]
-struct Answering(u16, &'static str);
+struct Responding(u16, &'static str);
 
-/// A client that answers every request alike.
-fn answering(status: u16, body: &'static str) -> Answering {
-    Answering(status, body)
+/// A client that returns the same response to every request.
+fn responding(status: u16, body: &'static str) -> Responding {
+    Responding(status, body)
 }
 
-impl tower::Service<Request_> for Answering {
+impl tower::Service<Request_> for Responding {
     type Response = Response_;
     type Error = BoxError;
     type Future = std::future::Ready<Result<Response_, BoxError>>;
@@ -121,7 +121,7 @@ impl tower::Service<Request_> for Answering {
     }
 }
 
-/// Answers of a token endpoint that repeats what it was sent, in all the ways an answer can fail.
+/// Responses of a token endpoint that echo the request, in all the ways in which a response can fail.
 const RESPONSES: [(u16, &str); 12] = [
     (
         400,
@@ -152,7 +152,7 @@ fn get() -> Request_ {
         .unwrap()
 }
 
-/// Token endpoints that echo what they were sent, in all the ways an answer can fail.
+/// Token endpoints that echo the request, in all the ways in which a response can fail.
 #[tokio::test(start_paused = true)]
 async fn no_token_response_puts_a_secret_into_an_error() {
     let _log = log::watch();
@@ -160,7 +160,7 @@ async fn no_token_response_puts_a_secret_into_an_error() {
         let provider = ClientCredentials::builder("https://example.com/token")
             .client_id("me")
             .client_secret(MARK)
-            .http(answering(status, body))
+            .http(responding(status, body))
             .build()
             .unwrap();
         let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
@@ -168,9 +168,9 @@ async fn no_token_response_puts_a_secret_into_an_error() {
     }
 }
 
-/// A request fails for want of a credential, and nothing says more than it should.
+/// A request fails because there is no credential, and no message contains a secret.
 async fn fails_silently<P: Provider>(layer: &AuthLayer<P>) {
-    let service = layer.layer(answering(200, ""));
+    let service = layer.layer(responding(200, ""));
     if let Err(error) = service.oneshot(get()).await {
         tells_nothing(&*error);
     }
@@ -195,7 +195,7 @@ async fn a_rejection_shows_nothing_of_the_credential() {
     });
     let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
     let response = layer
-        .layer(answering(401, ""))
+        .layer(responding(401, ""))
         .oneshot(get())
         .await
         .unwrap();
@@ -205,7 +205,7 @@ async fn a_rejection_shows_nothing_of_the_credential() {
     shows_nothing(&response);
 }
 
-/// What a panic prints holds no secret either: the layer's own types are not printed by it.
+/// The output of a panic contains no secret either.
 #[tokio::test(start_paused = true)]
 async fn a_panicking_provider_shows_callers_nothing() {
     let _log = log::watch();
@@ -216,7 +216,7 @@ async fn a_panicking_provider_shows_callers_nothing() {
     });
     let layer = AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap());
     let error = layer
-        .layer(answering(200, ""))
+        .layer(responding(200, ""))
         .oneshot(get())
         .await
         .unwrap_err();
@@ -225,7 +225,7 @@ async fn a_panicking_provider_shows_callers_nothing() {
     assert!(log::lines().contains("panicked"));
 }
 
-/// Keys may be secret too, such as session ids.
+/// Keys may be secret too, such as session IDs.
 #[cfg(feature = "per-key")]
 #[tokio::test(start_paused = true)]
 async fn a_per_key_layer_shows_no_keys_and_no_credentials() {
@@ -236,7 +236,7 @@ async fn a_per_key_layer_shows_no_keys_and_no_credentials() {
             .then(|| Bearer::new(MARK).unwrap().boxed())
     };
     let layer = AuthLayer::per_key(provider, origins);
-    let service = layer.layer(answering(401, ""));
+    let service = layer.layer(responding(401, ""));
     shows_nothing(&layer);
     shows_nothing(&service);
     for key in [MARK.to_owned(), format!("{MARK} unknown")] {

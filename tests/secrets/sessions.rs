@@ -1,4 +1,4 @@
-//! Log-ins and what lives on them: passwords, codes, refresh tokens, states and verifiers.
+//! Logins and sessions: passwords, codes, refresh tokens, states and verifiers.
 
 #[cfg(feature = "implicit")]
 use tower_auth::oauth2::Implicit;
@@ -12,19 +12,19 @@ use tower_auth::{
 };
 
 use crate::{
-    MARK, RESPONSES, answering, fails_silently, is_silent, log, refused, shows_nothing,
+    MARK, RESPONSES, fails_silently, is_silent, log, refused, responding, shows_nothing,
     tells_nothing,
 };
 
 const TOKEN_URL: &str = "https://auth.example.com/token";
 const CALLBACK: &str = "https://app.example.com/callback";
 
-/// Answers of a server that has understood nothing, or repeats what it was told.
+/// Responses of a server that understood nothing, or that echo the request.
 #[tokio::test(start_paused = true)]
 async fn no_failed_refresh_or_login_shows_what_was_sent() {
     let _log = log::watch();
     for (status, body) in RESPONSES {
-        let http = answering(status, body);
+        let http = responding(status, body);
         let refresh = RefreshTokenGrant::builder(TOKEN_URL)
             .client_id("me")
             .client_secret(MARK)
@@ -66,14 +66,14 @@ fn code_flow(status: u16, body: &'static str) -> AuthorizationCode {
         .client_id("me")
         .client_secret(MARK)
         .issuer("https://auth.example.com")
-        .http(answering(status, body));
+        .http(responding(status, body));
     shows_nothing(&flow);
     let flow = flow.build().unwrap();
     shows_nothing(&flow);
     flow
 }
 
-/// An attempt of the flow whose state and verifier have the mark.
+/// A pending login whose state and verifier contain the mark.
 fn marked(attempt: &PendingLogin) -> PendingLogin {
     let mut kept: serde_json::Value = serde_json::from_str(&attempt.expose()).unwrap();
     for (name, value) in kept.as_object_mut().unwrap() {
@@ -145,7 +145,7 @@ async fn invalid_login_settings_are_refused_without_showing_them() {
     );
     refused(RefreshTokenGrant::builder(format!("http://me:{MARK}@auth.example.com/")).build());
     let issuer = format!("https://me:{MARK}@auth.example.com");
-    let error = ServerMetadata::fetch(issuer, answering(200, "{}")).await;
+    let error = ServerMetadata::fetch(issuer, responding(200, "{}")).await;
     tells_nothing(&error.unwrap_err());
     shows_nothing(TokenSet::new(MARK).with_refresh_token(MARK));
 }

@@ -8,11 +8,11 @@ use tower_auth::{
     store::{FileStore, StoreKey, TokenSet, TokenStore},
 };
 
-use crate::{MARK, answering, fails_silently, log, shows_nothing, tells_nothing};
+use crate::{MARK, fails_silently, log, responding, shows_nothing, tells_nothing};
 
 const TOKEN_URL: &str = "https://auth.example.com/token";
 
-/// A file that is removed in the end.
+/// A file that is removed on drop.
 struct Scratch(std::path::PathBuf);
 
 impl Drop for Scratch {
@@ -44,7 +44,7 @@ async fn an_invalid_file_is_not_shown() {
         let provider = RefreshTokenGrant::builder(TOKEN_URL)
             .refresh_token(MARK)
             .store(store, key)
-            .http(answering(500, MARK))
+            .http(responding(500, MARK))
             .build()
             .unwrap();
         provider
@@ -65,7 +65,7 @@ async fn a_redis_url_is_shown_without_its_password() {
     use tower_auth::store::RedisStore;
 
     let _log = log::watch();
-    // Nobody listens there: the port was free a moment ago.
+    // No server listens there: the port was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

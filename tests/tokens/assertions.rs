@@ -1,4 +1,4 @@
-//! Clients that sign (RFC 7523), with the feature `jwt`.
+//! Client authentication with signed assertions (RFC 7523, feature `jwt`).
 
 use std::{
     collections::HashSet,
@@ -14,11 +14,11 @@ use tower_auth::{
 };
 
 use crate::{
-    clients::{key, seeded},
-    server::{Instead, REVOKE_URL, Server, TOKEN_URL, auth_error, call, pass},
+    clients::{key, with_initial_token},
+    server::{Fault, REVOKE_URL, Server, TOKEN_URL, auth_error, call, pass},
 };
 
-/// Signs with nothing, unless it is sealed.
+/// A remote key that returns an empty signature, unless it is sealed.
 fn vault(sealed: &Arc<AtomicBool>) -> SigningKey {
     let sealed = Arc::clone(sealed);
     SigningKey::remote(SigningAlgorithm::Es256, move |_| {
@@ -45,11 +45,11 @@ fn assertions(server: &Server) -> Vec<String> {
     sent.cloned().collect()
 }
 
-/// R26: also an attempt after one that failed is a new one.
+/// R26: an attempt after a failed one gets a new assertion too.
 #[tokio::test(start_paused = true)]
 async fn each_token_request_has_a_new_signature() {
     let server = Server::new();
-    server.instead([Instead::Answer(503, "text/plain", ""), Instead::Break]);
+    server.instead([Fault::Respond(503, "text/plain", ""), Fault::Break]);
     let (api, handle) = server.layer(client_credentials(&server).build().unwrap());
     for _ in 0..2 {
         call(&api).await.unwrap_err();
@@ -76,13 +76,14 @@ async fn a_revocation_is_signed() {
     assert_eq!(assertions(&server).len(), 2);
 }
 
-/// Rule 8: what was not sent has spent nothing, so no intent is left that would make the next
-/// refusal look like a lost outcome.
+/// Rule 8: an unsent request has spent nothing. No intent remains that would make the next refusal
+/// look like a lost outcome.
 #[tokio::test(start_paused = true)]
 async fn a_sealed_vault_spends_no_refresh_token() {
     let (server, store) = (Server::new(), MemoryStore::new());
     let sealed = Arc::new(AtomicBool::new(true));
-    let provider: Builder<RefreshTokenGrant> = seeded(&server).private_key_jwt(vault(&sealed));
+    let provider: Builder<RefreshTokenGrant> =
+        with_initial_token(&server).private_key_jwt(vault(&sealed));
     let provider = provider.store(store.clone(), key()).build().unwrap();
     let (api, _) = server.layer(provider);
 

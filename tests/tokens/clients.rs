@@ -18,7 +18,7 @@ pub(crate) fn refresh_token(server: &Server) -> Builder<RefreshTokenGrant> {
 }
 
 /// The same, with the refresh token that the server knows from the start.
-pub(crate) fn seeded(server: &Server) -> Builder<RefreshTokenGrant> {
+pub(crate) fn with_initial_token(server: &Server) -> Builder<RefreshTokenGrant> {
     refresh_token(server).refresh_token("r0")
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn key() -> StoreKey {
     StoreKey::issuer(TOKEN_URL).client("app").subject("alice")
 }
 
-/// Why the provider failed, if it was for this reason.
+/// The reason why the provider failed, if it has this type.
 pub(crate) fn reason<E: std::error::Error + 'static>(error: &Error) -> Option<&E> {
     error.provider_error()?.get_ref().downcast_ref()
 }

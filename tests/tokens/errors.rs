@@ -1,10 +1,10 @@
-//! What people read when it does not work: what happened, what to do, and no secret.
+//! The error messages that users read: what failed, what to do about it, and no secret.
 
 use tower_auth::{Error, Provider, credential::Bearer};
 
 use crate::{
-    clients::{client_credentials, password_login, seeded},
-    server::{Instead, Server, auth_error, call},
+    clients::{client_credentials, password_login, with_initial_token},
+    server::{Fault, Server, auth_error, call},
 };
 
 async fn error_of<P: Provider<Credential = Bearer>>(server: &Server, provider: P) -> Error {
@@ -22,7 +22,7 @@ const HTML: &str = "<html><body>leak</body></html>";
 #[tokio::test(start_paused = true)]
 async fn a_wrong_secret() {
     let server = Server::new();
-    server.instead([Instead::Answer(
+    server.instead([Fault::Respond(
         401,
         "application/json",
         r#"{"error":"invalid_client","error_description":"Client authentication failed"}"#,
@@ -35,7 +35,7 @@ async fn a_wrong_secret() {
          whether the server requires client_secret_basic_unencoded() or client_secret_post()"
     );
 
-    server.instead([Instead::Answer(403, "", "")]);
+    server.instead([Fault::Respond(403, "", "")]);
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
@@ -46,12 +46,12 @@ async fn a_wrong_secret() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_refresh_token() {
     let server = Server::new();
-    server.instead([Instead::Answer(
+    server.instead([Fault::Respond(
         400,
         "application/json",
         r#"{"error":"invalid_grant","error_description":"Token has been revoked"}"#,
     )]);
-    let error = error_of(&server, seeded(&server).build().unwrap()).await;
+    let error = error_of(&server, with_initial_token(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
         "failed to get a credential: log in again: the server no longer accepts the refresh \
@@ -63,7 +63,7 @@ async fn a_dead_refresh_token() {
 #[tokio::test(start_paused = true)]
 async fn a_wrong_password() {
     let server = Server::new();
-    server.instead([Instead::Answer(
+    server.instead([Fault::Respond(
         401,
         "application/json",
         r#"{"error":"invalid_credentials","error_description":"got p4ss"}"#,
@@ -82,27 +82,27 @@ async fn a_server_that_is_down() {
     let server = Server::new();
     for (failure, text) in [
         (
-            Instead::Break,
+            Fault::Break,
             "failed to get a credential: temporary provider error: no complete response from the \
              token endpoint: connection reset",
         ),
         (
-            Instead::Answer(503, "text/html", HTML),
+            Fault::Respond(503, "text/html", HTML),
             "failed to get a credential: temporary provider error: the token endpoint failed: \
              503 Service Unavailable (its body is not a JSON object; content type: text/html)",
         ),
         (
-            Instead::Hang,
+            Fault::Hang,
             "failed to get a credential: the provider did not return within the refresh timeout",
         ),
     ] {
         server.instead([failure.clone()]);
-        let error = error_of(&server, seeded(&server).build().unwrap()).await;
+        let error = error_of(&server, with_initial_token(&server).build().unwrap()).await;
         assert_eq!(format!("{error:#}"), text);
-        assert_eq!(error.is_timeout(), matches!(failure, Instead::Hang));
-        assert!(error.retry_after().is_some(), "it is tried again");
+        assert_eq!(error.is_timeout(), matches!(failure, Fault::Hang));
+        assert!(error.retry_after().is_some(), "the refresh is retried");
     }
-    server.instead([Instead::Break]);
+    server.instead([Fault::Break]);
     let error = error_of(&server, password_login(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
@@ -114,21 +114,21 @@ async fn a_server_that_is_down() {
 #[tokio::test(start_paused = true)]
 async fn html_instead_of_json() {
     let server = Server::new();
-    server.instead([Instead::Answer(200, "text/html; charset=utf-8", HTML)]);
+    server.instead([Fault::Respond(200, "text/html; charset=utf-8", HTML)]);
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
         "failed to get a credential: provider error: the token response (200 OK) is not usable: \
          its body is not a JSON object; content type: text/html"
     );
-    server.instead([Instead::Answer(404, "text/html", HTML)]);
+    server.instead([Fault::Respond(404, "text/html", HTML)]);
     let error = error_of(&server, client_credentials(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),
         "failed to get a credential: provider error: the token endpoint refused the request: 404 \
          Not Found (its body is not a JSON object; content type: text/html): check the token URL"
     );
-    server.instead([Instead::Answer(404, "text/html", HTML)]);
+    server.instead([Fault::Respond(404, "text/html", HTML)]);
     let error = error_of(&server, password_login(&server).build().unwrap()).await;
     assert_eq!(
         format!("{error:#}"),

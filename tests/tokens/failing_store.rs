@@ -1,4 +1,4 @@
-//! P44: what a failing store means, at each point where it can fail.
+//! P44: the effect of a failing store, at each point where it can fail.
 
 use std::{error::Error, time::Duration};
 
@@ -6,19 +6,19 @@ use tokio::time::Instant;
 use tower_auth::store::{LockAttempt, Revision, SaveRequest, TokenSet, TokenStore, WriteOutcome};
 
 use crate::{
-    clients::{key, refresh_token, seeded, store_error},
+    clients::{key, refresh_token, store_error, with_initial_token},
     faulty::{ALL, Faulty, Load, Lock, Operation, Saving},
     server::{Server, auth_error, call, call_all, pass},
 };
 
 const NOTHING: [&str; 0] = [];
 
-/// P44: a clear error that names it, and the server is not asked.
+/// P44: the error names the store, and the server is not asked.
 #[tokio::test(start_paused = true)]
 async fn at_the_start_a_failure_is_a_temporary_error() {
     for operation in [Load, Lock, Operation::Intent] {
         let (server, store) = (Server::new(), Faulty::default());
-        let provider = seeded(&server).store(store.clone(), key());
+        let provider = with_initial_token(&server).store(store.clone(), key());
         let (api, _) = server.layer(provider.build().unwrap());
         store.fail([operation]);
         let error = auth_error(call(&api).await.unwrap_err());
@@ -48,7 +48,7 @@ async fn at_the_start_a_failure_is_a_temporary_error() {
 #[tokio::test(start_paused = true)]
 async fn while_refreshing_the_valid_token_is_still_used() {
     let (server, store) = (Server::new(), Faulty::default());
-    let provider = seeded(&server).store(store.clone(), key());
+    let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, handle) = server.layer(provider.build().unwrap());
     call(&api).await.unwrap();
     store.fail(ALL);
@@ -72,11 +72,11 @@ async fn while_refreshing_the_valid_token_is_still_used() {
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
 }
 
-/// P44: a store that hangs has failed after 5 s.
+/// P44: an operation of a hanging store fails after 5 s.
 #[tokio::test(start_paused = true)]
 async fn a_hanging_store_fails() {
     let (server, store) = (Server::new(), Faulty::default());
-    let provider = seeded(&server).store(store.clone(), key());
+    let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.build().unwrap());
     store.hang([Load]);
     let error = auth_error(call(&api).await.unwrap_err());
@@ -86,13 +86,18 @@ async fn a_hanging_store_fails() {
     );
 }
 
-/// Rule 8, P44: after the server has rotated, the process goes on with the new token, keeps the
-/// lock, says so, and saves it as soon as it can.
+/// Rule 8, P44: after the server has rotated the token, the process uses the new one, keeps the
+/// lock, reports the failure, and saves the token as soon as possible.
 #[tokio::test(start_paused = true)]
 async fn at_the_save_the_new_token_is_used_and_saved_later() {
     for operations in [vec![Saving], ALL.to_vec()] {
         let (server, store) = (Server::new(), Faulty::default());
-        let provider = || seeded(&server).store(store.clone(), key()).build().unwrap();
+        let provider = || {
+            with_initial_token(&server)
+                .store(store.clone(), key())
+                .build()
+                .unwrap()
+        };
         let one = provider();
         let (api, handle) = server.layer(one.clone());
         let (other, handle_of_other) = server.layer(provider());
@@ -100,7 +105,7 @@ async fn at_the_save_the_new_token_is_used_and_saved_later() {
         call(&other).await.unwrap();
         assert!(one.save_error().is_none());
 
-        // The store fails between the request and its answer.
+        // The store fails between the request and the response.
         server.state().takes = Duration::from_millis(500);
         handle.invalidate();
         let calls = call_all(&api, 100);
@@ -115,7 +120,7 @@ async fn at_the_save_the_new_token_is_used_and_saved_later() {
             format!("{:#}", one.save_error().unwrap()),
             "the token store (faulty) failed to save the tokens: disk full"
         );
-        // Nobody else spends the old refresh token meanwhile.
+        // No other process spends the old refresh token in the meantime.
         handle_of_other.invalidate();
         let error = auth_error(call(&other).await.unwrap_err());
         assert!(format!("{:#}", store_error(&error)).contains("(faulty) failed"));
@@ -142,11 +147,14 @@ async fn at_the_save_the_new_token_is_used_and_saved_later() {
     }
 }
 
-/// The same, when the store does not even say so.
+/// The same, if the store hangs instead of returning an error.
 #[tokio::test(start_paused = true)]
 async fn a_hanging_save_fails_and_releases_the_waiters() {
     let (server, store) = (Server::new(), Faulty::default());
-    let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
+    let provider = with_initial_token(&server)
+        .store(store.clone(), key())
+        .build()
+        .unwrap();
     let (api, handle) = server.layer(provider.clone());
     store.hang([Saving]);
     let start = Instant::now();
@@ -164,12 +172,15 @@ async fn a_hanging_save_fails_and_releases_the_waiters() {
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
 }
 
-/// The same, when the next refresh comes before the store is well: without a record of what is
-/// spent nothing is spent.
+/// The same, if the next refresh starts while the store still fails: no refresh token is spent
+/// without a record of it.
 #[tokio::test(start_paused = true)]
 async fn unsaved_tokens_are_saved_before_the_next_refresh() {
     let (server, store) = (Server::new(), Faulty::default());
-    let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
+    let provider = with_initial_token(&server)
+        .store(store.clone(), key())
+        .build()
+        .unwrap();
     let (api, _) = server.layer(provider.clone());
     store.fail([Saving]);
     call(&api).await.unwrap();
@@ -191,11 +202,14 @@ async fn unsaved_tokens_are_saved_before_the_next_refresh() {
     assert_eq!(stored.revision, Revision(2));
 }
 
-/// P7: the attempts to save end with the provider.
+/// P7: attempts to save end when the provider is dropped.
 #[tokio::test(start_paused = true)]
 async fn saving_ends_with_the_provider() {
     let (server, store) = (Server::new(), Faulty::default());
-    let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
+    let provider = with_initial_token(&server)
+        .store(store.clone(), key())
+        .build()
+        .unwrap();
     let (api, handle) = server.layer(provider.clone());
     store.fail([Saving]);
     call(&api).await.unwrap();
@@ -211,7 +225,7 @@ async fn saving_ends_with_the_provider() {
     assert_eq!(tasks, 0);
 }
 
-/// P44: tokens in the store that can't be used are no tokens.
+/// P44: unusable tokens in the store are ignored.
 #[tokio::test(start_paused = true)]
 async fn a_corrupt_access_token_is_refreshed() {
     let (server, store) = (Server::new(), Faulty::default());

@@ -1,4 +1,4 @@
-//! A store that fails when told to.
+//! A store that fails on request.
 
 use std::{
     collections::HashSet,
@@ -44,27 +44,27 @@ pub(crate) const ALL: [Operation; 7] = [
 ];
 
 impl Faulty {
-    /// From now on these fail, and no others.
+    /// Makes only these operations fail from now on.
     pub(crate) fn fail(&self, operations: impl IntoIterator<Item = Operation>) {
         *self.failing.lock().unwrap() = operations.into_iter().collect();
     }
 
-    /// From now on these never end.
+    /// Makes only these operations hang from now on.
     pub(crate) fn hang(&self, operations: impl IntoIterator<Item = Operation>) {
         *self.hanging.lock().unwrap() = operations.into_iter().collect();
     }
 
-    /// The next time that an intent is recorded, the process is stopped for so long.
+    /// Suspends the process for this time when it next records an intent.
     pub(crate) fn stop(&self, time: Duration) {
         *self.stops.lock().unwrap() = Some(time);
     }
 
-    /// What is in it, without faults.
+    /// The store inside, without faults.
     pub(crate) fn inner(&self) -> MemoryStore {
         self.inner.lock().unwrap().clone()
     }
 
-    /// From now on this is what is in it.
+    /// Replaces the store inside.
     pub(crate) fn replace(&self, inner: MemoryStore) {
         *self.inner.lock().unwrap() = inner;
     }

@@ -1,4 +1,4 @@
-//! Log-out: what is revoked, what is emptied, and who hears of it.
+//! Logout: revoking tokens, emptying the store, and telling other processes.
 
 use std::time::Duration;
 
@@ -9,19 +9,21 @@ use tower_auth::{
 };
 
 use crate::{
-    clients::{client_credentials, key, login, password_login, reason, refresh_token, seeded},
+    clients::{
+        client_credentials, key, login, password_login, reason, refresh_token, with_initial_token,
+    },
     faulty::{ALL, Delete, Faulty},
-    server::{Instead, REVOKE_URL, Server, auth_error, call, call_all, pass},
+    server::{Fault, REVOKE_URL, Server, auth_error, call, call_all, pass},
 };
 
 const NOTHING: [&str; 0] = [];
 
-/// P58, RFC 7009: the refresh token first, then the access token, as the client.
+/// P58, RFC 7009: the client revokes the refresh token first, then the access token.
 #[tokio::test(start_paused = true)]
 async fn log_out_revokes_both_tokens_and_empties_the_store() {
     let server = Server::new();
     let store = MemoryStore::new();
-    let provider = seeded(&server)
+    let provider = with_initial_token(&server)
         .client_secret("hidden")
         .store(store.clone(), key())
         .revoke_url(REVOKE_URL);
@@ -46,16 +48,26 @@ async fn log_out_revokes_both_tokens_and_empties_the_store() {
     assert!(error.is_logged_out());
     handle.resume();
     let error = auth_error(call(&api).await.unwrap_err());
-    assert!(error.is_login_required(), "the seed is not used again");
+    assert!(
+        error.is_login_required(),
+        "the initial tokens are not used again"
+    );
     assert_eq!(server.take_trace(), NOTHING);
 }
 
-/// P58: a seed that was not needed yet is forgotten too.
+/// P58: unused initial tokens are dropped too.
 #[tokio::test(start_paused = true)]
 async fn initial_tokens_are_not_used_after_a_logout() {
     let server = Server::new();
     let store = MemoryStore::new();
-    let process = || server.layer(seeded(&server).store(store.clone(), key()).build().unwrap());
+    let process = || {
+        server.layer(
+            with_initial_token(&server)
+                .store(store.clone(), key())
+                .build()
+                .unwrap(),
+        )
+    };
     let ((one, _), (other, handle)) = (process(), process());
     call(&one).await.unwrap();
     server.state().refresh_tokens.insert("r0".to_owned());
@@ -67,16 +79,16 @@ async fn initial_tokens_are_not_used_after_a_logout() {
     assert_eq!(server.take_trace(), NOTHING);
 }
 
-/// P58: servers answer a revocation in many ways.
+/// P58: servers respond to a revocation in many ways.
 #[tokio::test(start_paused = true)]
 async fn a_revocation_succeeds_with_any_body() {
     for body in ["", "{}", "ok", "<p>", "null"] {
         let server = Server::new();
-        let provider = seeded(&server).revoke_url(REVOKE_URL);
+        let provider = with_initial_token(&server).revoke_url(REVOKE_URL);
         let (api, handle) = server.layer(provider.build().unwrap());
         call(&api).await.unwrap();
-        let answer = Instead::Answer(200, "text/plain", body);
-        server.instead([answer.clone(), answer]);
+        let response = Fault::Respond(200, "text/plain", body);
+        server.instead([response.clone(), response]);
         handle.log_out().await.unwrap();
         assert_eq!(server.trace()[1..], ["revoke r1 200", "revoke a1 200"]);
     }
@@ -86,43 +98,43 @@ async fn a_revocation_succeeds_with_any_body() {
 #[tokio::test(start_paused = true)]
 async fn a_server_need_not_revoke_access_tokens() {
     let server = Server::new();
-    let provider = seeded(&server).revoke_url(REVOKE_URL);
+    let provider = with_initial_token(&server).revoke_url(REVOKE_URL);
     let (api, handle) = server.layer(provider.build().unwrap());
     call(&api).await.unwrap();
     let body = r#"{"error":"unsupported_token_type"}"#;
     server.instead([
-        Instead::Answer(200, "", ""),
-        Instead::Answer(400, "application/json", body),
+        Fault::Respond(200, "", ""),
+        Fault::Respond(400, "application/json", body),
     ]);
     handle.log_out().await.unwrap();
 }
 
-/// P58: the local emptying happens even if the revocation fails, and the error says so.
+/// P58: the store is emptied even if the revocation fails, and the error reports the failure.
 #[tokio::test(start_paused = true)]
 async fn a_failing_revocation_is_reported_and_stops_nothing() {
     let body = r#"{"error":"invalid_client"}"#;
     for (failure, text) in [
         (
-            Instead::Answer(503, "text/plain", "busy"),
+            Fault::Respond(503, "text/plain", "busy"),
             "logged out locally, but the provider failed to revoke the credential: temporary \
              provider error: the refresh token was not revoked: the revocation endpoint failed: \
              503 Service Unavailable (its body is not a JSON object; content type: text/plain)",
         ),
         (
-            Instead::Answer(401, "application/json", body),
+            Fault::Respond(401, "application/json", body),
             "logged out locally, but the provider failed to revoke the credential: temporary \
              provider error: the refresh token was not revoked: the revocation endpoint refused \
              the request: 401 invalid_client",
         ),
         (
-            Instead::Hang,
+            Fault::Hang,
             "logged out locally, but the provider failed to revoke the credential: temporary provider error: the provider \
              did not respond within the refresh timeout",
         ),
     ] {
         let server = Server::new();
         let store = MemoryStore::new();
-        let provider = seeded(&server)
+        let provider = with_initial_token(&server)
             .store(store.clone(), key())
             .revoke_url(REVOKE_URL);
         let (api, handle) = server.layer(provider.build().unwrap());
@@ -136,7 +148,7 @@ async fn a_failing_revocation_is_reported_and_stops_nothing() {
     }
 }
 
-/// P58: the tokens are revoked even if the store fails; it is emptied before it is used again.
+/// P58: the tokens are revoked even if the store fails. The store is emptied before its next use.
 #[tokio::test(start_paused = true)]
 async fn a_failing_store_is_reported_and_emptied_later() {
     for operations in [vec![Delete], ALL.to_vec()] {
@@ -163,7 +175,7 @@ async fn a_failing_store_is_reported_and_emptied_later() {
         );
     }
     let (server, store) = (Server::new(), Faulty::default());
-    let provider = seeded(&server).store(store.clone(), key());
+    let provider = with_initial_token(&server).store(store.clone(), key());
     let provider = provider.revoke_url(REVOKE_URL).build().unwrap();
     let (api, handle) = server.layer(provider);
     call(&api).await.unwrap();
@@ -172,12 +184,12 @@ async fn a_failing_store_is_reported_and_emptied_later() {
     assert_eq!(server.trace()[1..], ["revoke r1 200", "revoke a1 200"]);
 }
 
-/// P12, P58: log-out waits for a refresh under way, and revokes what that brought.
+/// P12, P58: a logout waits for an in-flight refresh, and revokes its token.
 #[tokio::test(start_paused = true)]
 async fn the_token_of_an_in_flight_refresh_is_revoked_too() {
     let server = Server::new();
     let store = MemoryStore::new();
-    let provider = seeded(&server)
+    let provider = with_initial_token(&server)
         .store(store.clone(), key())
         .revoke_url(REVOKE_URL);
     let (api, handle) = server.layer(provider.build().unwrap());
@@ -203,13 +215,13 @@ async fn the_token_of_an_in_flight_refresh_is_revoked_too() {
     assert_eq!(store.load(&key()).await.unwrap().tokens, None);
 }
 
-/// P12: across processes; one of them is refreshing when the other logs out.
+/// P12: across processes. One of them is refreshing while the other logs out.
 #[tokio::test(start_paused = true)]
 async fn a_logout_elsewhere_wins_over_a_refresh() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || {
-        let provider = seeded(&server).store(store.clone(), key());
+        let provider = with_initial_token(&server).store(store.clone(), key());
         server.layer(provider.revoke_url(REVOKE_URL).build().unwrap())
     };
     let ((one, one_handle), (other, other_handle)) = (process(), process());
@@ -231,11 +243,14 @@ async fn a_logout_elsewhere_wins_over_a_refresh() {
     );
     assert_eq!(store.load(&key()).await.unwrap().tokens, None);
     let state = server.state();
-    assert!(!state.refresh_tokens.contains("r2"), "what came is revoked");
+    assert!(
+        !state.refresh_tokens.contains("r2"),
+        "the new token is revoked"
+    );
     assert!(!state.valid.contains("a2"));
 }
 
-/// Log-out fencing: an idle process hears of it at its next refresh, and does not log in by itself.
+/// An idle process notices the logout at its next refresh, and does not log in by itself.
 #[tokio::test(start_paused = true)]
 async fn a_logout_elsewhere_ends_the_session_here() {
     let server = Server::new();
@@ -264,12 +279,12 @@ async fn a_logout_elsewhere_ends_the_session_here() {
     assert_eq!(server.take_trace(), ["password p4ss 200"], "for both");
 }
 
-/// P58: the one who logs out has looked into the store just before the newest tokens were saved.
+/// P58: the other process loaded the entry just before the newest tokens were saved.
 #[tokio::test(start_paused = true)]
 async fn tokens_unseen_by_a_logout_elsewhere_are_revoked_here() {
     let server = Server::new();
     let store = MemoryStore::new();
-    let provider = seeded(&server).store(store.clone(), key());
+    let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.revoke_url(REVOKE_URL).build().unwrap());
     call(&api).await.unwrap();
     assert!(server.state().refresh_tokens.contains("r1"));
@@ -281,13 +296,16 @@ async fn tokens_unseen_by_a_logout_elsewhere_are_revoked_here() {
     assert!(!server.state().refresh_tokens.contains("r1"));
 }
 
-/// A log-in replaces what there was, for all processes.
+/// A login replaces all tokens, for all processes.
 #[tokio::test(start_paused = true)]
 async fn a_new_login_serves_all_processes() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || {
-        let provider = seeded(&server).store(store.clone(), key()).build().unwrap();
+        let provider = with_initial_token(&server)
+            .store(store.clone(), key())
+            .build()
+            .unwrap();
         let (api, handle) = server.layer(provider.clone());
         (provider, api, handle)
     };
@@ -311,7 +329,7 @@ async fn a_new_login_serves_all_processes() {
     assert_eq!(server.take_trace(), NOTHING);
 }
 
-/// Client credentials have an access token to revoke only.
+/// Client credentials have only an access token to revoke.
 #[tokio::test(start_paused = true)]
 async fn client_credentials_are_revoked_and_remain_usable() {
     let server = Server::new();

@@ -1,5 +1,5 @@
-//! Providers that live on refresh tokens, passwords and stores, through the layer: a token server
-//! in memory that writes down what it is asked, and paused time.
+//! Providers with refresh tokens, passwords and stores, through the layer. An in-memory token server
+//! records its requests, and time is paused.
 
 #[cfg(feature = "jwt")]
 mod assertions;

@@ -1,10 +1,10 @@
-//! R36: only who names `PasswordGrant` gets it.
+//! R36: only programs that name `PasswordGrant` use the password grant.
 
 use tower_auth::oauth2::{PasswordGrant, TokenProvider};
 
 use crate::{
     clients::login,
-    server::{Instead, Server, TOKEN_URL, auth_error, call, call_all, pass},
+    server::{Fault, Server, TOKEN_URL, auth_error, call, call_all, pass},
 };
 
 fn provider(server: &Server) -> TokenProvider<PasswordGrant> {
@@ -49,12 +49,12 @@ async fn the_password_is_sent_first_and_when_the_refresh_token_is_dead() {
 #[tokio::test(start_paused = true)]
 async fn other_failures_do_not_send_the_password() {
     for failure in [
-        Instead::Answer(401, "application/json", r#"{"error":"invalid_client"}"#),
-        Instead::Answer(401, "", ""),
-        Instead::Answer(400, "application/json", r#"{"error":"invalid_request"}"#),
-        Instead::Answer(500, "", ""),
-        Instead::Answer(429, "", ""),
-        Instead::Hang,
+        Fault::Respond(401, "application/json", r#"{"error":"invalid_client"}"#),
+        Fault::Respond(401, "", ""),
+        Fault::Respond(400, "application/json", r#"{"error":"invalid_request"}"#),
+        Fault::Respond(500, "", ""),
+        Fault::Respond(429, "", ""),
+        Fault::Hang,
     ] {
         let server = Server::new();
         let (api, handle) = server.layer(provider(&server));
@@ -70,7 +70,7 @@ async fn other_failures_do_not_send_the_password() {
     }
 }
 
-/// P40: servers say in many ways that a password is wrong.
+/// P40: servers report a wrong password in many ways.
 #[tokio::test(start_paused = true)]
 async fn a_refused_password_is_not_sent_again() {
     for (status, body, is_final) in [
@@ -84,7 +84,7 @@ async fn a_refused_password_is_not_sent_again() {
         let server = Server::new();
         let provider = provider(&server);
         let (api, handle) = server.layer(provider.clone());
-        server.instead([Instead::Answer(status, "application/json", body)]);
+        server.instead([Fault::Respond(status, "application/json", body)]);
         let error = auth_error(call(&api).await.unwrap_err());
         assert_eq!(error.is_login_required(), is_final, "{error:#}");
         if is_final {

@@ -8,7 +8,7 @@ use tower_auth::{
 
 use crate::{
     clients::{login, password_login},
-    server::{AUTH, Instead, LOGIN_URL, REFRESH_URL, Server, auth_error, call, call_all, pass},
+    server::{AUTH, Fault, LOGIN_URL, REFRESH_URL, Server, auth_error, call, call_all, pass},
 };
 
 const NOTHING: [&str; 0] = [];
@@ -20,7 +20,7 @@ async fn the_server_sees_each_password_and_token_once() {
     let provider = password_login(&server).build().unwrap();
     let (api, handle) = server.layer(provider.clone());
 
-    // Log-in, by a thousand at once.
+    // The login, with a thousand callers at once.
     assert_eq!(call_all(&api, 1000).await, 0);
     assert_eq!(server.take_trace(), ["password p4ss 200"]);
 
@@ -29,27 +29,27 @@ async fn the_server_sees_each_password_and_token_once() {
     assert_eq!(call_all(&api, 1000).await, 0);
     assert_eq!(server.take_trace(), ["refresh r1 200"]);
 
-    // A token that stops working before its time.
+    // A token that is revoked before it expires.
     server.revoke_access();
     assert_eq!(call_all(&api, 1000).await, 0);
     assert_eq!(server.take_trace(), ["refresh r2 200"]);
 
-    // An early refresh: nobody waits.
+    // An early refresh: no caller waits.
     pass(3400).await;
     assert_eq!(call_all(&api, 1000).await, 0);
     pass(1).await;
     assert_eq!(server.take_trace(), ["refresh r3 200"]);
-    assert_eq!(server.state().unauthorized, 1000, "the early 401s only");
+    assert_eq!(server.state().unauthorized, 1000, "only the early 401s");
 
-    // Everything else that a refresh endpoint can do: the password is not sent.
+    // After all other failures of the refresh endpoint, the password is not sent.
     for failure in [
-        Instead::Answer(500, "", ""),
-        Instead::Answer(429, "", ""),
-        Instead::Answer(403, "", ""),
-        Instead::Answer(400, "application/json", r#"{"error":"invalid_grant"}"#),
-        Instead::Answer(200, "text/html", "<p>hello"),
-        Instead::Break,
-        Instead::Hang,
+        Fault::Respond(500, "", ""),
+        Fault::Respond(429, "", ""),
+        Fault::Respond(403, "", ""),
+        Fault::Respond(400, "application/json", r#"{"error":"invalid_grant"}"#),
+        Fault::Respond(200, "text/html", "<p>hello"),
+        Fault::Break,
+        Fault::Hang,
     ] {
         handle.invalidate();
         server.instead([failure]);
@@ -61,7 +61,7 @@ async fn the_server_sees_each_password_and_token_once() {
         assert!(!trace.concat().contains("password"), "{trace:?}");
     }
 
-    // A dead refresh token: the password once, in the same call.
+    // A dead refresh token: the password is sent once, in the same call.
     pass(3600).await;
     server.revoke_refresh();
     assert_eq!(call_all(&api, 1000).await, 0);
@@ -69,7 +69,7 @@ async fn the_server_sees_each_password_and_token_once() {
     assert!(trace[0].starts_with("refresh r") && trace[0].ends_with(" 401"));
     assert_eq!(trace[1..], ["password p4ss 200"]);
 
-    // A wrong password: once, and then no more.
+    // A wrong password is sent once.
     server.state().password = "changed";
     server.revoke_refresh();
     server.revoke_access();
@@ -104,11 +104,11 @@ async fn the_server_sees_each_password_and_token_once() {
     let all = tokens.len();
     tokens.sort_unstable();
     tokens.dedup();
-    // The failures above were answered in the place of the endpoint, which had spent nothing.
+    // The failures above were injected in front of the endpoint, which spent nothing.
     assert_eq!(all - tokens.len(), 7);
 }
 
-/// Form fields and nothing else, no client authentication.
+/// Only form fields, without client authentication.
 #[tokio::test(start_paused = true)]
 async fn the_requests_match_the_documentation() {
     let server = Server::new();
@@ -135,7 +135,7 @@ async fn the_requests_match_the_documentation() {
     }
 }
 
-/// P40: other failures of the log-in endpoint are no verdict on the password.
+/// P40: other failures of the login endpoint do not mean a wrong password.
 #[tokio::test(start_paused = true)]
 async fn only_400_401_and_403_mean_a_wrong_password() {
     for (status, is_final) in [
@@ -148,7 +148,7 @@ async fn only_400_401_and_403_mean_a_wrong_password() {
     ] {
         let server = Server::new();
         let (api, _) = server.layer(password_login(&server).build().unwrap());
-        server.instead([Instead::Answer(status, "text/html", "<p>")]);
+        server.instead([Fault::Respond(status, "text/html", "<p>")]);
         let error = auth_error(call(&api).await.unwrap_err());
         assert_eq!(error.is_login_required(), is_final, "{error:#}");
         pass(100).await;
@@ -157,7 +157,7 @@ async fn only_400_401_and_403_mean_a_wrong_password() {
     }
 }
 
-/// P40: a log-in that answers for the old password does not condemn the new one.
+/// P40: the response to the old password does not affect the new one.
 #[tokio::test(start_paused = true)]
 async fn a_late_refusal_of_the_old_password_keeps_the_new_one() {
     let server = Server::new();
@@ -217,10 +217,10 @@ async fn stored_tokens_replace_the_password_after_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn initial_tokens_replace_the_first_login() {
     let server = Server::new();
-    let seed = TokenSet::from_refresh_token("r0");
+    let tokens = TokenSet::from_refresh_token("r0");
     let (api, _) = server.layer(
         password_login(&server)
-            .initial_tokens(seed)
+            .initial_tokens(tokens)
             .build()
             .unwrap(),
     );
@@ -228,7 +228,7 @@ async fn initial_tokens_replace_the_first_login() {
     assert_eq!(server.take_trace(), ["refresh r0 200"]);
 }
 
-/// P35: the password goes nowhere in the clear.
+/// P35: the password is never sent unencrypted.
 #[test]
 fn both_urls_are_https_or_loopback() {
     let server = Server::new();

@@ -4,15 +4,15 @@ use http::StatusCode;
 use tower_auth::{BoxError, store::TokenSet};
 
 use crate::{
-    clients::{login, refresh_token, seeded, token_error},
-    server::{Instead, Server, auth_error, call, call_all, pass},
+    clients::{login, refresh_token, token_error, with_initial_token},
+    server::{Fault, Server, auth_error, call, call_all, pass},
 };
 
-/// P38, R8: and no refresh token is sent twice.
+/// P38, R8: no refresh token is sent twice.
 #[tokio::test(start_paused = true)]
 async fn a_new_refresh_token_replaces_the_old() {
     let server = Server::new();
-    let (api, _) = server.layer(seeded(&server).build().unwrap());
+    let (api, _) = server.layer(with_initial_token(&server).build().unwrap());
     for _ in 0..4 {
         assert_eq!(call_all(&api, 100).await, 0);
         pass(4000).await;
@@ -33,7 +33,7 @@ async fn a_new_refresh_token_replaces_the_old() {
 async fn an_omitted_refresh_token_keeps_the_old() {
     let server = Server::new();
     server.state().rotates = false;
-    let (api, _) = server.layer(seeded(&server).build().unwrap());
+    let (api, _) = server.layer(with_initial_token(&server).build().unwrap());
     for _ in 0..3 {
         assert_eq!(call_all(&api, 10).await, 0);
         pass(4000).await;
@@ -41,25 +41,25 @@ async fn an_omitted_refresh_token_keeps_the_old() {
     assert_eq!(server.trace(), ["refresh r0 200"; 3]);
 }
 
-/// P39, rule 8: and callers succeed at the next attempt.
+/// P39, rule 8: callers succeed at the next attempt.
 #[tokio::test(start_paused = true)]
 async fn only_invalid_grant_gives_up_the_refresh_token() {
-    use Instead::{Answer, Break, Hang};
+    use Fault::{Break, Hang, Respond};
     let json = "application/json";
     for failure in [
-        Answer(500, "text/html", "<p>oops"),
-        Answer(503, json, r#"{"error":"invalid_grant"}"#),
-        Answer(429, json, r#"{"error":"slow_down"}"#),
-        Answer(400, json, r#"{"error":"invalid_request"}"#),
-        Answer(401, json, r#"{"error":"invalid_client"}"#),
-        Answer(403, "text/html", "<p>blocked"),
-        Answer(200, "text/html", "<p>welcome"),
-        Answer(200, json, "{}"),
+        Respond(500, "text/html", "<p>oops"),
+        Respond(503, json, r#"{"error":"invalid_grant"}"#),
+        Respond(429, json, r#"{"error":"slow_down"}"#),
+        Respond(400, json, r#"{"error":"invalid_request"}"#),
+        Respond(401, json, r#"{"error":"invalid_client"}"#),
+        Respond(403, "text/html", "<p>blocked"),
+        Respond(200, "text/html", "<p>welcome"),
+        Respond(200, json, "{}"),
         Break,
         Hang,
     ] {
         let server = Server::new();
-        let (api, _) = server.layer(seeded(&server).build().unwrap());
+        let (api, _) = server.layer(with_initial_token(&server).build().unwrap());
         server.instead([failure]);
         let error = auth_error(call(&api).await.unwrap_err());
         assert!(!error.is_login_required(), "{error:#}");
@@ -69,11 +69,11 @@ async fn only_invalid_grant_gives_up_the_refresh_token() {
     }
 }
 
-/// P49, R6, R37: final, whatever is called, until there are new tokens.
+/// P49, R6, R37: the failure is final until there are new tokens.
 #[tokio::test(start_paused = true)]
 async fn a_dead_refresh_token_means_a_new_login() {
     let server = Server::new();
-    let provider = seeded(&server).build().unwrap();
+    let provider = with_initial_token(&server).build().unwrap();
     let (api, handle) = server.layer(provider.clone());
     server.revoke_refresh();
     let error = auth_error(call(&api).await.unwrap_err());
@@ -98,18 +98,18 @@ async fn a_dead_refresh_token_means_a_new_login() {
     assert_eq!(server.take_trace(), [""; 0], "nothing is sent twice");
 
     server.state().refresh_tokens.insert("r9".to_owned());
-    let seed = provider.replace_tokens(TokenSet::from_refresh_token("r9"));
-    seed.await.unwrap();
+    let replaced = provider.replace_tokens(TokenSet::from_refresh_token("r9"));
+    replaced.await.unwrap();
     handle.resume();
     assert_eq!(call_all(&api, 100).await, 0);
     assert_eq!(server.take_trace(), ["refresh r9 200"]);
 }
 
-/// R37: a thief has used the refresh token, and the server has revoked the family.
+/// R37: a thief has used the refresh token, and the server has revoked all tokens of the session.
 #[tokio::test(start_paused = true)]
 async fn an_unused_but_dead_refresh_token_is_suspected_reuse() {
     let server = Server::new();
-    let (api, _) = server.layer(seeded(&server).build().unwrap());
+    let (api, _) = server.layer(with_initial_token(&server).build().unwrap());
     call(&api).await.unwrap();
     let thief = refresh_token(&server).refresh_token("r1").build().unwrap();
     let (thief, _) = server.layer(thief);
@@ -138,13 +138,13 @@ fn token_error_of(error: &tower_auth::Error) -> &tower_auth::oauth2::TokenError 
     login(error).token_error().expect("the server was asked")
 }
 
-/// Rule 8: what the server answered to a refresh that was cut off is lost. The old refresh token
-/// is tried once more, and if it is refused, that is said as it is.
+/// Rule 8: the response to an interrupted refresh is lost. The old refresh token is tried once more,
+/// and the error reports a refusal.
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_refresh_is_retried_once() {
     let server = Server::new();
-    let (api, _) = server.layer(seeded(&server).build().unwrap());
-    server.instead([Instead::WorkAndHang]);
+    let (api, _) = server.layer(with_initial_token(&server).build().unwrap());
+    server.instead([Fault::WorkAndHang]);
     let error = auth_error(call(&api).await.unwrap_err());
     assert!(error.is_timeout(), "{error:#}");
     pass(5).await;
@@ -160,13 +160,12 @@ async fn an_interrupted_refresh_is_retried_once() {
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r0 400"]);
 }
 
-/// Rule 2: callers hear at the deadline that it takes too long, but an answer that has begun is
-/// read and used.
+/// Rule 2: callers get a timeout at the deadline, but a started response is read and used.
 #[tokio::test(start_paused = true)]
 async fn a_started_response_is_not_cut_off() {
     let server = Server::new();
-    let (api, _) = server.layer(seeded(&server).build().unwrap());
-    server.instead([Instead::Slowly(Duration::from_secs(15))]);
+    let (api, _) = server.layer(with_initial_token(&server).build().unwrap());
+    server.instead([Fault::Slowly(Duration::from_secs(15))]);
     let error = auth_error(call(&api).await.unwrap_err());
     assert!(error.is_timeout(), "{error:#}");
     pass(6).await;
@@ -176,12 +175,12 @@ async fn a_started_response_is_not_cut_off() {
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
 }
 
-/// What comes after the deadline is bounded.
+/// The time after the deadline is bounded.
 #[tokio::test(start_paused = true)]
 async fn an_endless_response_is_given_up() {
     let server = Server::new();
-    let (api, handle) = server.layer(seeded(&server).build().unwrap());
-    server.instead([Instead::Slowly(Duration::from_secs(1000))]);
+    let (api, handle) = server.layer(with_initial_token(&server).build().unwrap());
+    server.instead([Fault::Slowly(Duration::from_secs(1000))]);
     call(&api).await.unwrap_err();
     pass(35).await;
     let error = auth_error(call(&api).await.unwrap_err());
@@ -228,11 +227,11 @@ async fn a_refresh_never_requests_more_than_was_granted() {
 async fn the_scope_is_the_one_that_the_server_granted() {
     let server = Server::new();
     server.state().scope = Some("less");
-    let (_, handle) = server.layer(seeded(&server).build().unwrap());
+    let (_, handle) = server.layer(with_initial_token(&server).build().unwrap());
     assert_eq!(handle.credential().await.unwrap().scope(), Some("less"));
 }
 
-/// R37, RFC 6749 3.2.1: a public client says who it is, in the body, and proves nothing.
+/// R37, RFC 6749 3.2.1: a public client sends only its ID, in the body.
 #[tokio::test(start_paused = true)]
 async fn a_client_sends_its_id_and_its_secret_if_it_has_them() {
     let form_and_header = async |builder: tower_auth::oauth2::Builder<_>, server: &Server| {
@@ -310,12 +309,12 @@ async fn without_tokens_the_user_must_log_in() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_client_learns_what_to_check() {
     let server = Server::new();
-    server.instead([Instead::Answer(
+    server.instead([Fault::Respond(
         401,
         "application/json",
         r#"{"error":"invalid_client"}"#,
     )]);
-    let (api, _) = server.layer(seeded(&server).build().unwrap());
+    let (api, _) = server.layer(with_initial_token(&server).build().unwrap());
     let error = auth_error(call(&api).await.unwrap_err());
     assert_eq!(token_error(&error).code(), Some("invalid_client"));
     assert_eq!(
@@ -325,11 +324,11 @@ async fn a_refused_client_learns_what_to_check() {
     );
 }
 
-/// R36: this provider knows no other grant.
+/// R36: this provider uses no other grant.
 #[tokio::test(start_paused = true)]
 async fn only_refresh_tokens_are_sent() -> Result<(), BoxError> {
     let server = Server::new();
-    let (api, _) = server.layer(seeded(&server).build()?);
+    let (api, _) = server.layer(with_initial_token(&server).build()?);
     call(&api).await?;
     server.revoke_refresh();
     server.revoke_access();

@@ -1,4 +1,4 @@
-//! A token server and an API in memory.
+//! An in-memory token server and API.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -23,47 +23,47 @@ pub(crate) const API: &str = "https://api.example.com/";
 pub(crate) type ServerBody = UnsyncBoxBody<Bytes, BoxError>;
 pub(crate) type Client = BoxCloneService<Request<Full<Bytes>>, Response<ServerBody>, BoxError>;
 
-/// Tokens are called `a1`, `a2`.. and `r1`, `r2`..; a refresh token that is used twice kills its
-/// family. Clones are the same server.
+/// A server whose tokens are `a1`, `a2`, ... and `r1`, `r2`, ... If a refresh token is used twice, it
+/// revokes all tokens. Clones are the same server.
 #[derive(Clone)]
 pub(crate) struct Server(Arc<Mutex<State>>);
 
 pub(crate) struct State {
-    /// What was asked of the token server, and what came of it: `refresh r1 200`.
+    /// The token requests and the statuses of their responses: `refresh r1 200`.
     pub(crate) trace: Vec<String>,
     /// The bodies of these requests, decoded.
     pub(crate) forms: Vec<HashMap<String, String>>,
     pub(crate) heads: Vec<Parts>,
-    /// How many requests have reached the token server.
+    /// The number of requests that have reached the token server.
     pub(crate) token_requests: usize,
     pub(crate) api_requests: usize,
     pub(crate) unauthorized: usize,
-    /// The API accepts these.
+    /// The access tokens that the API accepts.
     pub(crate) valid: HashSet<String>,
     pub(crate) refresh_tokens: HashSet<String>,
     pub(crate) spent: HashSet<String>,
     pub(crate) password: &'static str,
     pub(crate) expires_in: u64,
-    /// Whether a refresh brings a new refresh token.
+    /// Whether a refresh returns a new refresh token.
     pub(crate) rotates: bool,
-    /// Whether a new access token ends the one before.
+    /// Whether a new access token invalidates the previous one.
     pub(crate) revokes_previous: bool,
     pub(crate) scope: Option<&'static str>,
-    /// How long the token server takes.
+    /// The response time of the token server.
     pub(crate) takes: Duration,
-    /// What the token server does with the next requests instead of its work.
-    pub(crate) instead: VecDeque<Instead>,
+    /// The faults that the next token requests get instead of a normal response.
+    pub(crate) instead: VecDeque<Fault>,
     issued: usize,
 }
 
 #[derive(Clone)]
-pub(crate) enum Instead {
-    Answer(u16, &'static str, &'static str),
+pub(crate) enum Fault {
+    Respond(u16, &'static str, &'static str),
     Hang,
     Break,
-    /// Does its work, and never answers.
+    /// Processes the request, and never responds.
     WorkAndHang,
-    /// Does its work and answers the head; the body comes so much later.
+    /// Processes the request and sends the head. The body follows after this time.
     Slowly(Duration),
 }
 
@@ -94,7 +94,7 @@ impl Server {
         self.0.lock().unwrap()
     }
 
-    pub(crate) fn instead(&self, instead: impl IntoIterator<Item = Instead>) {
+    pub(crate) fn instead(&self, instead: impl IntoIterator<Item = Fault>) {
         self.state().instead.extend(instead);
     }
 
@@ -102,25 +102,25 @@ impl Server {
         self.state().trace.clone()
     }
 
-    /// The trace since the last time.
+    /// Returns the trace since the last call.
     pub(crate) fn take_trace(&self) -> Vec<String> {
         std::mem::take(&mut self.state().trace)
     }
 
-    /// No access token is valid any more.
+    /// Revokes all access tokens.
     pub(crate) fn revoke_access(&self) {
         self.state().valid.clear();
     }
 
-    /// No refresh token is valid any more.
+    /// Revokes all refresh tokens.
     pub(crate) fn revoke_refresh(&self) {
         self.state().refresh_tokens.clear();
     }
 
-    /// The way to it.
+    /// A client of the server.
     pub(crate) fn client(&self) -> Client {
         let server = self.clone();
-        let service = tower::service_fn(move |request| server.clone().answer(request));
+        let service = tower::service_fn(move |request| server.clone().respond(request));
         BoxCloneService::new(service)
     }
 
@@ -133,7 +133,10 @@ impl Server {
         (tower::Layer::layer(&layer, self.client()), handle)
     }
 
-    async fn answer(self, request: Request<Full<Bytes>>) -> Result<Response<ServerBody>, BoxError> {
+    async fn respond(
+        self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<ServerBody>, BoxError> {
         let (head, body) = request.into_parts();
         if head.uri.host() == Some("api.example.com") {
             return Ok(self.api(&head));
@@ -152,25 +155,25 @@ impl Server {
                 let (status, body) = self.work(head, &path, &form);
                 Ok(json(status, body))
             }
-            Some(Instead::Answer(status, content_type, body)) => {
+            Some(Fault::Respond(status, content_type, body)) => {
                 self.note(head, &path, &form, status);
                 let response = Response::builder().status(status);
                 let response = response.header("content-type", content_type);
                 Ok(response.body(full(body))?)
             }
-            Some(Instead::Hang) => {
+            Some(Fault::Hang) => {
                 self.note(head, &path, &form, 0);
                 std::future::pending().await
             }
-            Some(Instead::WorkAndHang) => {
+            Some(Fault::WorkAndHang) => {
                 self.work(head, &path, &form);
                 std::future::pending().await
             }
-            Some(Instead::Break) => {
+            Some(Fault::Break) => {
                 self.note(head, &path, &form, 0);
                 Err("connection reset".into())
             }
-            Some(Instead::Slowly(time)) => {
+            Some(Fault::Slowly(time)) => {
                 let (status, body) = self.work(head, &path, &form);
                 let frames = futures::stream::once(async move {
                     tokio::time::sleep(time).await;
@@ -191,7 +194,7 @@ impl Server {
         json(if known { 200 } else { 401 }, "{}")
     }
 
-    /// Does what a token server does.
+    /// Processes a token request.
     fn work(&self, head: Parts, path: &str, form: &HashMap<String, String>) -> (u16, String) {
         let (status, body) = self.decide(path, form);
         self.note(head, path, form, status);
@@ -285,7 +288,7 @@ impl State {
     }
 }
 
-/// One API request; gives its status.
+/// Sends one API request, and returns the status.
 pub(crate) async fn call(api: &Auth<Client, Bearer>) -> Result<StatusCode, BoxError> {
     let request = Request::get(API).body(Full::default()).unwrap();
     let mut api = api.clone();
@@ -293,20 +296,20 @@ pub(crate) async fn call(api: &Auth<Client, Bearer>) -> Result<StatusCode, BoxEr
     Ok(response.status())
 }
 
-/// So many API requests at once; gives how many did not succeed.
+/// Sends API requests at once, and returns how many did not succeed.
 pub(crate) async fn call_all(api: &Auth<Client, Bearer>, count: usize) -> usize {
     let calls = (0..count).map(|_| call(api));
-    let answers = futures::future::join_all(calls).await;
-    let failed = |answer: &&Result<StatusCode, _>| !matches!(answer, Ok(StatusCode::OK));
-    answers.iter().filter(failed).count()
+    let responses = futures::future::join_all(calls).await;
+    let failed = |response: &&Result<StatusCode, _>| !matches!(response, Ok(StatusCode::OK));
+    responses.iter().filter(failed).count()
 }
 
-/// Lets this many seconds pass.
+/// Advances the time.
 pub(crate) async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-/// What made the call fail.
+/// The error of a failed call.
 pub(crate) fn auth_error(error: BoxError) -> tower_auth::Error {
     *error.downcast::<tower_auth::Error>().expect("of the layer")
 }

@@ -1,4 +1,4 @@
-//! Several processes on one store. Each of them is a provider and a layer of its own here.
+//! Several processes on one store. Each process is a separate provider and layer here.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,21 +13,21 @@ use tower_auth::{
 };
 
 use crate::{
-    clients::{client_credentials, key, login, refresh_token, seeded, store_error},
+    clients::{client_credentials, key, login, refresh_token, store_error, with_initial_token},
     faulty::Faulty,
-    server::{Instead, Server, auth_error, call, call_all, pass},
+    server::{Fault, Server, auth_error, call, call_all, pass},
 };
 
 const NOTHING: [&str; 0] = [];
 
-/// P41: and the server, which revokes the family on reuse, sees none.
+/// P41: the server, which revokes all tokens on reuse, sees no reuse.
 #[tokio::test(start_paused = true)]
 async fn ten_processes_spend_each_refresh_token_once() {
     let server = Server::new();
     server.state().takes = Duration::from_millis(50);
     let store = MemoryStore::new();
     let process = || {
-        let provider = seeded(&server).store(store.clone(), key());
+        let provider = with_initial_token(&server).store(store.clone(), key());
         server.layer(provider.build().unwrap())
     };
     let processes: Vec<_> = (0..10).map(|_| process()).collect();
@@ -40,14 +40,14 @@ async fn ten_processes_spend_each_refresh_token_once() {
     }
 }
 
-/// P41, P14: the same for a token that is revoked before its time.
+/// P41, P14: the same for a token that is revoked before it expires.
 #[tokio::test(start_paused = true)]
 async fn ten_processes_that_are_rejected_refresh_once() {
     let server = Server::new();
     server.state().takes = Duration::from_millis(50);
     let store = MemoryStore::new();
     let process = || {
-        let provider = seeded(&server).store(store.clone(), key());
+        let provider = with_initial_token(&server).store(store.clone(), key());
         server.layer(provider.build().unwrap())
     };
     let processes: Vec<_> = (0..10).map(|_| process()).collect();
@@ -61,13 +61,13 @@ async fn ten_processes_that_are_rejected_refresh_once() {
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
 }
 
-/// Early refreshes are drawn at different times: the first is for all.
+/// Each process draws another time for its early refresh. The first refresh serves all.
 #[tokio::test(start_paused = true)]
 async fn an_early_refresh_serves_all_processes() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || {
-        let provider = seeded(&server).store(store.clone(), key());
+        let provider = with_initial_token(&server).store(store.clone(), key());
         server.layer(provider.build().unwrap()).0
     };
     let processes: Vec<_> = (0..5).map(|_| process()).collect();
@@ -104,7 +104,7 @@ async fn processes_with_a_store_do_not_revoke_each_others_tokens() {
     assert!(trace.all(|line| line == "client_credentials 200"));
 }
 
-/// P59: what happens without a store, so that the test above means something.
+/// P59: the counterpart of the test above.
 #[tokio::test(start_paused = true)]
 async fn processes_without_a_store_revoke_each_others_tokens() {
     let server = Server::new();
@@ -118,7 +118,7 @@ async fn processes_without_a_store_revoke_each_others_tokens() {
     assert_eq!(server.state().unauthorized, 1);
 }
 
-/// What a process that was killed left in the store.
+/// Takes the lock for a process that is then killed.
 async fn locked(store: &MemoryStore, ttl: u64) -> Fence {
     let ttl = Duration::from_secs(ttl);
     match store.try_lock(&key(), "process 1 (dead)", ttl).await {
@@ -139,12 +139,17 @@ async fn saved(
     written
 }
 
-/// P42: its lock runs out, the next one takes over.
+/// P42: the lock expires, and the next process takes over.
 #[tokio::test(start_paused = true)]
 async fn a_killed_process_blocks_others_until_its_lock_expires() {
     let server = Server::new();
     let store = MemoryStore::new();
-    let (api, _) = server.layer(seeded(&server).store(store.clone(), key()).build().unwrap());
+    let (api, _) = server.layer(
+        with_initial_token(&server)
+            .store(store.clone(), key())
+            .build()
+            .unwrap(),
+    );
     let dead = locked(&store, 5).await;
     assert_eq!(call_all(&api, 100).await, 0);
     assert_eq!(server.trace(), ["refresh r0 200"]);
@@ -158,12 +163,12 @@ async fn a_killed_process_blocks_others_until_its_lock_expires() {
     );
 }
 
-/// P42: and if that takes too long, callers hear whom they wait for.
+/// P42: if that takes too long, the error names the cause.
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_outlasts_the_refresh_is_a_clear_error() {
     let server = Server::new();
     let store = MemoryStore::new();
-    let provider = seeded(&server).store(store.clone(), key());
+    let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.build().unwrap());
     locked(&store, 20).await;
     let error = auth_error(call(&api).await.unwrap_err());
@@ -180,11 +185,11 @@ async fn a_lock_that_outlasts_the_refresh_is_a_clear_error() {
     assert_eq!(call_all(&api, 10).await, 0);
 }
 
-/// P42: whoever was stopped for so long that others may have taken over does not ask the server.
+/// P42: a process that was suspended until others may have taken over does not ask the server.
 #[tokio::test(start_paused = true)]
 async fn a_suspended_process_notices_that_its_time_is_over() {
     let (server, store) = (Server::new(), Faulty::default());
-    let provider = seeded(&server).store(store.clone(), key());
+    let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.build().unwrap());
     store.stop(Duration::from_secs(30));
     call(&api).await.unwrap_err();
@@ -194,7 +199,7 @@ async fn a_suspended_process_notices_that_its_time_is_over() {
     assert_eq!(server.trace(), ["refresh r0 200"]);
 }
 
-/// Rule 8, P43: killed after the server had answered, before the save.
+/// Rule 8, P43: a process is killed between the response and the save.
 #[tokio::test(start_paused = true)]
 async fn a_lost_outcome_is_retried_once_and_reported() {
     let server = Server::new();
@@ -202,8 +207,8 @@ async fn a_lost_outcome_is_retried_once_and_reported() {
     let before = TokenSet::from_refresh_token("r0");
     assert_eq!(saved(&store, (0, 1), before).await, WriteOutcome::Applied);
     abandoned(&store, 1).await;
-    // What the dead one did.
-    let (thief, _) = server.layer(seeded(&server).build().unwrap());
+    // The dead process spent the token.
+    let (thief, _) = server.layer(with_initial_token(&server).build().unwrap());
     call(&thief).await.unwrap();
     server.take_trace();
 
@@ -225,14 +230,14 @@ async fn a_lost_outcome_is_retried_once_and_reported() {
     assert_eq!(call_all(&api, 100).await, 100);
     assert_eq!(server.take_trace(), ["refresh r0 400"]);
 
-    // Never again by anybody, also after a restart.
+    // No process sends it again, even after a restart.
     let (api, _) = start();
     let error = auth_error(call(&api).await.unwrap_err());
     assert!(error.is_login_required());
     assert_eq!(server.take_trace(), NOTHING);
 }
 
-/// Rule 8, P43: killed before the server had its request.
+/// Rule 8, P43: a process is killed before the server gets its request.
 #[tokio::test(start_paused = true)]
 async fn an_orphaned_intent_without_effect_is_forgotten() {
     let server = Server::new();
@@ -247,7 +252,7 @@ async fn an_orphaned_intent_without_effect_is_forgotten() {
     assert_eq!((stored.revision, stored.intent), (Revision(2), None));
 }
 
-/// The intent of a process that is dead, whose lock has run out.
+/// Leaves the intent of a dead process, whose lock has expired.
 async fn abandoned(store: &MemoryStore, revision: u64) {
     let fence = locked(store, 1).await;
     let intent = Intent::new(Revision(revision), "process 1 (dead)");
@@ -256,23 +261,23 @@ async fn abandoned(store: &MemoryStore, revision: u64) {
     pass(2).await;
 }
 
-/// Rule 8: an answer that refuses the request says that nothing was spent; other failures do not.
+/// Rule 8: a response that refuses the request means that nothing was spent. Other failures do not.
 #[tokio::test(start_paused = true)]
 async fn the_intent_remains_only_if_the_outcome_is_unknown() {
     for (failure, stays) in [
-        (Instead::Answer(429, "", ""), false),
+        (Fault::Respond(429, "", ""), false),
         (
-            Instead::Answer(400, "application/json", r#"{"error":"x"}"#),
+            Fault::Respond(400, "application/json", r#"{"error":"x"}"#),
             false,
         ),
-        (Instead::Answer(502, "", ""), true),
-        (Instead::Answer(200, "text/html", "<p>"), true),
-        (Instead::Break, true),
-        (Instead::Hang, true),
+        (Fault::Respond(502, "", ""), true),
+        (Fault::Respond(200, "text/html", "<p>"), true),
+        (Fault::Break, true),
+        (Fault::Hang, true),
     ] {
         let server = Server::new();
         let store = MemoryStore::new();
-        let provider = seeded(&server).store(store.clone(), key());
+        let provider = with_initial_token(&server).store(store.clone(), key());
         let (api, _) = server.layer(provider.build().unwrap());
         server.instead([failure]);
         call(&api).await.unwrap_err();
@@ -281,12 +286,12 @@ async fn the_intent_remains_only_if_the_outcome_is_unknown() {
     }
 }
 
-/// "Newer" is the revision: a machine whose clock is wrong adopts all the same.
+/// "Newer" refers to the revision, so a machine with a wrong clock adopts tokens too.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_clock_does_not_refresh_fresh_tokens() {
     let server = Server::new();
     let store = MemoryStore::new();
-    let provider = seeded(&server).store(store.clone(), key());
+    let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, handle) = server.layer(provider.build().unwrap());
     call(&api).await.unwrap();
     server.take_trace();
@@ -304,7 +309,11 @@ async fn a_wrong_clock_does_not_refresh_fresh_tokens() {
         assert_eq!(written, WriteOutcome::Applied);
         handle.invalidate();
         assert_eq!(call_all(&api, 10).await, 0);
-        assert_eq!(server.take_trace(), NOTHING, "the clock was asked");
+        assert_eq!(
+            server.take_trace(),
+            NOTHING,
+            "the refresh depended on the clock"
+        );
         let left = left(&handle).await;
         assert!(left > minutes(9) && left <= minutes(10), "{left:?}");
     }
@@ -316,12 +325,12 @@ async fn left(handle: &Handle<Bearer>) -> Duration {
     until.duration_since(SystemTime::now()).unwrap()
 }
 
-/// A rejected token is not adopted again, whatever its revision.
+/// A rejected token is not adopted again under any revision.
 #[tokio::test(start_paused = true)]
 async fn the_rejected_token_itself_is_not_adopted() {
     let server = Server::new();
     let store = MemoryStore::new();
-    let provider = seeded(&server).store(store.clone(), key());
+    let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.build().unwrap());
     call(&api).await.unwrap();
     let same = TokenSet::new("a1").with_refresh_token("r1");
@@ -331,7 +340,7 @@ async fn the_rejected_token_itself_is_not_adopted() {
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
 }
 
-/// A program that is started again with the tokens of a new log-in, while the store has dead ones.
+/// A program restarts with the tokens of a new login, and the store holds dead ones.
 #[tokio::test(start_paused = true)]
 async fn initial_tokens_are_used_when_the_stored_ones_are_dead() {
     let server = Server::new();
@@ -364,15 +373,15 @@ async fn initial_tokens_are_used_when_the_stored_ones_are_dead() {
     assert_eq!(
         server.take_trace(),
         ["refresh r2 400"],
-        "no seed is sent late"
+        "no initial token is sent late"
     );
 }
 
-/// P60: a store that loses acknowledged writes gets them back from whoever knows them.
+/// P60: a process that knows newer tokens restores writes that the store acknowledged and lost.
 #[tokio::test(start_paused = true)]
 async fn lost_writes_are_restored() {
     let (server, store) = (Server::new(), Faulty::default());
-    let provider = seeded(&server).store(store.clone(), key());
+    let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, handle) = server.layer(provider.build().unwrap());
     for _ in 0..3 {
         handle.invalidate();

@@ -7,7 +7,7 @@ use tower_auth::{
 
 use crate::server::{API, Server};
 
-/// R19: there is no other credential, so nothing is sent again, and the answer comes as it is.
+/// R19: there is no other credential, so the request is not retried and the response is unchanged.
 #[tokio::test(start_paused = true)]
 async fn the_401_to_a_static_credential_is_final() {
     async fn check<P: Provider>(credential: P) {

@@ -1,4 +1,4 @@
-//! APIs that want more of a token than its being valid.
+//! APIs that require more than a valid token.
 
 use std::{
     convert::Infallible,
@@ -20,15 +20,15 @@ use tower_auth::{
     challenge::StepUp, credential::Bearer, oauth2::ClientCredentials,
 };
 
-type Answer = Response<Full<Bytes>>;
-type Client = BoxCloneService<Request<Full<Bytes>>, Answer, Infallible>;
+type Reply = Response<Full<Bytes>>;
+type Client = BoxCloneService<Request<Full<Bytes>>, Reply, Infallible>;
 
-/// A token server that puts the scopes into the token, and an API whose paths are the scopes that they
-/// need. Clones are the same.
+/// A token server that puts the scopes into the token, and an API whose paths name the scopes that
+/// they require. Clones are the same server.
 #[derive(Clone, Default)]
 struct Servers {
     /// The scopes of each token request.
-    asked: Arc<Mutex<Vec<String>>>,
+    requested: Arc<Mutex<Vec<String>>>,
 }
 
 const LIFETIME: u64 = 3600;
@@ -38,11 +38,11 @@ impl Servers {
         let servers = self.clone();
         BoxCloneService::new(tower::service_fn(move |request| {
             let servers = servers.clone();
-            async move { Ok(servers.answer(request).await) }
+            async move { Ok(servers.respond(request).await) }
         }))
     }
 
-    async fn answer(&self, request: Request<Full<Bytes>>) -> Answer {
+    async fn respond(&self, request: Request<Full<Bytes>>) -> Reply {
         let (head, body) = request.into_parts();
         if head.uri.path() == "/token" {
             let form = body.collect().await.unwrap().to_bytes();
@@ -50,13 +50,13 @@ impl Servers {
             let scope = form.split('&').find_map(|pair| pair.strip_prefix("scope="));
             let scope = scope.unwrap_or_default().replace("%20", "+");
             let number = {
-                let mut asked = self.asked.lock().unwrap();
-                asked.push(scope.replace('+', " "));
-                asked.len()
+                let mut requested = self.requested.lock().unwrap();
+                requested.push(scope.replace('+', " "));
+                requested.len()
             };
             sleep(Duration::from_millis(50)).await;
             if scope.contains("forbidden") {
-                return answer(
+                return reply(
                     400,
                     "content-type",
                     "application/json",
@@ -66,15 +66,15 @@ impl Servers {
             let token = format!(
                 r#"{{"access_token":"{number}.{scope}","token_type":"bearer","expires_in":{LIFETIME}}}"#
             );
-            return answer(200, "content-type", "application/json", &token);
+            return reply(200, "content-type", "application/json", &token);
         }
         let token = head.headers["authorization"].to_str().unwrap();
         let needed = head.uri.path().trim_start_matches('/');
         if token.split(['.', '+']).any(|scope| scope == needed) {
-            return answer(200, "x-ok", "yes", "");
+            return reply(200, "x-ok", "yes", "");
         }
         match needed {
-            "strong" => answer(
+            "strong" => reply(
                 401,
                 "www-authenticate",
                 "Bearer error=\"insufficient_user_authentication\", acr_values=\"gold\"",
@@ -82,20 +82,20 @@ impl Servers {
             ),
             _ => {
                 let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{needed}\"");
-                answer(403, "www-authenticate", &challenge, "")
+                reply(403, "www-authenticate", &challenge, "")
             }
         }
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    fn requested(&self) -> Vec<String> {
+        self.requested.lock().unwrap().clone()
     }
 
     fn api(
         &self,
     ) -> impl Service<
         Request<Full<Bytes>>,
-        Response = Answer,
+        Response = Reply,
         Error = tower_auth::BoxError,
         Future: Send,
     > + Clone {
@@ -115,32 +115,32 @@ fn layer<P: Provider>(provider: P) -> AuthLayer<P> {
     AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap())
 }
 
-fn answer(status: u16, name: &str, value: &str, body: &str) -> Answer {
+fn reply(status: u16, name: &str, value: &str, body: &str) -> Reply {
     let response = Response::builder().status(status).header(name, value);
     response.body(Full::from(body.to_owned())).unwrap()
 }
 
-async fn call<S>(api: &S, path: &str) -> Answer
+async fn call<S>(api: &S, path: &str) -> Reply
 where
-    S: Service<Request<Full<Bytes>>, Response = Answer, Error = tower_auth::BoxError> + Clone,
+    S: Service<Request<Full<Bytes>>, Response = Reply, Error = tower_auth::BoxError> + Clone,
 {
     let request = Request::post(format!("https://api.example.com/{path}"));
     let request = request.body(Full::from("body")).unwrap();
     api.clone().oneshot(request).await.unwrap()
 }
 
-/// RFC 6750 3.1: scopes are added when they are wanted, and stay.
+/// RFC 6750 3.1: scopes are added once an API requires them, and remain.
 #[tokio::test(start_paused = true)]
 async fn a_required_scope_is_added_permanently() {
     let servers = Servers::default();
     let api = servers.api();
     assert_eq!(call(&api, "read").await.status(), 200);
-    let answers = join_all((0..100).map(|_| call(&api, "write"))).await;
-    assert!(answers.iter().all(|answer| answer.status() == 200));
-    assert_eq!(servers.asked(), ["read", "read write"]);
+    let responses = join_all((0..100).map(|_| call(&api, "write"))).await;
+    assert!(responses.iter().all(|response| response.status() == 200));
+    assert_eq!(servers.requested(), ["read", "read write"]);
     sleep(Duration::from_secs(LIFETIME)).await;
     assert_eq!(call(&api, "write").await.status(), 200);
-    assert_eq!(servers.asked(), ["read", "read write", "read write"]);
+    assert_eq!(servers.requested(), ["read", "read write", "read write"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +150,7 @@ async fn a_scope_outside_the_settings_is_not_requested() {
     for _ in 0..3 {
         assert_eq!(call(&api, "admin").await.status(), 403);
     }
-    assert_eq!(servers.asked(), ["read"]);
+    assert_eq!(servers.requested(), ["read"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,16 +164,16 @@ async fn a_scope_that_is_not_granted_does_not_break_later_requests() {
     assert_eq!(call(&api, "read").await.status(), 200);
     sleep(Duration::from_secs(LIFETIME)).await;
     assert_eq!(call(&api, "read").await.status(), 200);
-    assert_eq!(servers.asked(), ["read", "read forbidden", "read"]);
+    assert_eq!(servers.requested(), ["read", "read forbidden", "read"]);
 }
 
-/// R32, rule 7: a server that is never content.
+/// R32, rule 7: no token satisfies this server.
 #[tokio::test(start_paused = true)]
 async fn stepping_up_never_becomes_a_loop() {
     let servers = Servers::default();
     let never_content = tower::service_fn(|_: Request<Full<Bytes>>| async {
         let challenge = "Bearer error=\"insufficient_scope\", scope=\"write\"";
-        Ok::<_, Infallible>(answer(403, "www-authenticate", challenge, ""))
+        Ok::<_, Infallible>(reply(403, "www-authenticate", challenge, ""))
     });
     let provider = ClientCredentials::builder("https://auth.example.com/token")
         .client_id("machine")
@@ -189,18 +189,18 @@ async fn stepping_up_never_becomes_a_loop() {
         Some(NotRetried::InsufficientScope)
     ));
     for _ in 0..100 {
-        let answer = call(&api, "write").await;
-        assert_eq!(answer.status(), 403);
-        let why = answer.extensions().get();
+        let response = call(&api, "write").await;
+        assert_eq!(response.status(), 403);
+        let why = response.extensions().get();
         assert!(
             matches!(why, Some(NotRetried::TooManyRejections { .. })),
             "{why:?}"
         );
     }
-    assert_eq!(servers.asked().len(), 2);
+    assert_eq!(servers.requested().len(), 2);
 }
 
-/// R32: a machine cannot log in as a person does; whoever can is told what is wanted.
+/// R32: a machine cannot log in like a user. A provider that can gets the requirements.
 #[tokio::test(start_paused = true)]
 async fn a_stronger_login_is_requested_from_capable_providers() {
     let servers = Servers::default();
@@ -210,7 +210,7 @@ async fn a_stronger_login_is_requested_from_capable_providers() {
         refused.extensions().get(),
         Some(NotRetried::InsufficientAuthentication)
     ));
-    assert_eq!(servers.asked(), ["read"]);
+    assert_eq!(servers.requested(), ["read"]);
 
     struct Person(Arc<AtomicUsize>);
     impl Provider for Person {

@@ -15,14 +15,14 @@ use tower_auth::{
 };
 
 use crate::{
-    clients::{key, reason, seeded, token_error},
-    server::{Instead, Server, TOKEN_URL, auth_error, call, pass},
+    clients::{key, reason, token_error, with_initial_token},
+    server::{Fault, Server, TOKEN_URL, auth_error, call, pass},
 };
 
 const EXCHANGED: &str = r#"{"access_token":"a1","token_type":"Bearer","expires_in":60,
     "issued_token_type":"urn:ietf:params:oauth:token-type:access_token","refresh_token":"r9"}"#;
 
-/// Gives `{name}1`, `{name}2`..
+/// Returns `{name}1`, `{name}2`, ...
 fn counting(
     name: &'static str,
 ) -> impl Fn() -> std::future::Ready<Result<String, ProviderError>> + Send + Sync + 'static {
@@ -40,10 +40,10 @@ fn exchange(server: &Server) -> Builder<TokenExchange> {
         .http(server.client())
 }
 
-/// The server answers everything so.
-fn answering(status: u16, body: &'static str) -> Server {
+/// A server that sends this response to every request.
+fn responding(status: u16, body: &'static str) -> Server {
     let server = Server::new();
-    server.instead(vec![Instead::Answer(status, "application/json", body); 5]);
+    server.instead(vec![Fault::Respond(status, "application/json", body); 5]);
     server.state().valid.insert("a1".to_owned());
     server
 }
@@ -51,7 +51,7 @@ fn answering(status: u16, body: &'static str) -> Server {
 /// R25.
 #[tokio::test(start_paused = true)]
 async fn the_exchange_names_the_tokens_and_their_types() {
-    let server = answering(200, EXCHANGED);
+    let server = responding(200, EXCHANGED);
     let provider = exchange(&server)
         .actor_token(TokenExchange::JWT, counting("actor"))
         .requested_token_type(TokenExchange::ACCESS_TOKEN)
@@ -87,10 +87,10 @@ async fn the_exchange_names_the_tokens_and_their_types() {
     );
 }
 
-/// R25: and no actor's type without an actor.
+/// R25: the actor's type is sent only with an actor.
 #[tokio::test(start_paused = true)]
 async fn what_is_not_set_is_not_sent() {
-    let server = answering(200, EXCHANGED);
+    let server = responding(200, EXCHANGED);
     let (api, _) = server.layer(exchange(&server).build().unwrap());
     call(&api).await.unwrap();
     let form = server.state().forms[0].clone();
@@ -103,7 +103,7 @@ async fn what_is_not_set_is_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn each_token_request_has_a_new_subject() {
-    let server = answering(200, EXCHANGED);
+    let server = responding(200, EXCHANGED);
     let (api, handle) = server.layer(exchange(&server).build().unwrap());
     for _ in 0..3 {
         assert_eq!(call(&api).await.unwrap(), 200);
@@ -137,7 +137,7 @@ async fn a_response_without_a_bearer_token_or_its_type_is_refused() {
             "no issued_token_type",
         ),
     ] {
-        let server = answering(200, body);
+        let server = responding(200, body);
         let (api, _) = server.layer(exchange(&server).build().unwrap());
         let error = auth_error(call(&api).await.unwrap_err());
         assert!(
@@ -149,13 +149,13 @@ async fn a_response_without_a_bearer_token_or_its_type_is_refused() {
     }
 }
 
-/// The error is the closure's own, with its class, and nothing is sent.
+/// The error has the class that the closure chose, and nothing is sent.
 #[tokio::test(start_paused = true)]
 async fn the_error_of_a_missing_subject_is_returned_unchanged() {
-    let server = answering(200, EXCHANGED);
+    let server = responding(200, EXCHANGED);
     let no_subject = || {
         ready(Err(ProviderError::login_required(std::io::Error::other(
-            "nobody is logged in",
+            "no user is logged in",
         ))))
     };
     let provider = exchange(&server).subject_token(TokenExchange::JWT, no_subject);
@@ -169,7 +169,7 @@ async fn the_error_of_a_missing_subject_is_returned_unchanged() {
 /// Rule 10.
 #[tokio::test(start_paused = true)]
 async fn no_error_shows_a_subject_token() {
-    let server = answering(
+    let server = responding(
         400,
         r#"{"error":"invalid_request","error_description":"bad subject1"}"#,
     );
@@ -182,14 +182,14 @@ async fn no_error_shows_a_subject_token() {
     );
 }
 
-/// Somebody else's refresh token under the same key is nothing to this grant.
+/// The grant ignores a refresh token that another grant stored under the same key.
 #[tokio::test(start_paused = true)]
 async fn a_stored_refresh_token_is_not_sent() {
     let (server, store) = (Server::new(), MemoryStore::new());
-    let other = seeded(&server).store(store.clone(), key());
+    let other = with_initial_token(&server).store(store.clone(), key());
     server.state().expires_in = 0;
     call(&server.layer(other.build().unwrap()).0).await.unwrap();
-    server.instead([Instead::Answer(200, "application/json", EXCHANGED)]);
+    server.instead([Fault::Respond(200, "application/json", EXCHANGED)]);
     let provider = exchange(&server).store(store, key()).build().unwrap();
     assert_eq!(call(&server.layer(provider).0).await.unwrap(), 200);
     let state = server.state();
@@ -206,7 +206,7 @@ fn bearer(server: &Server) -> Builder<JwtBearer> {
 
 #[tokio::test(start_paused = true)]
 async fn each_token_request_has_a_new_assertion() {
-    let server = answering(
+    let server = responding(
         200,
         r#"{"access_token":"a1","token_type":"Bearer","expires_in":60}"#,
     );

@@ -36,7 +36,7 @@ fn thumbprints_and_token_hashes_match_the_examples_of_the_rfc() {
     );
 }
 
-/// A proof's header and claims, after its signature was checked with the key in its header.
+/// Checks the signature of a proof with the key in its header, and returns its header and claims.
 fn read(proof: &str) -> (Value, Value) {
     let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap();
     let (input, signature) = proof.rsplit_once('.').unwrap();
@@ -125,8 +125,9 @@ fn token(key: &DpopKey) -> DpopToken {
     .unwrap()
 }
 
-/// What goes out to an API, and whether its answer has it sent again.
-fn exchange(token: &DpopToken, url: &str, status: u16, answer: &HeaderMap) -> (Value, bool) {
+/// Applies the token to an API request. Returns the claims of the proof, and whether the response
+/// asks for the request again.
+fn exchange(token: &DpopToken, url: &str, status: u16, response: &HeaderMap) -> (Value, bool) {
     let mut request = Request::get(url).body(()).unwrap();
     token.apply(&mut RequestHeadMut::new(&mut request)).unwrap();
     assert_eq!(request.headers()["authorization"], "DPoP token");
@@ -135,11 +136,11 @@ fn exchange(token: &DpopToken, url: &str, status: u16, answer: &HeaderMap) -> (V
     let (_, claims) = read(proof.to_str().unwrap());
     let head = SentHead::of(&request);
     let status = StatusCode::from_u16(status).unwrap();
-    let again = token.on_response(&ResponseHead::new(&head, status, answer));
+    let again = token.on_response(&ResponseHead::new(&head, status, response));
     (claims, again)
 }
 
-/// R29, R30: the latest nonce of each server, also that of a 2xx; a nonce is no reason to refresh.
+/// R29, R30: the latest nonce of each server, including those of 2xx responses, without a refresh.
 #[test]
 fn the_latest_nonce_of_each_api_is_used() {
     let key = DpopKey::generate().unwrap();
@@ -161,7 +162,7 @@ fn the_latest_nonce_of_each_api_is_used() {
 
     let (claims, _) = exchange(&token, "https://other.example/", 200, &headers("", ""));
     assert!(claims.get("nonce").is_none());
-    // The token server is another one, also at the same place.
+    // The token server is a separate server, even at the same origin.
     let (_, claims) = prove(&key, Use::TokenRequest, &Method::POST, API);
     assert!(claims.get("nonce").is_none());
     for number in 0..1000 {
@@ -188,18 +189,18 @@ fn the_callers_own_credential_is_sent_without_a_proof() {
     assert!(!request.headers().contains_key("dpop"));
 }
 
-type Answers = Vec<(u16, &'static str, &'static str)>;
+type Responses = Vec<(u16, &'static str, &'static str)>;
 
-/// Asks a token server that gives these answers (status, nonce, body) for a token; gives the claims of
-/// the proofs, too.
-async fn issue(key: &DpopKey, answers: Answers) -> (Result<String, String>, Vec<Value>) {
-    let answers = Arc::new(Mutex::new(answers));
+/// Requests a token from a server that returns these responses (status, nonce, body). Also returns
+/// the claims of the proofs.
+async fn issue(key: &DpopKey, responses: Responses) -> (Result<String, String>, Vec<Value>) {
+    let responses = Arc::new(Mutex::new(responses));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let proofs = Arc::clone(&seen);
     let server = tower::service_fn(move |request: Request<Full<Bytes>>| {
         let (_, claims) = read(request.headers()["dpop"].to_str().unwrap());
         proofs.lock().unwrap().push(claims);
-        let (status, nonce, body) = answers.lock().unwrap().remove(0);
+        let (status, nonce, body) = responses.lock().unwrap().remove(0);
         let mut response = Response::new(Full::<Bytes>::from(body));
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         *response.headers_mut() = headers(nonce, "");
@@ -236,7 +237,7 @@ async fn a_token_request_is_sent_again_with_the_nonce() {
 
     let (_, proofs) = issue(&key, vec![(200, "", TOKEN)]).await;
     assert_eq!(proofs[0]["nonce"], "n2");
-    // Another nonce than the known one is asked for as well; a server that always asks is refused.
+    // The server may ask for another nonce than the known one, but only once per request.
     let (token, proofs) = issue(&key, vec![(401, "n3", WANTS), (401, "n4", WANTS)]).await;
     assert_eq!(
         (proofs[0]["nonce"].clone(), proofs[1]["nonce"].clone()),
@@ -248,8 +249,8 @@ async fn a_token_request_is_sent_again_with_the_nonce() {
 #[tokio::test]
 async fn other_errors_are_returned_even_with_a_nonce() {
     let key = DpopKey::generate().unwrap();
-    let answers = vec![(400, "n1", r#"{"error":"invalid_client"}"#)];
-    let (token, proofs) = issue(&key, answers).await;
+    let responses = vec![(400, "n1", r#"{"error":"invalid_client"}"#)];
+    let (token, proofs) = issue(&key, responses).await;
     assert_eq!(proofs.len(), 1);
     assert!(token.unwrap_err().contains("invalid_client"));
 }

@@ -105,7 +105,7 @@ impl Tokens {
     }
 }
 
-/// The tokens of a store entry, if using their access token answers the refresh.
+/// The tokens of a store entry, if their access token serves as the result of the refresh.
 pub(super) fn usable(
     known: Option<Revision>,
     stored: &Stored,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::error::ConfigError;
 
-/// Builds with a service that nothing is sent to.
+/// Builds with a service that gets no request.
 fn build(
     client: Builder<ClientCredentials>,
 ) -> Result<TokenProvider<ClientCredentials>, ConfigError> {
@@ -126,7 +126,7 @@ fn a_resource_is_an_absolute_uri_without_a_fragment() {
     }
 }
 
-/// P50: what Basic can't carry raw; encoded, it carries anything.
+/// P50: encoded, Basic can carry any text.
 #[test]
 fn unencoded_basic_refuses_what_it_cannot_send() {
     let colon = || client().client_id("i:d");

@@ -26,7 +26,7 @@ use crate::{
 pub(super) const URL: &str = "https://auth.example.com/oauth/v2/token";
 const TOKEN: &str = r#"{"access_token":"abc","token_type":"Bearer"}"#;
 
-/// What the layer tells a provider, with the default refresh timeout.
+/// The context that the layer passes to a provider, with the default refresh timeout.
 pub(super) fn context() -> RefreshContext<Bearer> {
     context_because(Reason::Initial)
 }
@@ -44,20 +44,20 @@ pub(super) fn client() -> Builder<ClientCredentials> {
         .client_secret("hidden")
 }
 
-/// One token request to an endpoint that gives this answer.
+/// Sends one token request to an endpoint that returns this response.
 pub(super) async fn issue(
     client: Builder<ClientCredentials>,
-    answer: Response<impl Into<Bytes> + Clone + Send + 'static>,
+    response: Response<impl Into<Bytes> + Clone + Send + 'static>,
 ) -> Result<Issued<Bearer>, ProviderError> {
     let service = service_fn(move |_| {
-        let answer = answer.clone().map(|body| Full::new(body.into()));
-        async { Ok::<_, Infallible>(answer) }
+        let response = response.clone().map(|body| Full::new(body.into()));
+        async { Ok::<_, Infallible>(response) }
     });
     let provider = client.http(service).build().unwrap();
     provider.issue(context()).await
 }
 
-/// The request that a client sends.
+/// Returns the request that a client sends.
 pub(super) async fn request_of(client: Builder<ClientCredentials>) -> (Parts, String) {
     let seen = Arc::new(Mutex::new(None));
     let service = service_fn({

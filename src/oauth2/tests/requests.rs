@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::*;
 
-/// What a server reads from HTTP Basic.
+/// The ID and the secret that a server reads from HTTP Basic.
 fn basic(headers: &HeaderMap) -> String {
     let value = &headers["authorization"];
     assert!(value.is_sensitive());
@@ -76,7 +76,7 @@ async fn the_secret_is_never_in_both_the_header_and_the_body() {
     );
 }
 
-/// P24: readiness belongs to one clone, and to one call of it.
+/// P24: readiness belongs to one clone, and to one call of that clone.
 #[tokio::test]
 async fn each_request_goes_through_a_readied_clone() {
     #[derive(Default)]
@@ -127,7 +127,7 @@ async fn scopes_resources_and_parameters_are_sent() {
     );
 }
 
-/// R27: the connection proves who the client is.
+/// R27: the connection authenticates the client.
 #[tokio::test]
 async fn mutual_tls_sends_only_the_id() {
     let (head, body) = request_of(
@@ -146,16 +146,16 @@ async fn mutual_tls_sends_only_the_id() {
     assert_eq!(with_both.build().unwrap_err().field(), "client_secret");
 }
 
-/// P13: it is not for this crate to see what the service beneath does, but to follow none itself.
+/// P13: this crate cannot see whether the inner service follows redirects, but follows none itself.
 #[tokio::test]
 async fn a_redirect_is_a_permanent_error_that_names_it() {
     for status in [301, 302, 303, 307, 308] {
-        let answer = Response::builder()
+        let response = Response::builder()
             .status(status)
             .header("location", "https://elsewhere.example.com/?hidden")
             .body(TOKEN)
             .unwrap();
-        let error = issue(client(), answer).await.unwrap_err();
+        let error = issue(client(), response).await.unwrap_err();
         assert!(error.is_permanent());
         assert_eq!(token_error(&error).status().unwrap().as_u16(), status);
         let text = format!("{error:#}");
@@ -168,7 +168,7 @@ async fn a_redirect_is_a_permanent_error_that_names_it() {
 
 #[tokio::test]
 async fn a_network_error_is_transient_and_keeps_its_cause() {
-    /// As clients wrap them.
+    /// An error that wraps its cause, like those of HTTP clients.
     #[derive(Debug)]
     struct Wrapped(std::io::Error);
 
@@ -201,7 +201,7 @@ async fn a_network_error_is_transient_and_keeps_its_cause() {
     assert_eq!(token_error(&error).status(), None);
 }
 
-/// The layer ends the wait, and says that it was one.
+/// The layer ends the wait with a timeout error.
 #[tokio::test(start_paused = true)]
 async fn a_hanging_endpoint_is_cut_off_at_the_deadline() {
     let hanging =
@@ -224,7 +224,7 @@ async fn a_hanging_endpoint_is_cut_off_at_the_deadline() {
     }
 }
 
-/// Retry-After goes along with every error status.
+/// `Retry-After` applies to every error status.
 #[tokio::test]
 async fn retry_after_is_read_in_both_formats() {
     let date = std::time::SystemTime::now() + Duration::from_secs(100);
@@ -239,11 +239,11 @@ async fn retry_after_is_read_in_both_formats() {
         ("", None),
     ] {
         for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_REQUEST] {
-            let mut answer = Response::new("");
-            *answer.status_mut() = status;
+            let mut response = Response::new("");
+            *response.status_mut() = status;
             let value = text.parse().unwrap();
-            answer.headers_mut().insert("retry-after", value);
-            let error = issue(client(), answer).await.unwrap_err();
+            response.headers_mut().insert("retry-after", value);
+            let error = issue(client(), response).await.unwrap_err();
             let wait = error.retry_after().map(|wait| wait.as_secs());
             assert_eq!(wait.is_some(), expected.is_some(), "{text}");
             let in_range = |wait: u64| expected.as_ref().unwrap().contains(&wait);

@@ -5,7 +5,7 @@ use crate::provider::Lifetime;
 
 const DAY: u64 = 24 * 3600;
 
-fn answer(status: u16, content_type: &str, body: &str) -> Response<String> {
+fn response(status: u16, content_type: &str, body: &str) -> Response<String> {
     Response::builder()
         .status(status)
         .header("content-type", content_type)
@@ -14,7 +14,7 @@ fn answer(status: u16, content_type: &str, body: &str) -> Response<String> {
 }
 
 async fn issue_json(status: u16, body: &str) -> Result<Issued<Bearer>, ProviderError> {
-    issue(client(), answer(status, "application/json", body)).await
+    issue(client(), response(status, "application/json", body)).await
 }
 
 async fn error_of(status: u16, body: &str) -> ProviderError {
@@ -144,8 +144,8 @@ async fn the_scope_is_the_granted_or_else_the_requested_one() {
         (r#","scope":["read"]"#, Some("read write")),
     ] {
         let body = format!(r#"{{"access_token":"abc","token_type":"Bearer"{scope}}}"#);
-        let answer = answer(200, "application/json", &body);
-        let issued = issue(client().scopes(["read", "write"]), answer).await;
+        let response = response(200, "application/json", &body);
+        let issued = issue(client().scopes(["read", "write"]), response).await;
         assert_eq!(issued.unwrap().credential().scope(), expected);
     }
     assert_eq!(
@@ -236,8 +236,8 @@ async fn errors_show_status_and_content_type_but_never_the_body() {
         (404, "text/html", "<p>leak", "check the token URL"),
         (502, "text/html", "<p>leak", "content type: text/html"),
     ] {
-        let answer = answer(status, content_type, body);
-        let error = issue(client(), answer).await.unwrap_err();
+        let response = response(status, content_type, body);
+        let error = issue(client(), response).await.unwrap_err();
         let shown = format!("{error:#}");
         assert!(shown.contains(expected), "{shown}");
         let status = StatusCode::from_u16(status).unwrap();
@@ -297,7 +297,7 @@ async fn server_text_is_shown_short_and_printable() {
     assert_eq!(description.len(), 200);
 }
 
-/// Rule 10: also in the forms in which the secret was sent.
+/// Rule 10: in every encoding in which the secret was sent.
 #[tokio::test]
 async fn server_text_with_a_secret_is_left_out() {
     for echo in [
@@ -310,14 +310,14 @@ async fn server_text_with_a_secret_is_left_out() {
         for field in ["error", "error_description", "error_uri"] {
             let body = format!(r#"{{"{field}":"got {echo}!","access_token":"t0ken"}}"#);
             let client = client().param("password", "p4ram");
-            let error = issue(client, answer(400, "", &body)).await.unwrap_err();
+            let error = issue(client, response(400, "", &body)).await.unwrap_err();
             let shown = format!("{error:#} {error:?}");
             assert!(!shown.contains("got"), "{shown}");
         }
     }
     let body = r#"{"error_description":"got a%2Fb"}"#;
     let client = client().client_secret("a/b");
-    let error = issue(client, answer(400, "", body)).await.unwrap_err();
+    let error = issue(client, response(400, "", body)).await.unwrap_err();
     assert_eq!(token_error(&error).description(), None);
 }
 
@@ -346,18 +346,18 @@ async fn no_response_causes_a_panic() {
     }
 }
 
-/// Whether a refresh token is dead hangs on them, and they are no secret.
+/// The codes decide whether a refresh token is dead, and reveal no secret.
 #[tokio::test]
 async fn known_error_codes_are_read_even_if_they_contain_a_secret() {
-    for (said, read) in [
+    for (sent, read) in [
         ("invalid_grant", Some("invalid_grant")),
         ("authorization_pending", Some("authorization_pending")),
         ("other_grant", None),
     ] {
-        let body = format!(r#"{{"error":"{said}","error_description":"no grant"}}"#);
-        let answer = Response::builder().status(400).body(body).unwrap();
+        let body = format!(r#"{{"error":"{sent}","error_description":"no grant"}}"#);
+        let response = Response::builder().status(400).body(body).unwrap();
         let client = client().param("audience", "grant").param("tenant", "a");
-        let error = issue(client, answer).await.unwrap_err();
+        let error = issue(client, response).await.unwrap_err();
         assert_eq!(token_error(&error).code(), read);
         assert_eq!(token_error(&error).description(), None);
     }
