@@ -20,7 +20,7 @@ use crate::{
 /// a request again.
 ///
 /// All of it is behind one reference count, because a count that several processors write limits
-/// how requests scale. The alignment puts that count on cache lines of its own.
+/// how requests scale. The alignment gives that count separate cache lines.
 #[repr(align(128))]
 pub(crate) struct Prepared<C, D = ()> {
     pub(crate) flow: Flow<C>,
@@ -66,7 +66,7 @@ pub(crate) struct Exchange<C, D = ()> {
     is_complete: bool,
 }
 
-/// What a response means for the credential of its request.
+/// The meaning of a response for the credential of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Classification {
     Accepted,
@@ -77,7 +77,7 @@ pub(crate) enum Classification {
     },
 }
 
-/// What the driver does next. `Q` is its copy of the request.
+/// The driver's next step. `Q` is its copy of the request.
 pub(crate) enum Decision<C, Q> {
     /// Return the server's response, with the reason why a rejected request was not sent again.
     Return(Option<NotRetried>),
@@ -120,7 +120,7 @@ impl<C: Credential, D> Exchange<C, D> {
         self.newer.as_ref().unwrap_or(&self.prepared.snapshot)
     }
 
-    /// What the driver has put into the [`Prepared`] value.
+    /// Returns the driver's part of the [`Prepared`] value.
     pub(crate) fn driver(&self) -> &D {
         &self.prepared.driver
     }

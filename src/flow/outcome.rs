@@ -1,10 +1,10 @@
-//! What requests say to the layer, and responses say about it: types of extensions.
+//! Extensions of requests and responses, with which callers and the layer inform each other.
 
 use std::{fmt, time::Duration};
 
 use crate::error::Error;
 
-/// A request extension: this request goes out as it is.
+/// A request extension that makes the layer send the request unchanged.
 ///
 /// ```
 /// use tower_auth::SkipAuth;
@@ -16,7 +16,7 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkipAuth;
 
-/// A response extension: the request went out without the layer's credential, and why.
+/// A response extension with the reason why the request was sent without the layer's credential.
 ///
 /// ```
 /// use tower_auth::NotAttached;
@@ -34,55 +34,57 @@ pub enum NotAttached {
     Skipped,
     /// The request went to an origin that is not among the layer's [`Origins`](crate::Origins).
     OtherOrigin,
-    /// The request carried a credential of its own.
+    /// The request already carried a credential.
     AlreadyPresent,
 }
 
 impl fmt::Display for NotAttached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Skipped => "the request is marked to be skipped",
-            Self::OtherOrigin => "the request goes to an origin the credential may not go to",
-            Self::AlreadyPresent => "the request carries a credential of its own",
+            Self::Skipped => "the request is marked with SkipAuth",
+            Self::OtherOrigin => {
+                "the request goes to an origin that is not among the layer's origins"
+            }
+            Self::AlreadyPresent => "the request already carries a credential",
         })
     }
 }
 
-/// A response extension: the credential was rejected, and the request was not sent again (or not
-/// once more), and why. The response is the server's own, its body unread.
+/// A response extension with the reason why a rejected request was not sent again, or not a second
+/// time. The response is the server's own, with its body unread.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum NotRetried {
-    /// The layer was built with [`retry`](crate::AuthLayer::retry).
+    /// The layer was created with [`retry(false)`](crate::AuthLayer::retry).
     RetriesDisabled,
     /// The credential never changes.
     StaticCredential,
     /// The request's body cannot be sent a second time.
     BodyNotReplayable,
-    /// The request was sent again, with another credential, and that was rejected too.
+    /// The request was sent again with another credential, which was also rejected.
     RejectedAgain,
-    /// The refresh brought the credential that was rejected.
+    /// The refresh returned the credential that was rejected.
     SameCredential,
-    /// The refresh failed, or the last one did and the next attempt is not due yet.
+    /// The refresh failed, or an earlier one failed and the next attempt is not due yet.
     RefreshFailed(Error),
-    /// Credentials were rejected so often lately that another one is not asked for yet.
+    /// Too many credentials were rejected recently, so the layer does not request another one yet.
     TooManyRejections {
-        /// How long until a rejection leads to a refresh again.
+        /// How long until a rejection can start a refresh again.
         retry_after: Duration,
     },
-    /// The server says that the credential's rights do not suffice (`insufficient_scope`, RFC 6750
-    /// section 3.1), and the provider can get no other ones: see
+    /// The server responded `insufficient_scope` (RFC 6750 section 3.1), and the provider cannot get
+    /// a credential with more rights. See
     /// [`StepUp`](crate::challenge::StepUp).
     InsufficientScope,
-    /// The server wants the person to log in anew, or in another way (RFC 9470), or certain claims:
-    /// see [`StepUp`](crate::challenge::StepUp).
+    /// The server requires a newer or stronger login (RFC 9470) or certain claims, and the provider
+    /// cannot get them. See [`StepUp`](crate::challenge::StepUp).
     InsufficientAuthentication,
-    /// The server says that the request is wrong (`invalid_request`, RFC 6750 section 3.1).
+    /// The server responded `invalid_request` (RFC 6750 section 3.1): the request itself is wrong.
     InvalidRequest,
 }
 
 impl NotRetried {
-    /// For metrics.
+    /// Returns the value of the metrics' `reason` label.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::RetriesDisabled => "retries_disabled",
@@ -102,24 +104,24 @@ impl NotRetried {
 impl fmt::Display for NotRetried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RetriesDisabled => f.write_str("retries are turned off"),
+            Self::RetriesDisabled => f.write_str("retries are disabled"),
             Self::StaticCredential => f.write_str("the credential never changes"),
             Self::BodyNotReplayable => {
                 f.write_str("the request's body cannot be sent a second time")
             }
-            Self::RejectedAgain => f.write_str("a new credential was rejected too"),
-            Self::SameCredential => f.write_str("the refresh brought the same credential again"),
+            Self::RejectedAgain => f.write_str("another credential was also rejected"),
+            Self::SameCredential => f.write_str("the refresh returned the same credential"),
             Self::RefreshFailed(error) => write!(f, "the refresh failed: {error:#}"),
             Self::TooManyRejections { retry_after } => write!(
                 f,
-                "too many rejections lately, the next refresh because of one is possible in \
+                "too many recent rejections: a rejection can start the next refresh in \
                  {retry_after:.1?}"
             ),
-            Self::InsufficientScope => f.write_str("the credential's rights do not suffice"),
+            Self::InsufficientScope => f.write_str("the credential has insufficient rights"),
             Self::InsufficientAuthentication => {
-                f.write_str("the server wants a newer or stronger log-in")
+                f.write_str("the server requires a newer or stronger login")
             }
-            Self::InvalidRequest => f.write_str("the server calls the request invalid"),
+            Self::InvalidRequest => f.write_str("the server responded that the request is invalid"),
         }
     }
 }
@@ -129,16 +131,12 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// Dashboards count by these.
+    /// Dashboards depend on the labels.
     #[test]
-    fn each_reason_has_its_word_and_its_sentence() {
+    fn each_reason_has_a_label_and_a_message() {
         let retry_after = Duration::from_millis(1500);
-        for (why, word, part) in [
-            (
-                NotRetried::RetriesDisabled,
-                "retries_disabled",
-                "turned off",
-            ),
+        for (why, label, part) in [
+            (NotRetried::RetriesDisabled, "retries_disabled", "disabled"),
             (
                 NotRetried::StaticCredential,
                 "static_credential",
@@ -149,11 +147,11 @@ mod tests {
                 "body_not_replayable",
                 "cannot be sent a second time",
             ),
-            (NotRetried::RejectedAgain, "rejected_again", "rejected too"),
+            (NotRetried::RejectedAgain, "rejected_again", "also rejected"),
             (
                 NotRetried::SameCredential,
                 "same_credential",
-                "same credential again",
+                "the same credential",
             ),
             (
                 NotRetried::RefreshFailed(Error::new(ErrorKind::Timeout)),
@@ -168,16 +166,16 @@ mod tests {
             (
                 NotRetried::InsufficientScope,
                 "insufficient_scope",
-                "do not suffice",
+                "insufficient rights",
             ),
             (
                 NotRetried::InsufficientAuthentication,
                 "insufficient_authentication",
-                "stronger log-in",
+                "stronger login",
             ),
             (NotRetried::InvalidRequest, "invalid_request", "invalid"),
         ] {
-            assert_eq!(why.as_str(), word);
+            assert_eq!(why.as_str(), label);
             assert!(why.to_string().contains(part), "{why}");
         }
     }

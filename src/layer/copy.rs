@@ -1,13 +1,13 @@
-//! A request that is kept for another sending.
+//! A copy of a request, for another attempt.
 
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 
 use crate::{body::CloneBody, credential::Credential, flow::Exchange};
 
-/// A request as it came.
+/// A copy of a request without its credential.
 ///
-/// A [`Request`] is not made of its parts but made empty, and filled. That is left for the few
-/// copies that are sent: every request pays for what is done here.
+/// Every request pays for the copy, but few copies are sent. Creating a [`Request`] from its parts
+/// costs more than keeping them, so this is done only when a copy is sent.
 pub(super) struct RequestCopy<B> {
     method: Method,
     uri: Uri,
@@ -43,7 +43,7 @@ impl<B: CloneBody> RequestCopy<B> {
         })
     }
 
-    /// Whether its body can be sent from its start.
+    /// Whether the body can be sent from its start.
     pub(super) fn can_replay(&self) -> bool {
         self.body.can_replay()
     }

@@ -88,7 +88,7 @@ struct Unsent<S, C, B> {
     request: Request<B>,
 }
 
-/// The response is kept unread: it goes to the caller if there is no other credential.
+/// Keeps the response unread, because the caller gets it if the refresh fails.
 struct Rejected<S, C, B, R> {
     exchange: ServiceExchange<S, C>,
     request: Request<B>,
@@ -270,7 +270,7 @@ impl<S: Clone, C: Credential, B: CloneBody> Unsent<S, C, B> {
 }
 
 impl<S: Clone, C: Credential, B: CloneBody, R: Body> Rejected<S, C, B, R> {
-    /// Decides what follows from a response that is not simply accepted.
+    /// Returns the next state after a response that is not simply accepted.
     fn decide<F>(
         mut exchange: ServiceExchange<S, C>,
         class: Classification,

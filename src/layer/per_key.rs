@@ -39,7 +39,7 @@ impl<P: Provider> AuthLayer<P> {
     /// key, and each key has its own provider, credential and refresh.
     ///
     /// `providers` creates the provider of a key when a request first names it, or names it again
-    /// after it was dropped. `None` means that there is no such key. The key must contain everything
+    /// after it was dropped. Return `None` for an unknown key. The key must contain everything
     /// that distinguishes one credential from another: issuer, client, user, scopes. The key of a
     /// request is in its extensions, or where [`key_from`](AuthLayer::key_from) finds it. A request
     /// without a key, or with an unknown one, fails with an [`Error`].
@@ -196,7 +196,7 @@ where
     /// Returns the handle of one key: to its credential, its status and its logout.
     ///
     /// # Errors
-    /// There is no provider for the key, or no room for another key.
+    /// The key has no provider, or the layer has no room for another key.
     pub fn for_key(&self, key: &Key) -> Result<Handle<C>, Error> {
         self.keys.find(key).map(Handle::new)
     }

@@ -56,12 +56,12 @@ use crate::{
 pub struct Auth<S, C, K: Select = Single> {
     inner: S,
     shared: Arc<Shared<S, C, K>>,
-    /// What only this service uses, from its second call on.
+    /// Used only by this service, from its second call on.
     own: Option<Arc<Prepared<C, Mutex<S>>>>,
     called: bool,
 }
 
-/// What all clones of a service share.
+/// The state that all clones of a service share.
 struct Shared<S, C, K: Select> {
     caches: K::Caches<C>,
     policy: Arc<Policy>,

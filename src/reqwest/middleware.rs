@@ -1,4 +1,4 @@
-//! The middleware for reqwest-middleware.
+//! The layer as a middleware for reqwest-middleware.
 
 use std::{fmt, sync::Arc};
 
@@ -18,14 +18,14 @@ use crate::{
     provider::Provider,
 };
 
-/// Does for reqwest-middleware what [`AuthLayer`] does for tower; made by
-/// [`AuthLayer::middleware`].
+/// The equivalent of [`AuthLayer`] for reqwest-middleware. Created by [`AuthLayer::middleware`].
 ///
-/// A request is marked with [`SkipAuth`](crate::SkipAuth) by reqwest-middleware's
-/// `with_extension`. A request whose body is a stream is sent once. Errors of this middleware are
-/// an [`Error`] in the `Middleware` variant, found by downcasting.
+/// To mark a request with [`SkipAuth`](crate::SkipAuth), use reqwest-middleware's `with_extension`.
+/// A request whose body is a stream is sent once. This middleware's own errors are an [`Error`] in
+/// the `Middleware` variant; downcast to it.
 ///
-/// Put it inside of a retry middleware, so that each try goes out with the credential of then:
+/// Place it inside any retry middleware, so that every attempt uses the credential that is current
+/// at that time:
 ///
 /// ```
 /// use reqwest_middleware::ClientBuilder;
@@ -35,7 +35,7 @@ use crate::{
 /// let layer = AuthLayer::new(Bearer::new("token")?, Origins::only("https://api.example.com")?);
 /// let client = reqwest::Client::builder().redirect(same_origin_redirects()).build()?;
 /// let client = ClientBuilder::new(client)
-///     // .with(RetryTransientMiddleware::new_with_policy(..)) goes here, before
+///     // .with(RetryTransientMiddleware::new_with_policy(...)) goes here, before
 ///     .with(layer.middleware())
 ///     .build();
 /// # let _ = client; Ok(()) }

@@ -1,12 +1,12 @@
-//! Clients that are no tower service of `http` types, or follow redirects by themselves: reqwest and
-//! reqwest-middleware.
+//! Adapters for reqwest and reqwest-middleware, which are not tower services of `http` types and
+//! follow redirects themselves.
 //!
-//! - [`ReqwestService`] makes a tower service of a `reqwest::Client`, so that any stack of layers
-//!   can end in it. A provider's token requests can go through one too: [`token_client`].
-//! - [`AuthMiddleware`] does for reqwest-middleware what [`AuthLayer`](crate::AuthLayer) does for
-//!   tower, with the same decisions.
+//! - [`ReqwestService`] is a tower service over a `reqwest::Client`, for the end of any stack of
+//!   layers. A provider can send its token requests through one too: [`token_client`].
+//! - [`AuthMiddleware`] is the equivalent of [`AuthLayer`](crate::AuthLayer) for
+//!   reqwest-middleware, and makes the same decisions.
 //!
-//! hyper-util's and tonic's clients need nothing from here.
+//! The clients of hyper-util and tonic need no adapter.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -28,27 +28,27 @@
 //!
 //! # Redirects
 //!
-//! reqwest follows redirects by itself, beneath every layer and every middleware, so nothing here
-//! sees the hops or can stop them. By default it follows up to 10 of them to any host, with the
-//! headers of the first request. What it takes off, when a hop leads to another host, port or
-//! scheme than the hop before, is `Authorization`, `Cookie`, `Cookie2`, `Proxy-Authorization` and
-//! `WWW-Authenticate`. That leaves three ways for a credential to end up with strangers:
+//! reqwest follows redirects beneath every layer and every middleware, so this crate cannot see or
+//! stop the hops. By default, reqwest follows up to 10 redirects to any host, with the headers of
+//! the first request. If a hop leads to another host, port or scheme than the previous one, it
+//! removes `Authorization`, `Cookie`, `Cookie2`, `Proxy-Authorization` and `WWW-Authenticate`. A
+//! credential can still reach other hosts in three ways:
 //!
-//! - **A header of any other name** is sent to every hop: an
-//!   [API key](crate::credential::ApiKey::header) in `X-Api-Key`, say, or a token with a
-//!   [header name](crate::credential::Bearer::header_name) of its own.
-//! - **`Authorization` comes back**: only a hop that changes the host loses it, the next hop within
-//!   that other host has it again (reqwest 0.13.5).
-//! - **A key in the query** is part of the `Referer` that a hop carries, unless it leads from https
-//!   to http.
+//! - **A header with any other name** is sent to every hop: for example an
+//!   [API key](crate::credential::ApiKey::header) in `X-Api-Key`, or a token with a custom
+//!   [header name](crate::credential::Bearer::header_name).
+//! - **`Authorization` comes back**: only the hop that changes the host loses it. The next hop
+//!   within that other host carries it again (reqwest 0.13.5).
+//! - **A key in the query** is part of the `Referer` that a hop carries, unless the hop leads from
+//!   https to http.
 //!
-//! So build the client with [`same_origin_redirects`]: redirects within an API keep working, and a
-//! redirect to elsewhere comes back as the answer. In a tower stack there is a second way: no
-//! redirects in reqwest ([`Policy::none`](reqwest::redirect::Policy::none)) and tower-http's
-//! `FollowRedirect` above the layer, where each hop passes the origin check.
+//! Build the client with [`same_origin_redirects`]. Redirects within an API then keep working, and a
+//! redirect to another origin is returned as the response. A tower stack has an alternative: turn
+//! redirects off in reqwest ([`Policy::none`](reqwest::redirect::Policy::none)) and put tower-http's
+//! `FollowRedirect` outside the layer, which then checks the origin of every hop.
 #![cfg_attr(
     feature = "reqwest-middleware",
-    doc = "For [`AuthMiddleware`] there is no such second way: redirects are never above it."
+    doc = "[`AuthMiddleware`] has no such alternative, because redirects are always beneath it."
 )]
 
 #[cfg(feature = "reqwest-middleware")]

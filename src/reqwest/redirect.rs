@@ -1,13 +1,15 @@
-//! Redirects that reqwest follows, and those that it must not.
+//! Redirect policies for reqwest clients that send credentials.
 
 use reqwest::redirect::Policy;
 
 use super::service::ReqwestService;
 
-/// A redirect policy for API clients: redirects within an origin are followed, as many as reqwest
-/// follows by default, and one that leads to another origin (another scheme, host or port) is handed to the caller as the
-/// response that it is. So no header of a request reaches a host that it was not meant for: what is
-/// wrong with the default is said [here](super#redirects).
+/// Returns a redirect policy for API clients that follows redirects only within an origin.
+///
+/// It follows as many redirects as reqwest does by default. A redirect to another origin (another
+/// scheme, host or port) is returned to the caller as the response. No header of a request can
+/// therefore reach an unintended host. The [module docs](super#redirects) explain what is wrong with
+/// reqwest's default.
 ///
 /// ```
 /// # fn main() -> Result<(), reqwest::Error> {
@@ -29,9 +31,10 @@ pub fn same_origin_redirects() -> Policy {
     })
 }
 
-/// A client for the token requests of a provider (its `.http(..)`): it follows no redirects, which
-/// would take the secrets along. Give it a builder of its own, so that it has a connection pool
-/// of its own.
+/// Creates a client for a provider's token requests (its `.http(...)`).
+///
+/// The client does not follow redirects, because they would forward the secrets. Use a separate
+/// builder, so that the client has a separate connection pool.
 ///
 /// ```
 /// use tower_auth::{reqwest::token_client, oauth2::ClientCredentials};
@@ -46,7 +49,7 @@ pub fn same_origin_redirects() -> Policy {
 /// ```
 ///
 /// # Errors
-/// The builder's: the TLS backend cannot be initialized.
+/// Returns the builder's error, for example if the TLS backend cannot be initialized.
 pub fn token_client(builder: reqwest::ClientBuilder) -> Result<ReqwestService, reqwest::Error> {
     builder
         .redirect(Policy::none())

@@ -1,4 +1,4 @@
-//! A `reqwest::Client` as a tower service of `http` types.
+//! A tower service of `http` types over a `reqwest::Client`.
 
 use std::{
     fmt,
@@ -15,37 +15,37 @@ use tower_service::Service;
 
 use crate::{body::CloneBody, error::BoxError};
 
-/// A `reqwest::Client` that takes and gives `http` types, so that a stack of tower layers can end
-/// in it. Cloning shares the connection pool.
+/// A tower service over a `reqwest::Client`, for the end of a stack of layers. Requests and
+/// responses are `http` types. Clones share the connection pool.
 ///
-/// What reqwest does on its own (redirects, proxies, cookies, decompression) it does beneath
-/// whatever is above: see the [module](super) about redirects.
+/// Redirects, proxies, cookies and decompression happen inside reqwest, beneath every layer. See the
+/// [module docs](super) about redirects.
 ///
-/// Errors are reqwest's, among them that of a URI without a host.
+/// Errors are reqwest's. A URI without a host is such an error.
 #[derive(Clone, Debug)]
 pub struct ReqwestService {
     client: reqwest::Client,
 }
 
 impl ReqwestService {
-    /// A service over this client.
+    /// Creates a service over this client.
     #[must_use]
     pub fn new(client: reqwest::Client) -> Self {
         Self { client }
     }
 
-    /// The client.
+    /// Returns a reference to the client.
     #[must_use]
     pub fn get_ref(&self) -> &reqwest::Client {
         &self.client
     }
 
-    /// The client.
+    /// Returns a mutable reference to the client.
     pub fn get_mut(&mut self) -> &mut reqwest::Client {
         &mut self.client
     }
 
-    /// The client.
+    /// Returns the client.
     #[must_use]
     pub fn into_inner(self) -> reqwest::Client {
         self.client
@@ -74,7 +74,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> ReqwestFuture {
         let request = request.map(|body| {
-            // A wrapped body of no bytes would still be announced as one.
+            // Wrapping an empty body would make reqwest send it as a stream.
             if body.is_end_stream() {
                 reqwest::Body::default()
             } else {
@@ -89,7 +89,7 @@ where
     }
 }
 
-/// The response of a [`ReqwestService`].
+/// The future returned by a [`ReqwestService`].
 pub struct ReqwestFuture {
     future: BoxFuture<'static, Result<reqwest::Response, reqwest::Error>>,
 }
@@ -109,7 +109,7 @@ impl fmt::Debug for ReqwestFuture {
     }
 }
 
-/// The error, which names its URL, without the query: there may be a key in it.
+/// Removes the query from the URL that an error names, because it may contain a key.
 pub(super) fn without_query(mut error: reqwest::Error) -> reqwest::Error {
     if let Some(url) = error.url_mut() {
         url.set_query(None);
@@ -117,7 +117,7 @@ pub(super) fn without_query(mut error: reqwest::Error) -> reqwest::Error {
     error
 }
 
-/// A body of bytes is copied; a stream is sent once.
+/// A body of bytes is copied. A stream is sent once.
 impl CloneBody for reqwest::Body {
     fn try_clone_body(&self) -> Option<Self> {
         self.as_bytes()

@@ -293,7 +293,7 @@ async fn what_is_printed_says_what_it_is() {
     let whole = |why: NotAttached| why.to_string();
     assert_eq!(
         whole(NotAttached::Skipped),
-        "the request is marked to be skipped"
+        "the request is marked with SkipAuth"
     );
 }
 

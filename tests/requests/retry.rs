@@ -202,12 +202,12 @@ async fn a_complaint_that_a_new_token_does_not_mend_leads_to_no_refresh() {
     for (text, expected) in [
         (
             "Bearer error=\"insufficient_scope\", scope=\"a b\"",
-            "rights do not suffice",
+            "insufficient rights",
         ),
-        ("bEARER ERROR=insufficient_scope", "rights do not suffice"),
+        ("bEARER ERROR=insufficient_scope", "insufficient rights"),
         (
             "Basic realm=\"x, y\", Bearer error=\"invalid_request\"",
-            "calls the request invalid",
+            "the request is invalid",
         ),
     ] {
         let api = Api::new(move |_| (Duration::ZERO, challenge(401, text)));
