@@ -159,16 +159,7 @@ where
         let this = self.project();
         let (mut state, copy) = (this.state, this.copy);
         loop {
-            // Replacing a state drops its future, and with it what that holds of the inner
-            // service: the next attempt may need it.
             let next = match state.as_mut().project() {
-                StateProjection::Passing { future, why } => {
-                    let (result, why) = (ready!(future.poll(cx)), *why);
-                    state.set(State::Done);
-                    let mut response = result.map_err(Into::into)?;
-                    response.extensions_mut().insert(why);
-                    return Poll::Ready(Ok(response));
-                }
                 StateProjection::Sending { future, exchange } => {
                     if exchange.is_complete() {
                         completed();
@@ -182,59 +173,9 @@ where
                     if class == Classification::Accepted {
                         return Poll::Ready(Ok(response));
                     }
-                    let StateOwned::Sending { exchange, .. } = state.as_mut().take() else {
-                        continue;
-                    };
-                    Rejected::decide(exchange, class, copy.take(), response)
+                    state.as_mut().decide(class, copy.take(), response)
                 }
-                StateProjection::Acquiring { refresh, .. } => {
-                    let outcome = ready!(refresh.as_mut().poll(cx));
-                    let StateOwned::Acquiring { unsent, .. } = state.as_mut().take() else {
-                        continue;
-                    };
-                    Ok(unsent.prepare(outcome?))
-                }
-                StateProjection::Refreshing { refresh, .. } => {
-                    let outcome = ready!(refresh.as_mut().poll(cx));
-                    let StateOwned::Refreshing { rejected, .. } = state.as_mut().take() else {
-                        continue;
-                    };
-                    rejected.refreshed(outcome)
-                }
-                StateProjection::Readying { drain, attempt } => {
-                    if let Some(reading) = drain {
-                        ready!(reading.as_mut().poll(cx));
-                        *drain = None;
-                    }
-                    let ready = ready!(attempt.service.poll_ready(cx));
-                    let StateOwned::Readying { attempt, .. } = state.as_mut().take() else {
-                        continue;
-                    };
-                    let Attempt {
-                        mut service,
-                        mut exchange,
-                        mut request,
-                    } = *attempt;
-                    ready.map_err(Into::into)?;
-                    *copy = RequestCopy::if_wanted(&exchange, &request);
-                    Ok(match exchange.attach(&mut request)? {
-                        None => State::Sending {
-                            future: service.call(request),
-                            exchange,
-                        },
-                        Some(why) => State::Passing {
-                            future: service.call(request),
-                            why,
-                        },
-                    })
-                }
-                StateProjection::Failed { .. } => {
-                    let StateOwned::Failed { error } = state.as_mut().take() else {
-                        continue;
-                    };
-                    return Poll::Ready(Err(error.into()));
-                }
-                StateProjection::Done => completed(),
+                _ => ready!(state.as_mut().poll_other(copy, cx))?,
             };
             match next {
                 Ok(next) => state.set(next),
@@ -244,15 +185,110 @@ where
     }
 }
 
-impl<S, C, B, R, F> State<S, C, B, R, F> {
-    /// Moves the data out of the state.
-    fn take(self: Pin<&mut Self>) -> StateOwned<S, C, B, R, F> {
-        self.project_replace(Self::Done)
+/// The next state, or the response that the caller gets.
+type Next<S, C, B, R, F> = Result<State<S, C, B, R, F>, Response<R>>;
+
+impl<S, C, B, R> State<S, C, B, R, S::Future>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    C: Credential,
+    B: CloneBody,
+    R: Body,
+{
+    /// Returns the next state after a response that is not simply accepted.
+    #[cold]
+    #[inline(never)]
+    fn decide(
+        self: Pin<&mut Self>,
+        class: Classification,
+        copy: Option<RequestCopy<B>>,
+        response: Response<R>,
+    ) -> Next<S, C, B, R, S::Future> {
+        // This drops the future, and with it what it holds of the inner service: the next attempt
+        // may need that.
+        let StateOwned::Sending { exchange, .. } = self.project_replace(Self::Done) else {
+            return Err(response);
+        };
+        Rejected::decide(exchange, class, copy, response)
+    }
+
+    /// Polls a state other than sending with a credential.
+    #[inline(never)]
+    fn poll_other(
+        mut self: Pin<&mut Self>,
+        copy: &mut Option<RequestCopy<B>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Next<S, C, B, R, S::Future>, BoxError>> {
+        match self.as_mut().project() {
+            StateProjection::Passing { future, why } => {
+                let (result, why) = (ready!(future.poll(cx)), *why);
+                self.set(Self::Done);
+                let mut response = result.map_err(Into::into)?;
+                response.extensions_mut().insert(why);
+                return Poll::Ready(Ok(Err(response)));
+            }
+            StateProjection::Acquiring { refresh, .. } => {
+                let outcome = ready!(refresh.as_mut().poll(cx));
+                if let StateOwned::Acquiring { unsent, .. } = self.project_replace(Self::Done) {
+                    return Poll::Ready(Ok(Ok(unsent.prepare(outcome?))));
+                }
+            }
+            StateProjection::Refreshing { refresh, .. } => {
+                let outcome = ready!(refresh.as_mut().poll(cx));
+                if let StateOwned::Refreshing { rejected, .. } = self.project_replace(Self::Done) {
+                    return Poll::Ready(Ok(rejected.refreshed(outcome)));
+                }
+            }
+            StateProjection::Readying { drain, attempt } => {
+                if let Some(reading) = drain {
+                    ready!(reading.as_mut().poll(cx));
+                    *drain = None;
+                }
+                let ready = ready!(attempt.service.poll_ready(cx));
+                if let StateOwned::Readying { attempt, .. } = self.project_replace(Self::Done) {
+                    ready.map_err(Into::into)?;
+                    return Poll::Ready(Ok(Ok(attempt.send(copy)?)));
+                }
+            }
+            StateProjection::Failed { .. } => {
+                if let StateOwned::Failed { error } = self.project_replace(Self::Done) {
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+            StateProjection::Sending { .. } | StateProjection::Done => {}
+        }
+        completed()
     }
 }
 
-/// The next state, or the response that the caller gets.
-type Next<S, C, B, R, F> = Result<State<S, C, B, R, F>, Response<R>>;
+impl<S, C: Credential, B: CloneBody> Attempt<S, C, B> {
+    /// Sends the request through the service, which is ready.
+    fn send<R>(
+        self,
+        copy: &mut Option<RequestCopy<B>>,
+    ) -> Result<State<S, C, B, R, S::Future>, Error>
+    where
+        S: Service<Request<B>>,
+    {
+        let Self {
+            mut service,
+            mut exchange,
+            mut request,
+        } = self;
+        *copy = RequestCopy::if_wanted(&exchange, &request);
+        Ok(match exchange.attach(&mut request)? {
+            None => State::Sending {
+                future: service.call(request),
+                exchange,
+            },
+            Some(why) => State::Passing {
+                future: service.call(request),
+                why,
+            },
+        })
+    }
+}
 
 impl<S: Clone, C: Credential, B: CloneBody> Unsent<S, C, B> {
     fn prepare<R, F>(self, snapshot: Arc<Snapshot<C>>) -> State<S, C, B, R, F> {

@@ -189,6 +189,14 @@ impl<S: Clone, C: Credential, K: Select> Auth<S, C, K> {
     }
 
     #[inline(never)]
+    fn pass<B, R>(&mut self, why: NotAttached, request: Request<B>) -> ResponseFuture<S, C, B, R>
+    where
+        S: Service<Request<B>>,
+    {
+        ResponseFuture::passing(self.inner.call(request), why)
+    }
+
+    #[inline(never)]
     fn wait<B, R>(&mut self, wait: Wait<C>, request: Request<B>) -> ResponseFuture<S, C, B, R>
     where
         S: Service<Request<B>, Response = Response<R>>,
@@ -253,20 +261,20 @@ where
             .admit(request.uri(), request.extensions())
         {
             Ok(None) => {}
-            Ok(Some(why)) => return ResponseFuture::passing(self.inner.call(request), why),
+            Ok(Some(why)) => return self.pass(why, request),
             Err(error) => return self.fail(error),
         }
         let prepared = match self.acquire(&request) {
             Ok(Acquired::Use(prepared)) => prepared,
             Ok(Acquired::Wait(wait)) => return self.wait(wait, request),
             Ok(Acquired::Fail(error)) => return self.fail(error),
-            Err(why) => return ResponseFuture::passing(self.inner.call(request), why),
+            Err(why) => return self.pass(why, request),
         };
         let mut exchange = Exchange::new(prepared);
         let copy = RequestCopy::if_wanted(&exchange, &request);
         match exchange.attach(&mut request) {
             Ok(None) => ResponseFuture::sending(self.inner.call(request), exchange, copy),
-            Ok(Some(why)) => ResponseFuture::passing(self.inner.call(request), why),
+            Ok(Some(why)) => self.pass(why, request),
             Err(error) => self.fail(error),
         }
     }
