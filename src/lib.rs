@@ -90,6 +90,9 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[macro_use]
+mod debug;
+
 pub mod body;
 mod cache;
 pub mod challenge;

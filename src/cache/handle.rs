@@ -1,6 +1,6 @@
 //! Access to the credential for code that does not send requests through the layer.
 
-use std::{fmt, ops::Deref, sync::Arc, time::SystemTime};
+use std::{ops::Deref, sync::Arc, time::SystemTime};
 
 use super::{acquire::Acquired, cache::Cache, snapshot::Snapshot, status::Status};
 use crate::{credential::Credential, error::Error, provider::Issued};
@@ -108,11 +108,7 @@ impl<C> Clone for Handle<C> {
     }
 }
 
-impl<C> fmt::Debug for Handle<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
-    }
-}
+partial_debug!(Handle<C>);
 
 /// The current credential and its generation, as returned by [`Handle::credential`]. Pass it to
 /// [`Handle::reject`] if a server rejects it. Dereferences to the credential.
@@ -151,10 +147,4 @@ impl<C> Clone for CurrentCredential<C> {
     }
 }
 
-impl<C> fmt::Debug for CurrentCredential<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CurrentCredential")
-            .field("generation", &self.generation())
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(CurrentCredential<C>, generation = generation());

@@ -1,7 +1,5 @@
 //! A user name and a password for HTTP Basic.
 
-use std::fmt;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderValue, header::AUTHORIZATION};
 use zeroize::Zeroizing;
@@ -63,11 +61,7 @@ impl Credential for Basic {
     }
 }
 
-impl fmt::Debug for Basic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Basic").finish_non_exhaustive()
-    }
-}
+partial_debug!(Basic);
 
 /// Returns the header value for a user and a password, each given with its field name for errors.
 pub(crate) fn basic_value(

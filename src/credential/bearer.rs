@@ -1,7 +1,5 @@
 //! A bearer token.
 
-use std::fmt;
-
 use http::{HeaderName, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
@@ -124,10 +122,4 @@ impl Credential for Bearer {
     }
 }
 
-impl fmt::Debug for Bearer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bearer")
-            .field("header", &self.header.name)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Bearer, header = header.name);

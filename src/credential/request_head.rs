@@ -1,7 +1,5 @@
 //! The head of a request: a view to read it, and a view to attach a credential to it.
 
-use std::fmt;
-
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, uri::PathAndQuery,
 };
@@ -63,14 +61,8 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-impl fmt::Debug for RequestHead<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URI, the headers and the extensions can hold secrets.
-        f.debug_struct("RequestHead")
-            .field("method", &self.method)
-            .finish_non_exhaustive()
-    }
-}
+// The URI, the headers and the extensions can hold secrets.
+partial_debug!(RequestHead<'_>, method);
 
 /// A view of a request's head that [`Credential::apply`](super::Credential::apply) attaches the
 /// credential to, independent of the client and of the body's type.
@@ -190,13 +182,7 @@ impl<'a> RequestHeadMut<'a> {
     }
 }
 
-impl fmt::Debug for RequestHeadMut<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestHeadMut")
-            .field("method", self.method())
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(RequestHeadMut<'_>, method = method());
 
 /// The head of a request of any client.
 pub(crate) trait AnyRequestHead {

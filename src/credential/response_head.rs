@@ -1,7 +1,5 @@
 //! The head of a response, together with what is kept of its request.
 
-use std::fmt;
-
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use super::request_head::AnyRequestHead;
@@ -76,10 +74,4 @@ impl<'a> ResponseHead<'a> {
     }
 }
 
-impl fmt::Debug for ResponseHead<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseHead")
-            .field("status", &self.status)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ResponseHead<'_>, status);

@@ -1,6 +1,6 @@
 //! The settings of one layer value for its requests.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderMap, StatusCode, Uri};
 
@@ -74,13 +74,4 @@ impl Policy {
     }
 }
 
-impl fmt::Debug for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy")
-            .field("origins", &self.origins)
-            .field("retry", &self.retry)
-            .field("keep_existing", &self.keep_existing)
-            .field("drain", &self.drain)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Policy, origins, retry, keep_existing, drain);

@@ -1,6 +1,6 @@
 //! The layer.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
@@ -132,10 +132,4 @@ impl<P: Provider, K: Select> Clone for AuthLayer<P, K> {
     }
 }
 
-impl<P: Provider, K: Select> fmt::Debug for AuthLayer<P, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthLayer")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(AuthLayer<P: Provider, K: Select>, policy);

@@ -1,6 +1,6 @@
 //! A credential for each key: many users, tenants or accounts behind one client.
 
-use std::{fmt, hash::Hash, marker::PhantomData, sync::Arc};
+use std::{hash::Hash, marker::PhantomData, sync::Arc};
 
 use super::{
     auth_layer::AuthLayer,
@@ -177,11 +177,7 @@ impl<Key, C> Clone for KeyedCaches<Key, C> {
     }
 }
 
-impl<Key> fmt::Debug for PerKey<Key> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKey").finish_non_exhaustive()
-    }
-}
+partial_debug!(PerKey<Key>);
 
 /// A handle to the credentials of all keys, for use outside of requests.
 pub struct PerKeyHandle<Key, C> {
@@ -210,8 +206,4 @@ impl<Key, C> Clone for PerKeyHandle<Key, C> {
     }
 }
 
-impl<Key, C> fmt::Debug for PerKeyHandle<Key, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKeyHandle").finish_non_exhaustive()
-    }
-}
+partial_debug!(PerKeyHandle<Key, C>);

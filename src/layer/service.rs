@@ -291,11 +291,4 @@ impl<S: Clone, C, K: Select> Clone for Auth<S, C, K> {
     }
 }
 
-impl<S: fmt::Debug, C, K: Select> fmt::Debug for Auth<S, C, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth")
-            .field("inner", &self.inner)
-            .field("policy", &self.shared.policy)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Auth<S: std::fmt::Debug, C, K: Select>, inner, policy = shared.policy);

@@ -1,6 +1,6 @@
 //! Assertions and tokens that a user's closure supplies, and the grants that send them.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 
@@ -28,11 +28,7 @@ impl AssertionSource {
     }
 }
 
-impl fmt::Debug for AssertionSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AssertionSource").finish_non_exhaustive()
-    }
-}
+partial_debug!(AssertionSource);
 
 /// A grant that exchanges assertions for a token, without refresh tokens.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The settings that all grants share: the server, the client and its authentication.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 #[cfg(feature = "dpop")]
 use super::dpop::DpopKey;
@@ -238,12 +238,5 @@ pub(super) fn check_names<'a>(
     Ok(())
 }
 
-impl fmt::Debug for ClientSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the URLs: their queries can contain anything.
-        f.debug_struct("ClientSettings")
-            .field("auth", &self.auth)
-            .field("scopes", &self.scopes)
-            .finish_non_exhaustive()
-    }
-}
+// Not the URLs: their queries can contain anything.
+partial_debug!(ClientSettings, auth, scopes);

@@ -1,7 +1,6 @@
 //! Requests to a token endpoint and the endpoints beside it.
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -242,15 +241,8 @@ impl Reply<'_> {
     }
 }
 
-impl fmt::Debug for TokenEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the query, because it can contain anything.
-        f.debug_struct("TokenEndpoint")
-            .field("host", &self.uri.host())
-            .field("path", &self.uri.path())
-            .finish_non_exhaustive()
-    }
-}
+// Not the query, because it can contain anything.
+partial_debug!(TokenEndpoint, host = uri.host(), path = uri.path());
 
 /// Parses the URL of an endpoint that receives secrets: https, or http on this machine, unless the
 /// user accepts the risk of plain http (RFC 6749 3.2).

@@ -1,7 +1,5 @@
 //! The body of a token request.
 
-use std::fmt;
-
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
@@ -48,8 +46,4 @@ impl Form {
     }
 }
 
-impl fmt::Debug for Form {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Form").finish_non_exhaustive()
-    }
-}
+partial_debug!(Form);

@@ -1,6 +1,6 @@
 //! The HTTP service for token requests, with its type erased.
 
-use std::{fmt, future::poll_fn, sync::Mutex};
+use std::{future::poll_fn, sync::Mutex};
 
 use bytes::{Buf, Bytes};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -54,11 +54,7 @@ impl HttpService {
     }
 }
 
-impl fmt::Debug for HttpService {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpService").finish_non_exhaustive()
-    }
-}
+partial_debug!(HttpService);
 
 /// A body that was already read.
 #[cfg(feature = "dpop")]

@@ -1,6 +1,6 @@
 //! Logins with a user's name and password, which are not sent again once they were refused.
 
-use std::{fmt, sync::Mutex};
+use std::sync::Mutex;
 
 use http::StatusCode;
 
@@ -124,8 +124,4 @@ impl Password {
     }
 }
 
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Password").finish_non_exhaustive()
-    }
-}
+partial_debug!(Password);

@@ -1,6 +1,6 @@
 //! The provider for all grants.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     endpoint::TokenEndpoint,
@@ -96,10 +96,4 @@ impl<G, C: AccessToken> Clone for TokenProvider<G, C> {
     }
 }
 
-impl<G: Grant, C: AccessToken> fmt::Debug for TokenProvider<G, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenProvider")
-            .field("grant", self.session.grant())
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(TokenProvider<G: Grant, C: AccessToken>, grant = session.grant());

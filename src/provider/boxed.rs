@@ -1,6 +1,6 @@
 //! Type-erased providers.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use futures_util::future::BoxFuture;
 
@@ -75,11 +75,7 @@ impl<C> Clone for BoxProvider<C> {
     }
 }
 
-impl<C> fmt::Debug for BoxProvider<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BoxProvider").finish_non_exhaustive()
-    }
-}
+partial_debug!(BoxProvider<C>);
 
 /// The dyn-compatible form of [`Provider`].
 pub(crate) trait ErasedProvider<C>: Send + Sync {

@@ -156,15 +156,12 @@ impl<C> RefreshContext<C> {
     }
 }
 
-impl<C> fmt::Debug for RefreshContext<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshContext")
-            .field("reason", &self.reason)
-            .field("challenges", &self.challenges)
-            .field("deadline", &self.control.deadline)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(
+    RefreshContext<C>,
+    reason,
+    challenges,
+    deadline = control.deadline
+);
 
 /// The argument of [`Provider::revoke`](super::Provider::revoke), which is called at logout.
 ///
@@ -193,13 +190,7 @@ impl<C> RevokeContext<C> {
     }
 }
 
-impl<C> fmt::Debug for RevokeContext<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevokeContext")
-            .field("credentials", &self.credentials.len())
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(RevokeContext<C>, credentials = credentials.len());
 
 /// State shared by a refresh and the provider's call within it.
 #[derive(Debug)]

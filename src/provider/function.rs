@@ -1,6 +1,6 @@
 //! Providers from closures.
 
-use std::{fmt, future::Future, marker::PhantomData};
+use std::{future::Future, marker::PhantomData};
 
 use super::{Issued, Provider, RefreshContext};
 use crate::{credential::Credential, error::ProviderError};
@@ -51,8 +51,4 @@ impl<F: Clone, C> Clone for ProviderFn<F, C> {
     }
 }
 
-impl<F, C> fmt::Debug for ProviderFn<F, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProviderFn").finish_non_exhaustive()
-    }
-}
+partial_debug!(ProviderFn<F, C>);

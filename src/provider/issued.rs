@@ -1,9 +1,6 @@
 //! A credential with its lifetime.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 /// A credential with its lifetime, as a provider returns it.
 #[derive(Clone)]
@@ -87,10 +84,4 @@ impl<C> Issued<C> {
     }
 }
 
-impl<C> fmt::Debug for Issued<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued")
-            .field("lifetime", &self.lifetime)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Issued<C>, lifetime);

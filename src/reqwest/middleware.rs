@@ -1,6 +1,6 @@
 //! The layer as a middleware for reqwest-middleware.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{Extensions, HeaderMap, Method, Uri, uri::InvalidUri};
@@ -156,13 +156,7 @@ impl<C> Clone for AuthMiddleware<C> {
     }
 }
 
-impl<C> fmt::Debug for AuthMiddleware<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthMiddleware")
-            .field("policy", &self.flow.policy)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(AuthMiddleware<C>, policy = flow.policy);
 
 /// Sends a request unchanged.
 async fn pass(

@@ -1,7 +1,6 @@
 //! A tower service of `http` types over a `reqwest::Client`.
 
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -103,11 +102,7 @@ impl Future for ReqwestFuture {
     }
 }
 
-impl fmt::Debug for ReqwestFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReqwestFuture").finish_non_exhaustive()
-    }
-}
+partial_debug!(ReqwestFuture);
 
 /// Removes the query from the URL that an error names, because it may contain a key.
 pub(super) fn without_query(mut error: reqwest::Error) -> reqwest::Error {

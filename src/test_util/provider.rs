@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -116,12 +115,4 @@ impl Provider for TestProvider {
     }
 }
 
-impl fmt::Debug for TestProvider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestProvider")
-            .field("lifetime", &self.lifetime)
-            .field("latency", &self.latency)
-            .field("calls", &self.calls())
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(TestProvider, lifetime, latency, calls = calls());

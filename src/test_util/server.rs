@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     convert::Infallible,
-    fmt, io,
+    io,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
@@ -266,15 +266,7 @@ where
     }
 }
 
-impl fmt::Debug for TestServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestServer")
-            .field("url", &self.url)
-            .field("lifetime", &self.lifetime)
-            .field("latency", &self.latency)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(TestServer, url, lifetime, latency);
 
 fn respond(status: StatusCode, body: String) -> Response<String> {
     let mut response = Response::new(body);

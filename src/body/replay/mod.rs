@@ -12,7 +12,6 @@ mod interleavings;
 mod tests;
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -129,8 +128,4 @@ impl<B> Default for ReplayBody<B> {
     }
 }
 
-impl<B> fmt::Debug for ReplayBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplayBody").finish_non_exhaustive()
-    }
-}
+partial_debug!(ReplayBody<B>);

@@ -8,7 +8,6 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -181,11 +180,7 @@ impl Credential for Digest {
     }
 }
 
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Digest").finish_non_exhaustive()
-    }
-}
+partial_debug!(Digest);
 
 /// Returns the server that a nonce is valid for.
 fn authority(uri: &Uri) -> &str {

@@ -1,6 +1,6 @@
 //! The builder itself, and the settings that do not depend on the server.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, Request, Response};
@@ -130,10 +130,4 @@ impl<G: Grant, C: AccessToken> Builder<G, C> {
     }
 }
 
-impl<G: Configurable, C: AccessToken> fmt::Debug for Builder<G, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("client", &self.client)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Builder<G: Configurable, C: AccessToken>, client);

@@ -1,6 +1,6 @@
 //! The response of a device authorization endpoint (RFC 8628 3.2).
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -134,11 +134,8 @@ impl DeviceAuthorization {
     }
 }
 
-impl fmt::Debug for DeviceAuthorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceAuthorization")
-            .field("verification_uri", &self.verification_uri)
-            .field("time_left", &self.time_left())
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(
+    DeviceAuthorization,
+    verification_uri,
+    time_left = time_left()
+);

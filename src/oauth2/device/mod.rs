@@ -3,7 +3,7 @@
 mod authorization;
 mod polling;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 pub use self::authorization::DeviceAuthorization;
 use self::polling::Polling;
@@ -169,11 +169,4 @@ impl<C: AccessToken> Clone for DeviceCode<C> {
     }
 }
 
-impl<C: AccessToken> fmt::Debug for DeviceCode<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceCode")
-            .field("device", &self.flow.device)
-            .field("endpoint", &self.flow.client.endpoint)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(DeviceCode<C: AccessToken>, device = flow.device, endpoint = flow.client.endpoint);

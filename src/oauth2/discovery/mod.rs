@@ -2,7 +2,7 @@
 
 mod error;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, header::ACCEPT};
@@ -265,10 +265,4 @@ fn unusable_metadata(error: ConfigError) -> DiscoveryError {
     DiscoveryError::permanent("the server's metadata is not usable").with_source(error)
 }
 
-impl fmt::Debug for ServerMetadata {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerMetadata")
-            .field("issuer", &self.issuer)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ServerMetadata, issuer);

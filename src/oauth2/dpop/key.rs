@@ -1,6 +1,6 @@
 //! The key to which tokens are bound.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
@@ -130,11 +130,8 @@ impl DpopKey {
     }
 }
 
-impl fmt::Debug for DpopKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DpopKey")
-            .field("algorithm", &self.inner.algorithm)
-            .field("thumbprint", &self.thumbprint())
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(
+    DpopKey,
+    algorithm = inner.algorithm,
+    thumbprint = thumbprint()
+);

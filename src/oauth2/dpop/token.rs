@@ -1,7 +1,5 @@
 //! Access tokens that are bound to a key.
 
-use std::fmt;
-
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
@@ -103,8 +101,4 @@ impl Credential for DpopToken {
     }
 }
 
-impl fmt::Debug for DpopToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DpopToken").finish_non_exhaustive()
-    }
-}
+partial_debug!(DpopToken);

@@ -1,6 +1,6 @@
 //! Keys that sign JWTs, local or remote.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -172,11 +172,4 @@ pub(in crate::oauth2) fn compact(input: String, signature: &[u8]) -> String {
     format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("algorithm", &self.algorithm)
-            .field("key_id", &self.key_id)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(SigningKey, algorithm, key_id);

@@ -1,6 +1,6 @@
 //! The authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     LoginFlow,
@@ -212,11 +212,6 @@ impl<C: AccessToken> Clone for AuthorizationCode<C> {
     }
 }
 
-impl<C: AccessToken> fmt::Debug for AuthorizationCode<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthorizationCode")
-            .field("endpoint", &self.flow.client.endpoint)
-            .field("scope", &self.flow.request.scope)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(
+    AuthorizationCode<C: AccessToken>, endpoint = flow.client.endpoint, scope = flow.request.scope
+);

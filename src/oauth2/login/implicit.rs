@@ -1,6 +1,6 @@
 //! The implicit flow (RFC 6749 4.2).
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     LoginFlow,
@@ -168,10 +168,4 @@ impl LoginFlow for Implicit {
     }
 }
 
-impl fmt::Debug for Implicit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Implicit")
-            .field("scope", &self.flow.request.scope)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Implicit, scope = flow.request.scope);

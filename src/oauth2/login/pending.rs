@@ -1,7 +1,5 @@
 //! The state of a login while the user is in the browser.
 
-use std::fmt;
-
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -139,13 +137,7 @@ impl PendingLogin {
     }
 }
 
-impl fmt::Debug for PendingLogin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingLogin")
-            .field("redirect_uri", &self.redirect_uri)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(PendingLogin, redirect_uri);
 
 /// Computes the S256 challenge of a verifier (RFC 7636 4.2). `plain` is not offered, because it
 /// protects nothing.

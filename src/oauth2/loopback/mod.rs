@@ -4,7 +4,7 @@ mod page;
 mod server;
 
 use std::{
-    fmt, io,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
@@ -146,13 +146,4 @@ fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte)
 }
 
-impl fmt::Debug for Loopback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loopback")
-            .field("address", &self.address)
-            .field("port", &self.port)
-            .field("path", &self.path)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Loopback, address, port, path, timeout);

@@ -125,13 +125,7 @@ impl Provider for CommandToken {
     }
 }
 
-impl fmt::Debug for CommandToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommandToken")
-            .field("program", &self.helper.program)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(CommandToken, program = helper.program);
 
 /// Shows the program alone, because its arguments and environment may contain secrets.
 impl fmt::Display for Helper {

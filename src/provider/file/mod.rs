@@ -4,7 +4,6 @@
 mod tests;
 
 use std::{
-    fmt,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -128,14 +127,7 @@ impl Provider for FileToken {
     }
 }
 
-impl fmt::Debug for FileToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileToken")
-            .field("path", &self.path)
-            .field("reread_after", &self.reread_after)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(FileToken, path, reread_after);
 
 fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     let metadata = fs::metadata(path)?;

@@ -7,7 +7,6 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    fmt,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -280,13 +279,7 @@ impl TokenStore for FileStore {
     }
 }
 
-impl fmt::Debug for FileStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileStore")
-            .field("path", &self.shared.path)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(FileStore, path = shared.path);
 
 /// Milliseconds since 1970, by the clock that all processes of the machine share.
 fn now() -> u64 {

@@ -1,6 +1,6 @@
 //! Settings of a store in Redis.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Durability, RedisStore, Shared, connection::Connection, lua_millis, scripts::Scripts, url,
@@ -86,12 +86,5 @@ impl RedisStoreBuilder {
     }
 }
 
-impl fmt::Debug for RedisStoreBuilder {
-    // The URL can contain a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStoreBuilder")
-            .field("prefix", &self.prefix)
-            .field("time_to_live", &self.time_to_live)
-            .finish_non_exhaustive()
-    }
-}
+// The URL can contain a password.
+partial_debug!(RedisStoreBuilder, prefix, time_to_live);

@@ -10,7 +10,7 @@ mod scripts;
 mod tests;
 mod url;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use redis::{Script, ScriptInvocation};
 use zeroize::Zeroizing;
@@ -231,15 +231,12 @@ impl TokenStore for RedisStore {
     }
 }
 
-impl fmt::Debug for RedisStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore")
-            .field("name", &self.shared.name)
-            .field("prefix", &self.shared.prefix)
-            .field("durability", &self.shared.durability)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(
+    RedisStore,
+    name = shared.name,
+    prefix = shared.prefix,
+    durability = shared.durability
+);
 
 /// Converts to milliseconds for a script: rounded up, so that nothing expires early, and limited to
 /// what Lua can calculate with.
