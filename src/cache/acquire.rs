@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{
     cache::Cache,
-    refresh::{Outcome, Refresh},
+    refresh::Refresh,
     snapshot::Snapshot,
-    state::{Effects, Env, Next, State},
+    state::{Env, Next, Outcome, State},
     sync::lock,
     wait::Waiter,
 };
@@ -52,10 +52,7 @@ impl<C: Credential> Cache<C> {
         let _asking = lock(&self.initial);
         if self.read(|state, _| state.wants_initial()) {
             let received = self.provider.initial().map(|issued| self.receive(issued));
-            self.update(|state, env| {
-                state.offer_initial(received, env);
-                Effects::none()
-            });
+            self.update(|state, env| state.offer_initial(received, env));
         }
     }
 

@@ -8,10 +8,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    refresh::{Outcome, Owner, Refresh},
+    refresh::{Owner, Refresh},
     settings::RefreshSettings,
     snapshot::Snapshot,
-    state::{Completion, Effects, Env, Received, Recheck, Start, State},
+    state::{Effects, Env, Outcome, Received, Start, State},
     sync::{ArcSwapOption, AtomicU64, Mutex, lock, runtime},
 };
 use crate::{
@@ -153,11 +153,8 @@ impl<C: Credential> Cache<C> {
         }
         let (outcome, effects) = change(&mut locked.state, &env);
         let _replaced = self.publish(&locked.state);
-        if let (Some(recheck), Some(current)) = (effects.recheck, &*self.current.load()) {
-            match recheck {
-                Recheck::Now => current.expire_check(),
-                Recheck::By(at) => current.schedule_recheck(at, env.now.monotonic),
-            }
+        if let (Some(at), Some(current)) = (effects.recheck_at, &*self.current.load()) {
+            current.schedule_recheck(at, env.now.monotonic);
         }
         let start = effects.start.map(|start| {
             let refresh = Arc::new(Refresh::new(start.id, self.id(), start.deadline));
@@ -233,23 +230,16 @@ impl<C: Credential> Owner<C> for Cache<C> {
         let mut locked = lock(&self.locked);
         let env = self.env(false);
         let _ended = locked.refresh.take_if(|other| other.id == refresh.id);
-        let completion = locked.state.complete(refresh.id, received, &env);
+        let (outcome, unwanted) = locked.state.complete(refresh.id, received, &env);
         let _replaced = self.publish(&locked.state);
         drop(locked);
-        match completion {
-            Completion::Published(snapshot) => Outcome::Published(snapshot),
-            Completion::Failed(error) => Outcome::Failed(error),
-            Completion::Superseded(unwanted) => {
-                refresh.keep_unwanted(unwanted);
-                Outcome::Superseded
-            }
-        }
+        refresh.keep_unwanted(unwanted);
+        outcome
     }
 
     fn overdue(&self, refresh: &Refresh<C>) -> Outcome<C> {
         let mut locked = lock(&self.locked);
         let env = self.env(false);
-        let error = locked.state.overdue(refresh.id, &env);
-        error.map_or(Outcome::Superseded, Outcome::Failed)
+        locked.state.overdue(refresh.id, &env)
     }
 }

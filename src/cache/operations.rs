@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::{
     acquire::Acquired,
     cache::Cache,
-    state::{Effects, TooManyRejections},
+    state::{Effects, State, TooManyRejections},
     status::Status,
     sync::runtime,
 };
@@ -39,10 +39,7 @@ impl<C: Credential> Cache<C> {
 
     /// Counts a rejection of a generation without starting a refresh.
     pub(crate) fn note_rejection(self: &Arc<Self>, generation: u64) {
-        self.update(|state, env| {
-            state.note_rejection(generation, env.now.monotonic);
-            Effects::none()
-        });
+        self.update(|state, env| state.note_rejection(generation, env));
     }
 
     /// Handles a user's report that a server rejected a generation.
@@ -52,7 +49,7 @@ impl<C: Credential> Cache<C> {
 
     /// Has the current credential replaced before its next use.
     pub(super) fn invalidate(self: &Arc<Self>) {
-        self.update(|state, _| state.invalidate());
+        self.update(State::invalidate);
     }
 
     /// Uses a credential from outside from now on. Ends a logout, a backoff and the wait for a login.
@@ -63,10 +60,7 @@ impl<C: Credential> Cache<C> {
 
     /// Allows refreshes again, after a logout or after the provider asked for a new login.
     pub(super) fn resume(self: &Arc<Self>) {
-        self.update(|state, _| {
-            state.resume();
-            Effects::none()
-        });
+        self.update(|state, _| state.resume());
     }
 
     /// Logs out. See [`Handle::log_out`](super::Handle::log_out).
@@ -94,6 +88,7 @@ impl<C: Credential> Cache<C> {
             Err(_) => Err(Error::new(ErrorKind::Aborted)),
         }
     }
+
     /// Whether nothing is lost if this cache is dropped, and re-created when it is needed.
     #[cfg(feature = "per-key")]
     pub(super) fn is_disposable(&self) -> bool {

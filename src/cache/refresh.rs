@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     snapshot::Snapshot,
-    state::RefreshId,
+    state::{Outcome, RefreshId},
     sync::{AbortHandle, Mutex, REFRESHING, lock, runtime},
     watchdog::Watchdog,
 };
@@ -45,14 +45,6 @@ pub(super) enum Progress<C> {
     /// The deadline has passed, so waiters get this outcome; the exchange goes on.
     Overdue(Outcome<C>),
     Ended(Outcome<C>),
-}
-
-/// How a refresh ended, for its waiters.
-pub(super) enum Outcome<C> {
-    Published(Arc<Snapshot<C>>),
-    Failed(Error),
-    /// The epoch has ended: waiters have to acquire again.
-    Superseded,
 }
 
 /// The cache, as its refresh sees it.
@@ -184,7 +176,7 @@ impl<C: Credential> CompletionGuard<C> {
         let replaced = self.owner.last();
         let outcome = self.owner.complete(&self.refresh, result);
         let progress = &self.refresh.progress;
-        let observed = outcome.observed(replaced.as_deref());
+        let observed = observed(&outcome, replaced.as_deref());
         self.observed.ended(&observed, progress.receiver_count());
         progress.send_replace(Progress::Ended(outcome));
     }
@@ -215,33 +207,25 @@ impl<C> Progress<C> {
     }
 }
 
-impl<C> Outcome<C> {
-    fn observed(&self, replaced: Option<&Snapshot<C>>) -> observe::Outcome<'_> {
-        match self {
-            Self::Published(snapshot) => {
-                let now = Instant::now();
-                let left = |snapshot: &Snapshot<C>| {
-                    let expiry = snapshot.expiry?;
-                    Some(expiry.expires_at.saturating_duration_since(now))
-                };
-                observe::Outcome::Success {
-                    generation: snapshot.generation,
-                    lifetime: left(snapshot),
-                    remaining: replaced.and_then(left),
-                }
+/// Converts an outcome for spans and metrics.
+fn observed<'a, C>(
+    outcome: &'a Outcome<C>,
+    replaced: Option<&Snapshot<C>>,
+) -> observe::Outcome<'a> {
+    match outcome {
+        Outcome::Published(snapshot) => {
+            let now = Instant::now();
+            let left = |snapshot: &Snapshot<C>| {
+                let expiry = snapshot.expiry?;
+                Some(expiry.expires_at.saturating_duration_since(now))
+            };
+            observe::Outcome::Success {
+                generation: snapshot.generation,
+                lifetime: left(snapshot),
+                remaining: replaced.and_then(left),
             }
-            Self::Failed(error) => observe::Outcome::Failure(error),
-            Self::Superseded => observe::Outcome::Superseded,
         }
-    }
-}
-
-impl<C> Clone for Outcome<C> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Published(snapshot) => Self::Published(Arc::clone(snapshot)),
-            Self::Failed(error) => Self::Failed(error.clone()),
-            Self::Superseded => Self::Superseded,
-        }
+        Outcome::Failed(error) => observe::Outcome::Failure(error),
+        Outcome::Superseded => observe::Outcome::Superseded,
     }
 }

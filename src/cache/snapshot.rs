@@ -52,7 +52,9 @@ impl<C> Snapshot<C> {
             arrived,
             recheck_at: AtomicU64::new(u64::MAX),
         };
-        snapshot.schedule_recheck(expiry.map(|expiry| expiry.early_at), arrived.monotonic);
+        if let Some(expiry) = expiry {
+            snapshot.schedule_recheck(expiry.early_at, arrived.monotonic);
+        }
         snapshot
     }
 
@@ -66,18 +68,12 @@ impl<C> Snapshot<C> {
             || Instant::now() < self.arrived.monotonic + Duration::from_nanos(recheck_at)
     }
 
-    /// Schedules the next check, at the given time or earlier. `None` means never.
-    pub(crate) fn schedule_recheck(&self, at: Option<Instant>, now: Instant) {
-        let recheck_at = match at {
-            Some(at) => self.nanos(at.min(now + CHECK_INTERVAL)),
-            None => u64::MAX,
-        };
-        self.recheck_at.store(recheck_at, Ordering::Relaxed);
-    }
-
-    /// Makes the next reader check the credential.
-    pub(crate) fn expire_check(&self) {
-        self.recheck_at.store(0, Ordering::Relaxed);
+    /// Schedules the next check, at the given time or earlier.
+    pub(crate) fn schedule_recheck(&self, at: Instant, now: Instant) {
+        let at = at.min(now + CHECK_INTERVAL);
+        let since = at.saturating_duration_since(self.arrived.monotonic);
+        let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        self.recheck_at.store(nanos, Ordering::Relaxed);
     }
 
     pub(crate) fn phase(&self, now: Moment) -> Phase {
@@ -103,13 +99,5 @@ impl<C> Snapshot<C> {
             .expires_at
             .saturating_duration_since(self.arrived.monotonic);
         self.arrived.wall.checked_add(lifetime)
-    }
-
-    fn nanos(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.arrived.monotonic);
-        since
-            .as_secs()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(since.subsec_nanos().into())
     }
 }

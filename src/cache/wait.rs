@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio::{sync::watch, time::timeout_at};
 
-use super::refresh::{Outcome, Progress, Refresh};
+use super::{
+    refresh::{Progress, Refresh},
+    state::Outcome,
+};
 use crate::{
     credential::Credential,
     error::{Error, ErrorKind},

@@ -15,9 +15,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use self::transition::TooManyRejections;
-pub(super) use self::transition::{
-    Completion, Effects, Env, Next, Received, Recheck, RefreshId, Start,
-};
+pub(super) use self::transition::{Effects, Env, Next, Outcome, Received, RefreshId, Start};
 use super::{
     backoff::Failures, budget::Budget, freshness::Phase, settings::RefreshSettings,
     snapshot::Snapshot, status::Status,
@@ -29,7 +27,7 @@ use crate::{
     time::Moment,
 };
 
-pub(in crate::cache) struct State<C> {
+pub(crate) struct State<C> {
     settings: RefreshSettings,
     current: Option<Arc<Snapshot<C>>>,
     /// Counts changes of `current`.
@@ -61,7 +59,7 @@ struct InFlight {
 }
 
 impl<C> State<C> {
-    pub(in crate::cache) fn new(settings: RefreshSettings) -> Self {
+    pub(crate) fn new(settings: RefreshSettings) -> Self {
         Self {
             settings,
             current: None,
@@ -80,16 +78,16 @@ impl<C> State<C> {
     }
 
     /// Returns the current credential and its version.
-    pub(in crate::cache) fn current(&self) -> (u64, Option<&Arc<Snapshot<C>>>) {
+    pub(crate) fn current(&self) -> (u64, Option<&Arc<Snapshot<C>>>) {
         (self.version, self.current.as_ref())
     }
 
-    pub(in crate::cache) fn wants_initial(&self) -> bool {
+    pub(crate) fn wants_initial(&self) -> bool {
         self.wants_initial
     }
 
     /// Serves a caller that needs a credential. Starts a refresh if one is due.
-    pub(in crate::cache) fn acquire(&mut self, env: &Env) -> (Next<C>, Effects<C>) {
+    pub(crate) fn acquire(&mut self, env: &Env) -> (Next<C>, Effects<C>) {
         let now = env.now;
         if self.logged_out {
             let error = Error::new(ErrorKind::LoggedOut);
@@ -107,9 +105,12 @@ impl<C> State<C> {
         let is_idle = self.in_flight.is_none();
         let is_failing = |state: &Self| state.current_error(now.monotonic).is_some();
         match current.phase(now) {
-            Phase::Fresh(until) => (Next::Use(current), Effects::recheck(Recheck::By(until))),
+            Phase::Fresh(until) => {
+                let effects = until.map_or_else(Effects::none, Effects::recheck_at);
+                (Next::Use(current), effects)
+            }
             Phase::Early(until) => {
-                let mut effects = Effects::recheck(Recheck::By(Some(until)));
+                let mut effects = Effects::recheck_at(until);
                 // Without a runtime, requests go on as if early refresh were off.
                 if is_idle && !is_failing(self) && env.has_runtime {
                     effects.start = Some(self.start(Reason::Early, Vec::new(), now.monotonic));
@@ -127,49 +128,49 @@ impl<C> State<C> {
     }
 
     /// Has the current credential replaced before its next use.
-    pub(in crate::cache) fn invalidate(&mut self) -> Effects<C> {
+    pub(crate) fn invalidate(&mut self, env: &Env) -> Effects<C> {
         match self.current {
-            Some(_) => self.invalidate_as(Reason::Invalidated),
+            Some(_) => self.invalidate_as(Reason::Invalidated, env),
             None => Effects::none(),
         }
     }
 
     /// Starts a new epoch without a credential. Returns the last one.
-    pub(in crate::cache) fn log_out(&mut self) -> (Option<Arc<Snapshot<C>>>, Effects<C>) {
+    pub(crate) fn log_out(&mut self) -> (Option<Arc<Snapshot<C>>>, Effects<C>) {
         let effects = self.end_epoch();
         self.logged_out = true;
-        self.invalidated = None;
         self.failures.clear();
         self.version += 1;
         (self.current.take(), effects)
     }
 
     /// Allows refreshes again, after a logout or after the provider asked for a new login.
-    pub(in crate::cache) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) -> Effects<C> {
         self.logged_out = false;
         self.failures.clear();
+        Effects::none()
     }
 
     /// Forgets the in-flight refresh, so that another one can start.
-    pub(in crate::cache) fn abandon_refresh(&mut self) {
+    pub(crate) fn abandon_refresh(&mut self) {
         self.in_flight = None;
     }
 
     /// Whether nothing is lost if this state is dropped, and re-created when it is needed.
     #[cfg(feature = "per-key")]
-    pub(in crate::cache) fn is_disposable(&self) -> bool {
+    pub(crate) fn is_disposable(&self) -> bool {
         let needs_user = self.logged_out || self.failures.is_final();
         !needs_user && !self.set_externally && self.in_flight.is_none()
     }
 
     /// Whether a credential that was current when a caller began to wait can still be used.
-    pub(in crate::cache) fn is_usable(&self, snapshot: &Snapshot<C>, now: Moment) -> bool {
+    pub(crate) fn is_usable(&self, snapshot: &Snapshot<C>, now: Moment) -> bool {
         self.current_generation() == snapshot.generation
             && self.invalidated.is_none()
             && snapshot.phase(now) != Phase::Expired
     }
 
-    pub(in crate::cache) fn status(&self, now: Moment) -> Status {
+    pub(crate) fn status(&self, now: Moment) -> Status {
         Status::new(
             self.current.as_deref(),
             self.invalidated.is_some(),
@@ -234,9 +235,9 @@ impl<C> State<C> {
         }
     }
 
-    fn invalidate_as(&mut self, reason: Reason) -> Effects<C> {
+    fn invalidate_as(&mut self, reason: Reason, env: &Env) -> Effects<C> {
         self.invalidated = Some(reason);
-        Effects::recheck(Recheck::Now)
+        Effects::recheck_at(env.now.monotonic)
     }
 
     fn end_epoch(&mut self) -> Effects<C> {

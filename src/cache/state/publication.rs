@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     State,
-    transition::{Completion, Effects, Env, Received, RefreshId},
+    transition::{Effects, Env, Outcome, Received, RefreshId},
 };
 use crate::{
     cache::{freshness::Expiry, snapshot::Snapshot},
@@ -16,21 +16,17 @@ use crate::{
 
 impl<C> State<C> {
     /// Publishes the provider's initial credential, unless new credentials or a logout came first.
-    pub(in crate::cache) fn offer_initial(&mut self, received: Option<Received<C>>, env: &Env) {
-        if self.wants_initial {
-            self.wants_initial = false;
-            if let Some(received) = received {
-                self.publish(received, env.now.monotonic, None, env);
-            }
+    pub(crate) fn offer_initial(&mut self, received: Option<Received<C>>, env: &Env) -> Effects<C> {
+        if std::mem::take(&mut self.wants_initial)
+            && let Some(received) = received
+        {
+            self.publish(received, env.now.monotonic, None, env);
         }
+        Effects::none()
     }
 
     /// Uses a credential from outside, and starts a new epoch.
-    pub(in crate::cache) fn set_credential(
-        &mut self,
-        received: Received<C>,
-        env: &Env,
-    ) -> Effects<C> {
+    pub(crate) fn set_credential(&mut self, received: Received<C>, env: &Env) -> Effects<C> {
         let effects = self.end_epoch();
         self.logged_out = false;
         self.publish(received, env.now.monotonic, None, env);
@@ -38,33 +34,35 @@ impl<C> State<C> {
         effects
     }
 
-    /// Ends a refresh with its result.
-    pub(in crate::cache) fn complete(
+    /// Ends a refresh with its result. A credential that came too late to be used is handed back.
+    pub(crate) fn complete(
         &mut self,
         id: RefreshId,
         result: Result<Received<C>, Error>,
         env: &Env,
-    ) -> Completion<C> {
+    ) -> (Outcome<C>, Option<C>) {
         let refresh = self.in_flight.take_if(|refresh| refresh.id == id);
-        match (refresh.filter(|it| it.epoch == self.epoch), result) {
-            (Some(refresh), Ok(received)) => Completion::Published(self.publish(
-                received,
-                refresh.started_at,
-                Some(refresh.reason),
-                env,
-            )),
-            (Some(_), Err(error)) => Completion::Failed(self.fail(error, env)),
-            (None, Ok(received)) => Completion::Superseded(Some(received.issued.into_credential())),
-            (None, Err(_)) => Completion::Superseded(None),
-        }
+        let Some(refresh) = refresh.filter(|it| it.epoch == self.epoch) else {
+            let unwanted = result.ok().map(|it| it.issued.into_credential());
+            return (Outcome::Superseded, unwanted);
+        };
+        let reason = Some(refresh.reason);
+        let outcome = match result {
+            Ok(it) => Outcome::Published(self.publish(it, refresh.started_at, reason, env)),
+            Err(error) => self.fail(error, env),
+        };
+        (outcome, None)
     }
 
-    /// Records that a refresh passed its deadline, while it has to go on. Returns the error for
-    /// callers, or `None` if the refresh was started in an earlier epoch, so that its delay is not
-    /// a failure of this one.
-    pub(in crate::cache) fn overdue(&mut self, id: RefreshId, env: &Env) -> Option<Error> {
-        let refresh = self.in_flight.filter(|it| it.id == id)?;
-        (refresh.epoch == self.epoch).then(|| self.fail(Error::new(ErrorKind::Timeout), env))
+    /// Records that a refresh passed its deadline, while it has to go on. If the refresh was started
+    /// in an earlier epoch, its delay is not a failure of this one.
+    pub(crate) fn overdue(&mut self, id: RefreshId, env: &Env) -> Outcome<C> {
+        match self.in_flight {
+            Some(refresh) if refresh.id == id && refresh.epoch == self.epoch => {
+                self.fail(Error::new(ErrorKind::Timeout), env)
+            }
+            _ => Outcome::Superseded,
+        }
     }
 
     fn publish(
@@ -105,8 +103,8 @@ impl<C> State<C> {
         snapshot
     }
 
-    fn fail(&mut self, error: Error, env: &Env) -> Error {
+    fn fail(&mut self, error: Error, env: &Env) -> Outcome<C> {
         let backoff = &self.settings.backoff;
-        self.failures.record(error, backoff, env.now, env.draw)
+        Outcome::Failed(self.failures.record(error, backoff, env.now, env.draw))
     }
 }

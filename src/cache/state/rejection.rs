@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::{
     State,
     transition::{Effects, Env, Next, TooManyRejections},
@@ -13,7 +11,7 @@ use crate::{challenge::Challenge, provider::Reason};
 impl<C> State<C> {
     /// Handles a server's rejection of a generation, for a request that could be retried. If the
     /// generation is not the current one, this is [`acquire`](Self::acquire).
-    pub(in crate::cache) fn reject(
+    pub(crate) fn reject(
         &mut self,
         generation: u64,
         (reason, challenges): (Reason, Vec<Challenge>),
@@ -40,19 +38,16 @@ impl<C> State<C> {
     }
 
     /// Counts a rejection of a generation without starting a refresh.
-    pub(in crate::cache) fn note_rejection(&mut self, generation: u64, now: Instant) {
+    pub(crate) fn note_rejection(&mut self, generation: u64, env: &Env) -> Effects<C> {
         if self.current_generation() == generation {
-            self.budget.rejected(now);
+            self.budget.rejected(env.now.monotonic);
         }
+        Effects::none()
     }
 
     /// Handles a user's report that a server rejected a generation. The credential is replaced
     /// before its next use, if rejections may still cause refreshes.
-    pub(in crate::cache) fn invalidate_rejected(
-        &mut self,
-        generation: u64,
-        env: &Env,
-    ) -> Effects<C> {
+    pub(crate) fn invalidate_rejected(&mut self, generation: u64, env: &Env) -> Effects<C> {
         let now = env.now.monotonic;
         let is_permanent = self.current.as_ref().is_some_and(|it| it.permanent);
         if self.current_generation() != generation
@@ -64,7 +59,7 @@ impl<C> State<C> {
             return Effects::none();
         }
         match self.spend(env) {
-            Ok(()) => self.invalidate_as(Reason::Rejected),
+            Ok(()) => self.invalidate_as(Reason::Rejected, env),
             Err((_, held_back)) => Effects {
                 held_back,
                 ..Effects::none()

@@ -14,22 +14,22 @@ use crate::{
 
 /// Identifies one refresh of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cache) struct RefreshId(pub(super) u64);
+pub(crate) struct RefreshId(pub(super) u64);
 
 /// The external inputs of a transition.
 #[derive(Clone, Copy)]
-pub(in crate::cache) struct Env {
-    pub(in crate::cache) now: Moment,
+pub(crate) struct Env {
+    pub(crate) now: Moment,
     /// The latest generation that a server accepted.
-    pub(in crate::cache) accepted: u64,
+    pub(crate) accepted: u64,
     /// A random number in `0.0..1.0`.
-    pub(in crate::cache) draw: f64,
+    pub(crate) draw: f64,
     /// Whether a refresh could be started, which needs a runtime.
-    pub(in crate::cache) has_runtime: bool,
+    pub(crate) has_runtime: bool,
 }
 
 /// The next step of a caller that needs a credential.
-pub(in crate::cache) enum Next<C> {
+pub(crate) enum Next<C> {
     Use(Arc<Snapshot<C>>),
     /// Wait for the in-flight refresh. If it fails, the fallback is used while it is valid.
     Wait {
@@ -48,71 +48,76 @@ pub(crate) struct TooManyRejections {
 }
 
 /// An issued credential. `same_as` is the generation it was found to be the same as.
-pub(in crate::cache) struct Received<C> {
-    pub(in crate::cache) issued: Issued<C>,
-    pub(in crate::cache) same_as: Option<u64>,
+pub(crate) struct Received<C> {
+    pub(crate) issued: Issued<C>,
+    pub(crate) same_as: Option<u64>,
 }
 
-/// The outcome of a refresh.
-pub(in crate::cache) enum Completion<C> {
+/// How a refresh ended, for its waiters.
+pub(crate) enum Outcome<C> {
     Published(Arc<Snapshot<C>>),
     Failed(Error),
-    /// The epoch has ended, or another refresh has taken this one's place. A credential that was
-    /// issued is handed back.
-    Superseded(Option<C>),
+    /// The epoch has ended, or another refresh has taken this one's place: waiters have to acquire
+    /// again.
+    Superseded,
 }
 
 /// The effects of a transition outside of the state. The cache also publishes
 /// the state's credential whenever its version has changed.
 #[must_use]
-pub(in crate::cache) struct Effects<C> {
-    pub(in crate::cache) start: Option<Start<C>>,
-    pub(in crate::cache) recheck: Option<Recheck>,
+pub(crate) struct Effects<C> {
+    pub(crate) start: Option<Start<C>>,
+    /// When readers have to check the current credential again.
+    pub(crate) recheck_at: Option<Instant>,
     /// The epoch has ended: all waiters have to acquire again.
-    pub(in crate::cache) wake_waiters: bool,
+    pub(crate) wake_waiters: bool,
     /// Refreshes caused by rejections are held back from now on, for this long.
-    pub(in crate::cache) held_back: Option<Duration>,
-}
-
-/// When readers have to check the current credential again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cache) enum Recheck {
-    Now,
-    /// By this time, or never for a credential that does not expire.
-    By(Option<Instant>),
+    pub(crate) held_back: Option<Duration>,
 }
 
 /// A refresh to start.
-pub(in crate::cache) struct Start<C> {
-    pub(in crate::cache) id: RefreshId,
-    pub(in crate::cache) reason: Reason,
-    pub(in crate::cache) challenges: Vec<Challenge>,
-    pub(in crate::cache) previous: Option<Arc<Snapshot<C>>>,
-    pub(in crate::cache) started_at: Instant,
-    pub(in crate::cache) deadline: Instant,
+pub(crate) struct Start<C> {
+    pub(crate) id: RefreshId,
+    pub(crate) reason: Reason,
+    pub(crate) challenges: Vec<Challenge>,
+    pub(crate) previous: Option<Arc<Snapshot<C>>>,
+    pub(crate) started_at: Instant,
+    pub(crate) deadline: Instant,
 }
 
 impl<C> Effects<C> {
-    pub(in crate::cache) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self {
             start: None,
-            recheck: None,
+            recheck_at: None,
             wake_waiters: false,
             held_back: None,
         }
     }
 
-    pub(in crate::cache) fn start(start: Start<C>) -> Self {
+    pub(crate) fn start(start: Start<C>) -> Self {
+        let start = Some(start);
         Self {
-            start: Some(start),
+            start,
             ..Self::none()
         }
     }
 
-    pub(in crate::cache) fn recheck(recheck: Recheck) -> Self {
+    pub(crate) fn recheck_at(at: Instant) -> Self {
+        let recheck_at = Some(at);
         Self {
-            recheck: Some(recheck),
+            recheck_at,
             ..Self::none()
+        }
+    }
+}
+
+impl<C> Clone for Outcome<C> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Published(snapshot) => Self::Published(Arc::clone(snapshot)),
+            Self::Failed(error) => Self::Failed(error.clone()),
+            Self::Superseded => Self::Superseded,
         }
     }
 }

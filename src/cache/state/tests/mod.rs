@@ -63,7 +63,7 @@ impl Machine {
             wakes: 0,
         };
         assert_eq!(machine.acquire(), Got::AskInitial);
-        machine.state.offer_initial(None, &machine.env);
+        let _ = machine.state.offer_initial(None, &machine.env);
         machine
     }
 
@@ -127,7 +127,7 @@ impl Machine {
     }
 
     fn invalidate(&mut self) {
-        let effects = self.state.invalidate();
+        let effects = self.state.invalidate(&self.env);
         self.apply(effects);
     }
 
@@ -148,13 +148,13 @@ impl Machine {
         self.started.last().unwrap()
     }
 
-    fn complete(&mut self, result: Result<Received<u32>, Error>) -> Completion<u32> {
+    fn complete(&mut self, result: Result<Received<u32>, Error>) -> (Outcome<u32>, Option<u32>) {
         self.state.complete(self.last().id, result, &self.env)
     }
 
     fn brings(&mut self, token: u32, lifetime: f64) {
-        let completion = self.complete(Ok(received(token, lifetime)));
-        assert!(matches!(completion, Completion::Published(_)));
+        let (outcome, _) = self.complete(Ok(received(token, lifetime)));
+        assert!(matches!(outcome, Outcome::Published(_)));
     }
 
     /// The refresh brings the current credential again.
@@ -164,12 +164,12 @@ impl Machine {
             same_as: Some(current.generation),
             ..received(current.credential, lifetime)
         };
-        assert!(matches!(self.complete(Ok(again)), Completion::Published(_)));
+        assert!(matches!(self.complete(Ok(again)).0, Outcome::Published(_)));
     }
 
     fn fails(&mut self, error: ProviderError) {
-        let completion = self.complete(Err(Error::provider(error)));
-        assert!(matches!(completion, Completion::Failed(_)));
+        let (outcome, _) = self.complete(Err(Error::provider(error)));
+        assert!(matches!(outcome, Outcome::Failed(_)));
     }
 
     fn generation(&self) -> Option<u64> {
@@ -224,7 +224,7 @@ fn the_initial_credential_is_used_before_a_refresh() {
     machine.state = State::new(RefreshSettings::default());
     assert_eq!(machine.acquire(), Got::AskInitial);
     let initial = Some(received(7, 60.0));
-    machine.state.offer_initial(initial, &machine.env);
+    let _ = machine.state.offer_initial(initial, &machine.env);
     assert_eq!(machine.acquire(), Got::Use(7));
     assert!(machine.started.is_empty());
 }
@@ -235,7 +235,7 @@ fn new_credentials_beat_the_initial_one() {
     machine.state = State::new(RefreshSettings::default());
     machine.set_credential(9);
     let initial = Some(received(7, 60.0));
-    machine.state.offer_initial(initial, &machine.env);
+    let _ = machine.state.offer_initial(initial, &machine.env);
     assert_eq!(machine.acquire(), Got::Use(9));
 }
 
@@ -297,7 +297,7 @@ fn only_a_resume_or_new_credentials_end_login_required() {
         machine.invalidate();
         assert_eq!(machine.acquire(), fails("revoked"));
         if resumes {
-            machine.state.resume();
+            let _ = machine.state.resume();
             assert_eq!(machine.acquire(), Got::Wait);
         } else {
             machine.set_credential(9);
@@ -359,7 +359,7 @@ fn a_late_rejection_does_not_touch_a_newer_credential() {
     for _ in 0..1000 {
         assert_eq!(machine.reject(1), Got::Use(2));
         machine.report(1);
-        machine.state.note_rejection(1, machine.env.now.monotonic);
+        let _ = machine.state.note_rejection(1, &machine.env);
     }
     assert_eq!(machine.acquire(), Got::Use(2));
     assert_eq!(machine.reasons(), [Reason::Initial, Reason::Rejected]);
@@ -431,24 +431,44 @@ fn a_repeated_credential_does_not_end_the_backoff() {
     assert!((5..=9).contains(&waits.len()), "{}", waits.len());
 }
 
+/// Rule 7: only 30 s without any rejection reset the budget.
+#[test]
+fn every_rejection_of_the_current_credential_counts() {
+    let during_the_refresh = |machine: &mut Machine| {
+        machine.pass(29.0);
+        assert_eq!(machine.reject(1), Got::Wait);
+        machine.fails(ProviderError::transient("x"));
+    };
+    let in_the_backoff = |machine: &mut Machine| {
+        let error = ProviderError::transient("x").with_retry_after(secs(30.0));
+        machine.fails(error);
+        machine.pass(29.0);
+        assert_eq!(machine.reject(1), fails("x"));
+    };
+    let without_a_refresh = |machine: &mut Machine| {
+        machine.fails(ProviderError::transient("x"));
+        machine.pass(29.0);
+        let _ = machine.state.note_rejection(1, &machine.env);
+    };
+    let cases: [fn(&mut Machine); 3] = [during_the_refresh, in_the_backoff, without_a_refresh];
+    for rejects_again in cases {
+        let mut machine = Machine::holding(3600.0);
+        assert_eq!(machine.reject(1), Got::Wait);
+        rejects_again(&mut machine);
+        machine.pass(2.0);
+        assert_eq!(machine.reject(1), Got::TooMany(secs(1.0)));
+    }
+}
+
 /// Rule 7.
 #[test]
-fn rejections_count_while_a_refresh_or_its_backoff_lasts() {
-    let mut machine = Machine::holding(36_000.0);
+fn the_thirty_seconds_start_when_the_credential_is_published() {
+    let mut machine = Machine::holding(3600.0);
     assert_eq!(machine.reject(1), Got::Wait);
-    machine.fails(ProviderError::permanent("x"));
-    for _ in 0..20 {
-        machine.pass(1.9);
-        if machine.reject(1) == Got::Wait {
-            machine.fails(ProviderError::permanent("x"));
-        }
-    }
-    // Never 30 s without a rejection, so the budget is still spent.
-    machine.pass(29.0);
-    machine.state.note_rejection(1, machine.env.now.monotonic);
-    machine.pass(29.0);
-    assert_ne!(machine.reject(1), Got::TooMany(secs(1.0)));
-    assert!(machine.state.budget.is_backing_off());
+    machine.pass(20.0);
+    machine.brings(2, 3600.0);
+    machine.pass(29.9);
+    assert_eq!(machine.reject(2), Got::TooMany(secs(1.0)));
 }
 
 #[test]
@@ -479,8 +499,8 @@ fn reports_of_a_permanent_credential_change_nothing() {
         same_as: None,
     };
     assert!(matches!(
-        machine.complete(Ok(permanent)),
-        Completion::Published(_)
+        machine.complete(Ok(permanent)).0,
+        Outcome::Published(_)
     ));
     machine.report(1);
     machine.pass(1e9);
@@ -508,8 +528,8 @@ fn an_invalidated_credential_is_refreshed_before_its_next_use() {
     machine.invalidate();
     assert_eq!(machine.acquire(), Got::Wait);
     machine.brings(1, 3600.0);
-    let recheck = machine.state.invalidate().recheck;
-    assert_eq!(recheck, Some(Recheck::Now));
+    let effects = machine.state.invalidate(&machine.env);
+    assert_eq!(effects.recheck_at, Some(machine.env.now.monotonic));
     assert_eq!(machine.acquire(), Got::Wait);
     assert_eq!(machine.reasons(), [Reason::Initial, Reason::Invalidated]);
 }
@@ -589,14 +609,12 @@ fn readers_check_again_when_the_phase_changes() {
     let mut machine = Machine::holding(3600.0);
     let at = |machine: &mut Machine| {
         let (_, effects) = machine.state.acquire(&machine.env);
-        effects.recheck
+        effects.recheck_at
     };
     let start = machine.env.now.monotonic;
-    let early = Recheck::By(Some(start + secs(3300.0)));
-    assert_eq!(at(&mut machine), Some(early));
+    assert_eq!(at(&mut machine), Some(start + secs(3300.0)));
     machine.pass(3300.0);
-    let waiting = Recheck::By(Some(start + secs(3590.0)));
-    assert_eq!(at(&mut machine), Some(waiting));
+    assert_eq!(at(&mut machine), Some(start + secs(3590.0)));
     machine.pass(290.0);
     assert_eq!(at(&mut machine), None);
 }
@@ -627,10 +645,10 @@ fn a_logout_during_a_refresh_wins() {
     assert_eq!(machine.wakes, 1);
     assert!(matches!(machine.acquire(), Got::Fail(_)));
     let late = machine.complete(Ok(received(2, 3600.0)));
-    assert!(matches!(late, Completion::Superseded(Some(2))));
+    assert!(matches!(late, (Outcome::Superseded, Some(2))));
     assert!(matches!(machine.acquire(), Got::Fail(_)));
     assert_eq!(machine.generation(), None);
-    machine.state.resume();
+    let _ = machine.state.resume();
     assert_eq!(machine.acquire(), Got::Wait);
     assert_eq!(machine.last().reason, Reason::Initial);
 }
@@ -643,10 +661,11 @@ fn a_refresh_of_an_earlier_epoch_changes_nothing() {
     machine.set_credential(9);
     assert_eq!(machine.wakes, 1);
     let id = machine.last().id;
-    assert!(machine.state.overdue(id, &machine.env).is_none());
+    let overdue = machine.state.overdue(id, &machine.env);
+    assert!(matches!(overdue, Outcome::Superseded));
     let failure = Error::provider(ProviderError::login_required("old"));
     let completion = machine.complete(Err(failure));
-    assert!(matches!(completion, Completion::Superseded(None)));
+    assert!(matches!(completion, (Outcome::Superseded, None)));
     assert_eq!(machine.acquire(), Got::Use(9));
     assert!(machine.state.status(machine.env.now).failing().is_none());
 }
@@ -672,8 +691,8 @@ fn an_overdue_refresh_fails_its_callers_and_is_still_used() {
     machine.acquire();
     machine.pass(10.0);
     let id = machine.last().id;
-    let error = machine.state.overdue(id, &machine.env).unwrap();
-    assert!(error.is_timeout());
+    let overdue = machine.state.overdue(id, &machine.env);
+    assert!(matches!(overdue, Outcome::Failed(error) if error.is_timeout()));
     machine.pass(5.0);
     assert_eq!(machine.acquire(), Got::Wait, "it is still in flight");
     machine.brings(1, 3600.0);
@@ -688,10 +707,11 @@ fn an_abandoned_refresh_neither_blocks_nor_ends_the_next_one() {
     machine.state.abandon_refresh();
     assert_eq!(machine.acquire(), Got::Wait);
     assert_eq!(machine.started.len(), 2);
-    assert!(machine.state.overdue(abandoned, &machine.env).is_none());
+    let overdue = machine.state.overdue(abandoned, &machine.env);
+    assert!(matches!(overdue, Outcome::Superseded));
     let late = Ok(received(1, 3600.0));
     let late = machine.state.complete(abandoned, late, &machine.env);
-    assert!(matches!(late, Completion::Superseded(Some(1))));
+    assert!(matches!(late, (Outcome::Superseded, Some(1))));
     assert_eq!(machine.acquire(), Got::Wait);
     machine.brings(2, 3600.0);
     assert_eq!(machine.acquire(), Got::Use(2));

@@ -11,7 +11,7 @@ use proptest::{
 };
 
 use super::{
-    Completion, Got, Machine, Received, RefreshId, received,
+    Got, Machine, Outcome, Received, RefreshId, received,
     reference::{Reference, Seen},
     secs,
 };
@@ -127,7 +127,7 @@ impl Run {
                 self.reference.logs_out();
             }
             Step::Resume => {
-                self.machine.state.resume();
+                let _ = self.machine.state.resume();
                 self.reference.resumes();
             }
             Step::Draw(draw) => self.machine.env.draw = draw,
@@ -149,14 +149,15 @@ impl Run {
                     Class::LoginRequired => ProviderError::login_required("x"),
                 };
                 let error = Error::provider(error.with_retry_after(asked));
-                let completion = self.machine.complete(Err(error));
+                let (outcome, _) = self.machine.complete(Err(error));
                 let is_wanted = self.reference.fails(class, asked, draw, now);
-                assert_eq!(matches!(completion, Completion::Failed(_)), is_wanted);
+                assert_eq!(matches!(outcome, Outcome::Failed(_)), is_wanted);
             }
             Step::Overdue => {
                 let id = self.machine.last().id;
-                let error = self.machine.state.overdue(id, &self.machine.env);
-                assert_eq!(error.is_some(), self.reference.is_overdue(draw, now));
+                let outcome = self.machine.state.overdue(id, &self.machine.env);
+                let fails = self.reference.is_overdue(draw, now);
+                assert_eq!(matches!(outcome, Outcome::Failed(_)), fails);
             }
             Step::Abandon => {
                 self.abandoned.push(self.machine.last().id);
@@ -233,9 +234,11 @@ impl Run {
         };
         let is_wanted = self.reference.brings(token, lifetime, self.machine.env.now);
         match self.machine.complete(Ok(result)) {
-            Completion::Published(snapshot) => assert!(is_wanted && snapshot.credential == token),
-            Completion::Superseded(unwanted) => assert!(!is_wanted && unwanted == Some(token)),
-            Completion::Failed(_) => panic!("a result is not a failure"),
+            (Outcome::Published(snapshot), None) => {
+                assert!(is_wanted && snapshot.credential == token);
+            }
+            (Outcome::Superseded, Some(unwanted)) => assert!(!is_wanted && unwanted == token),
+            _ => panic!("neither used nor handed back"),
         }
     }
 
@@ -244,7 +247,7 @@ impl Run {
             let token = self.new_token();
             let result = Ok(received(token, 3600.0));
             let completion = self.machine.state.complete(id, result, &self.machine.env);
-            assert!(matches!(completion, Completion::Superseded(Some(_))));
+            assert!(matches!(completion, (Outcome::Superseded, Some(_))));
         }
     }
 
