@@ -1,5 +1,6 @@
-//! P33 over HTTP/2: the body of a rejection is read to its end before the retry, so that its stream
-//! ends as streams do. One that is dropped half read is reset, and servers count resets as abuse.
+//! P33 over HTTP/2: the layer reads a rejection's body to its end before the retry, so that the
+//! stream ends normally. A stream that is dropped before its end is reset, and servers count resets
+//! as abuse.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -35,38 +36,38 @@ use tower::{Layer, ServiceExt};
 use tower_auth::{AuthLayer, Issued, Origins, ProviderError, credential::Bearer, provider_fn};
 
 const REJECTIONS: usize = 20;
-/// Of a rejection's body. Four of them are what is read by default.
+/// Size of the chunks of a rejection's body. The default drain limit is four chunks.
 const CHUNK: usize = 16 * 1024;
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// P33.
 #[tokio::test]
-async fn a_stream_whose_rejection_was_drained_is_not_reset() {
+async fn a_drained_rejection_does_not_reset_its_stream() {
     let (server, address, serving) = serve().await;
-    // As much as by default, but for longer: a machine can be slow.
-    reject(address, "/ends", (4 * CHUNK as u64, PATIENCE)).await;
-    timeout(PATIENCE, serving).await.unwrap().unwrap();
+    // The default size limit, but more time: a machine can be slow.
+    send_rejected_requests(address, "/ends", (4 * CHUNK as u64, TIMEOUT)).await;
+    timeout(TIMEOUT, serving).await.unwrap().unwrap();
     assert_eq!(server.rejections.load(SeqCst), REJECTIONS);
     assert_eq!(server.resets.load(SeqCst), 0);
 }
 
-/// What the test above does not see can be seen.
+/// Proves that the server notices resets, so that their absence above means something.
 #[tokio::test]
-async fn a_stream_whose_rejection_was_not_drained_is_reset() {
+async fn an_undrained_rejection_resets_its_stream() {
     let (server, address, serving) = serve().await;
-    reject(address, "/goes-on", (0, Duration::ZERO)).await;
-    timeout(PATIENCE, serving).await.unwrap().unwrap();
+    send_rejected_requests(address, "/goes-on", (0, Duration::ZERO)).await;
+    timeout(TIMEOUT, serving).await.unwrap().unwrap();
     assert_eq!(server.rejections.load(SeqCst), REJECTIONS);
     assert_eq!(server.resets.load(SeqCst), REJECTIONS);
 }
 
-/// Has requests rejected, one after the other, all on one connection.
-async fn reject(address: SocketAddr, path: &str, (bytes, time): (u64, Duration)) {
+/// Sends requests that are rejected once each, one at a time and on one connection.
+async fn send_rejected_requests(address: SocketAddr, path: &str, (bytes, time): (u64, Duration)) {
     let client = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http();
     for _ in 0..REJECTIONS {
-        // A layer for each: one that is always rejected stops asking for new tokens.
+        // Each request has a separate layer, because a layer limits how often rejections refresh.
         let tokens = AtomicUsize::new(0);
         let provider = provider_fn(move |_| {
             let token = ["old", "new"][tokens.fetch_add(1, SeqCst)];
@@ -77,7 +78,7 @@ async fn reject(address: SocketAddr, path: &str, (bytes, time): (u64, Duration))
         let request = Request::get(format!("http://{address}{path}"));
         let request = request.body(Empty::<Bytes>::new()).unwrap();
         let response = layer.layer(client.clone()).oneshot(request);
-        let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+        let response = timeout(TIMEOUT, response).await.unwrap().unwrap();
         assert_eq!(response.status(), StatusCode::OK);
     }
 }
@@ -88,7 +89,7 @@ struct Server {
     resets: AtomicUsize,
 }
 
-/// Serves one connection; the task ends with it, when all that was sent is read.
+/// Serves one connection. The task ends when the client has closed it and all its frames are read.
 async fn serve() -> (Arc<Server>, SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -98,11 +99,11 @@ async fn serve() -> (Arc<Server>, SocketAddr, JoinHandle<()>) {
         async move {
             let (connection, _) = listener.accept().await.unwrap();
             drop(listener);
-            let connection = Watched {
+            let connection = InspectedConnection {
                 connection,
                 frames: Frames::new(Arc::clone(&server)),
             };
-            let service = service_fn(move |request| Arc::clone(&server).answer(request));
+            let service = service_fn(move |request| Arc::clone(&server).respond(request));
             http2::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(connection), service)
                 .await
@@ -113,7 +114,7 @@ async fn serve() -> (Arc<Server>, SocketAddr, JoinHandle<()>) {
 }
 
 impl Server {
-    async fn answer(
+    async fn respond(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
@@ -132,18 +133,18 @@ impl Server {
     }
 }
 
-/// A connection whose incoming frames are looked at.
-struct Watched {
+/// A connection that inspects its incoming frames.
+struct InspectedConnection {
     connection: TcpStream,
     frames: Frames,
 }
 
-/// Tells HTTP/2 frames apart (RFC 9113 section 4.1), and counts RST_STREAM.
+/// Parses HTTP/2 frame headers (RFC 9113 section 4.1), and counts RST_STREAM frames.
 struct Frames {
     server: Arc<Server>,
-    /// Of the current frame, as far as it was read.
+    /// The part of the current frame's header that was read.
     head: Vec<u8>,
-    /// What comes before the next frame: the preface at first, then payloads.
+    /// Number of bytes before the next frame: the rest of the preface or of a payload.
     skip: usize,
 }
 
@@ -160,7 +161,7 @@ impl Frames {
         }
     }
 
-    fn look_at(&mut self, bytes: &[u8]) {
+    fn inspect(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if self.skip > 0 {
                 self.skip -= 1;
@@ -181,7 +182,7 @@ impl Frames {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for InspectedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -189,12 +190,12 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.connection).poll_read(cx, buffer))?;
-        self.frames.look_at(&buffer.filled()[before..]);
+        self.frames.inspect(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for InspectedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

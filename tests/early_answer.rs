@@ -1,5 +1,5 @@
-//! P29 on real connections: the server answers 401 while the upload is under way, and the retry
-//! takes the body over.
+//! P29 on real connections: the server responds with 401 during an upload, and the retry takes over
+//! the body.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -20,32 +20,32 @@ use tower_auth::{CloneBody, ReplayBody};
 
 const CHUNK: usize = 16 * 1024;
 const CHUNKS: usize = 64;
-/// What the server reads before it says no.
+/// Number of chunks that the server reads before it responds with 401.
 const READ_BEFORE_REJECTION: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_retry_of_an_upload_that_waits_for_data_arrives_whole() {
+async fn a_retried_upload_that_waits_for_data_is_complete() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
-        upload(version, Feeding::AfterTheRejection).await;
+        upload(version, Supply::PausedUntilRejection).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_retry_of_an_upload_that_is_never_short_of_data_arrives_whole() {
+async fn a_retried_upload_with_data_ready_is_complete() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
-        upload(version, Feeding::Unhindered).await;
+        upload(version, Supply::Continuous).await;
     }
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Feeding {
-    /// What the server does not wait for comes once it has rejected.
-    AfterTheRejection,
-    /// As fast as the client takes it.
-    Unhindered,
+enum Supply {
+    /// Supplies the chunks that the server does not wait for only after the rejection.
+    PausedUntilRejection,
+    /// Supplies chunks as fast as the client reads them.
+    Continuous,
 }
 
-async fn upload(version: Version, feeding: Feeding) {
+async fn upload(version: Version, supply: Supply) {
     let uri = format!("http://{}/", serve().await);
     let client = Client::builder(TokioExecutor::new())
         .http2_only(version == Version::HTTP_2)
@@ -55,7 +55,7 @@ async fn upload(version: Version, feeding: Feeding) {
         request.version(version).body(body).unwrap()
     };
 
-    // A stream of one chunk at a time, whose end comes when the sender is dropped.
+    // A stream that buffers one chunk, and ends when the sender is dropped.
     let (feed, mut chunks) = mpsc::channel::<Bytes>(1);
     let stream = futures::stream::poll_fn(move |cx| {
         let next = chunks.poll_recv(cx);
@@ -67,7 +67,7 @@ async fn upload(version: Version, feeding: Feeding) {
     let (rejected, mut is_rejected) = mpsc::channel::<()>(1);
     let feeder = tokio::spawn(async move {
         for n in 0..CHUNKS {
-            if n == READ_BEFORE_REJECTION && feeding == Feeding::AfterTheRejection {
+            if n == READ_BEFORE_REJECTION && supply == Supply::PausedUntilRejection {
                 is_rejected.recv().await;
             }
             feed.send(chunk(n)).await.unwrap();
@@ -86,11 +86,11 @@ async fn upload(version: Version, feeding: Feeding) {
     assert_eq!(response.status(), StatusCode::OK);
     let received = within(response.into_body().collect()).await.unwrap();
     let sent: Vec<u8> = (0..CHUNKS).flat_map(chunk).collect();
-    assert!(received.to_bytes() == sent, "not byte for byte");
+    assert!(received.to_bytes() == sent, "the upload was altered");
     feeder.await.unwrap();
 }
 
-/// Differs from chunk to chunk and from byte to byte.
+/// Returns a chunk whose bytes differ from each other and from those of other chunks.
 fn chunk(n: usize) -> Bytes {
     (0..CHUNK).map(|i| (i % 251 + n * 7) as u8).collect()
 }
@@ -98,19 +98,20 @@ fn chunk(n: usize) -> Bytes {
 async fn within<F: Future>(future: F) -> F::Output {
     timeout(Duration::from_secs(20), future)
         .await
-        .expect("left hanging")
+        .expect("timed out")
 }
 
-/// Rejects a revoked token early, without reading on; otherwise sends back what it got.
+/// Starts a server that rejects a revoked token without reading the whole body, and otherwise echoes
+/// the body.
 async fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
             tokio::spawn(async move {
-                // The client breaks off the connection of an upload that was taken over.
+                // The client aborts the connection of an upload that the retry has taken over.
                 let _ = auto::Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(connection), service_fn(answer))
+                    .serve_connection(TokioIo::new(connection), service_fn(respond))
                     .await;
             });
         }
@@ -118,7 +119,7 @@ async fn serve() -> SocketAddr {
     address
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Either<Empty<Bytes>, Full<Bytes>>>, hyper::Error> {
     let revoked = request.headers()["authorization"] == "revoked";
@@ -136,7 +137,7 @@ async fn answer(
     }
     let mut response = Response::new(Either::Left(Empty::new()));
     *response.status_mut() = StatusCode::UNAUTHORIZED;
-    // The upload is neither read on nor refused.
+    // The server keeps the rest of the upload open, but does not read it.
     tokio::spawn(async move {
         let _body = body;
         std::future::pending::<()>().await;

@@ -19,22 +19,23 @@ use tower_http::{compression::CompressionLayer, decompression::DecompressionLaye
 
 use crate::memory::{Api, get, numbered, only_api};
 
-/// Larger than what is drained of a rejection, and a quarter of it when compressed, which is less.
+/// Size of a response body. It exceeds the default drain limit, but its compressed form, which has
+/// a quarter of the size, does not.
 const SIZE: usize = 200 * 1024;
 
-/// Four different bytes in no order: two bits of information for each of them.
+/// Returns random letters from an alphabet of four, so that each byte carries two bits.
 fn page() -> Bytes {
     let mut random = fastrand::Rng::with_seed(7);
     (0..SIZE).map(|_| random.u8(b'a'..=b'd')).collect()
 }
 
-/// A body that tells whether it was read to its end.
-struct Watched<B> {
+/// A body that records whether it was read to its end.
+struct TrackedBody<B> {
     body: B,
     ended: Arc<AtomicBool>,
 }
 
-impl<B: Body + Unpin> Body for Watched<B> {
+impl<B: Body + Unpin> Body for TrackedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -48,7 +49,8 @@ impl<B: Body + Unpin> Body for Watched<B> {
     }
 }
 
-/// An API that compresses what it answers; the body of its 401 tells whether it was read.
+/// Creates an API that rejects `t1`, and the flag that the body of its 401 sets when it was read to
+/// its end.
 fn api() -> (Api, Arc<AtomicBool>) {
     let api = Api::new(|seen| {
         let mut response = Response::new(Full::from(page()));
@@ -61,7 +63,7 @@ fn api() -> (Api, Arc<AtomicBool>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn decompression_outside_never_decompresses_a_rejection() {
+async fn decompression_outside_never_decompresses_rejections() {
     let (api, read) = api();
     let ended = Arc::clone(&read);
     let service = ServiceBuilder::new()
@@ -72,22 +74,25 @@ async fn decompression_outside_never_decompresses_a_rejection() {
                 401 => Arc::clone(&ended),
                 _ => Arc::default(),
             };
-            response.map(|body| Watched { body, ended })
+            response.map(|body| TrackedBody { body, ended })
         })
         .layer(CompressionLayer::new())
         .service(api.clone());
     let response = service.oneshot(get()).await.unwrap();
     assert_eq!(response.status(), 200);
     assert!(response.into_body().collect().await.unwrap().to_bytes() == page());
-    assert!(read.load(SeqCst), "its connection can be used again");
+    assert!(
+        read.load(SeqCst),
+        "the 401 was not drained, so its connection is not reusable"
+    );
     for seen in api.seen() {
         assert_eq!(seen.headers["accept-encoding"], "gzip");
     }
 }
 
-/// Footgun: what is small on the wire may be too large to be drained.
+/// Pitfall: a body that is small on the wire may exceed the drain limit once decompressed.
 #[tokio::test(start_paused = true)]
-async fn decompression_inside_decompresses_rejections_and_counts_them_at_their_full_size() {
+async fn decompression_inside_drains_by_decompressed_size() {
     let (api, read) = api();
     let ended = Arc::clone(&read);
     let service = ServiceBuilder::new()
@@ -98,12 +103,12 @@ async fn decompression_inside_decompresses_rejections_and_counts_them_at_their_f
                 401 => Arc::clone(&ended),
                 _ => Arc::default(),
             };
-            response.map(|body| Watched { body, ended })
+            response.map(|body| TrackedBody { body, ended })
         })
         .layer(CompressionLayer::new())
         .service(api.clone());
     let response = service.oneshot(get()).await.unwrap();
     assert_eq!(response.status(), 200);
     assert!(response.into_body().collect().await.unwrap().to_bytes() == page());
-    assert!(!read.load(SeqCst), "its connection is given up");
+    assert!(!read.load(SeqCst), "the 401 was drained beyond the limit");
 }

@@ -21,19 +21,19 @@ use crate::memory::{Answer, Api, Valid, bearer, get, numbered, only_api, scripte
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A request that needs no token.
-fn open() -> Request<Full<Bytes>> {
+/// Creates a request that needs no token.
+fn without_auth() -> Request<Full<Bytes>> {
     let mut request = get();
     request.extensions_mut().insert(SkipAuth);
     request
 }
 
-/// A second for each answer.
-fn slow() -> Api {
+/// Creates an API that takes 1 s for each response.
+fn slow_api() -> Api {
     Api::new(|_| (SECOND, status(200)))
 }
 
-/// Sends so many requests at once, each through a service that stays as long as its call.
+/// Sends `count` requests concurrently. Each call keeps its service until it completes.
 async fn send_all<S>(service: &S, count: usize) -> Vec<Result<Answer, BoxError>>
 where
     S: Service<Request<Full<Bytes>>, Response = Answer, Error = BoxError> + Clone + Send + 'static,
@@ -47,7 +47,8 @@ where
     calls.join_all().await
 }
 
-/// Calls a service that stays: what it holds beside the future is not given back by dropping it.
+/// Calls a service without dropping it, so that permits it holds outside of the future are not
+/// released by the drop.
 async fn call<S>(service: &mut S) -> S::Future
 where
     S: Service<Request<Full<Bytes>>, Error = BoxError>,
@@ -55,8 +56,8 @@ where
     service.ready().await.unwrap().call(get())
 }
 
-/// A provider whose token requests go through this service.
-fn asking<S>(service: S) -> impl Provider<Credential = Bearer>
+/// Creates a provider that sends its token requests through `service`.
+fn provider_through<S>(service: S) -> impl Provider<Credential = Bearer>
 where
     S: Service<Request<Full<Bytes>>, Response = Answer, Error = BoxError>
         + Clone
@@ -68,8 +69,8 @@ where
     provider_fn(move |_| {
         let tokens = service.clone();
         async move {
-            let answer = tokens.oneshot(open()).await;
-            answer.map_err(ProviderError::transient)?;
+            let response = tokens.oneshot(without_auth()).await;
+            response.map_err(ProviderError::transient)?;
             Ok(Issued::new(bearer("t1")))
         }
     })
@@ -77,60 +78,64 @@ where
 
 /// P25.
 #[tokio::test(start_paused = true)]
-async fn concurrency_limit_inside_is_free_while_a_call_waits_for_a_token() {
+async fn concurrency_limit_inside_is_not_held_during_a_refresh() {
     let mut service = ServiceBuilder::new()
         .layer(only_api(numbered(60 * SECOND).0))
         .concurrency_limit(1)
-        .service(slow());
+        .service(slow_api());
     let waiting = tokio::spawn(call(&mut service).await);
     sleep(SECOND).await;
-    let open = timeout(2 * SECOND, send(&service, open())).await;
-    assert_eq!(open.expect("a free place").unwrap().status(), 200);
+    let open = timeout(2 * SECOND, send(&service, without_auth())).await;
+    assert_eq!(open.expect("no free permit").unwrap().status(), 200);
     waiting.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn concurrency_limit_outside_is_held_while_a_call_waits_for_a_token() {
+async fn concurrency_limit_outside_is_held_during_a_refresh() {
     let service = ServiceBuilder::new()
         .concurrency_limit(1)
         .layer(only_api(numbered(5 * SECOND).0))
-        .service(slow());
+        .service(slow_api());
     let start = Instant::now();
     let waiting = tokio::spawn(service.clone().oneshot(get()));
     sleep(SECOND).await;
-    assert_eq!(send(&service, open()).await.unwrap().status(), 200);
+    assert_eq!(send(&service, without_auth()).await.unwrap().status(), 200);
     assert_eq!(
         start.elapsed(),
         7 * SECOND,
-        "after the other: 5 + 1, then 1"
+        "did not wait for the first call: 5 s + 1 s, then 1 s"
     );
     assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
 }
 
 /// P10, P25.
 #[tokio::test(start_paused = true)]
-async fn concurrency_limit_inside_can_be_shared_with_the_token_requests() {
+async fn concurrency_limit_inside_can_include_token_requests() {
     let limit = GlobalConcurrencyLimitLayer::new(1);
-    let tokens = ServiceBuilder::new().layer(limit.clone()).service(slow());
+    let tokens = ServiceBuilder::new()
+        .layer(limit.clone())
+        .service(slow_api());
     let service = ServiceBuilder::new()
-        .layer(only_api(asking(tokens)))
+        .layer(only_api(provider_through(tokens)))
         .layer(limit)
-        .service(slow());
+        .service(slow_api());
     let all = timeout(20 * SECOND, send_all(&service, 4)).await;
-    for response in all.expect("no deadlock") {
+    for response in all.expect("deadlock") {
         assert_eq!(response.unwrap().status(), 200);
     }
 }
 
-/// Footgun: those who wait hold what they wait for. The refresh timeout ends it.
+/// Pitfall: a waiter holds the permit that the token request needs, until the refresh timeout.
 #[tokio::test(start_paused = true)]
-async fn concurrency_limit_outside_shared_with_the_token_requests_starves_them() {
+async fn concurrency_limit_outside_can_starve_token_requests() {
     let limit = GlobalConcurrencyLimitLayer::new(1);
-    let tokens = ServiceBuilder::new().layer(limit.clone()).service(slow());
+    let tokens = ServiceBuilder::new()
+        .layer(limit.clone())
+        .service(slow_api());
     let service = ServiceBuilder::new()
         .layer(limit)
-        .layer(only_api(asking(tokens)))
-        .service(slow());
+        .layer(only_api(provider_through(tokens)))
+        .service(slow_api());
     let error = send(&service, get()).await.unwrap_err();
     assert!(
         error.downcast_ref::<Error>().unwrap().is_timeout(),
@@ -139,17 +144,21 @@ async fn concurrency_limit_outside_shared_with_the_token_requests_starves_them()
 }
 
 #[tokio::test(start_paused = true)]
-async fn load_shed_outside_sheds_calls_that_find_no_place_and_none_that_waited() {
+async fn load_shed_outside_spares_calls_that_have_waited() {
     let service = ServiceBuilder::new()
         .load_shed()
         .layer(only_api(numbered(SECOND).0))
         .concurrency_limit(1)
-        .service(slow());
+        .service(slow_api());
     let start = Instant::now();
     for response in send_all(&service, 3).await {
         assert_eq!(response.unwrap().status(), 200);
     }
-    assert_eq!(start.elapsed(), 4 * SECOND, "one after the other");
+    assert_eq!(
+        start.elapsed(),
+        4 * SECOND,
+        "the calls were not sent one at a time"
+    );
 
     let shed = send_all(&service, 3).await;
     let shed = shed.iter().filter_map(|response| response.as_ref().err());
@@ -157,29 +166,29 @@ async fn load_shed_outside_sheds_calls_that_find_no_place_and_none_that_waited()
 }
 
 #[tokio::test(start_paused = true)]
-async fn load_shed_inside_sheds_sendings_also_after_the_wait_for_a_token() {
+async fn load_shed_inside_sheds_calls_that_have_waited() {
     let service = ServiceBuilder::new()
         .layer(only_api(numbered(SECOND).0))
         .load_shed()
         .concurrency_limit(1)
-        .service(slow());
+        .service(slow_api());
     let shed = send_all(&service, 3).await;
     let shed = shed.iter().filter_map(|response| response.as_ref().err());
     assert_eq!(shed.filter(|error| error.is::<Overloaded>()).count(), 2);
 }
 
-/// Footgun: the caller sees neither the 401 nor an answer.
+/// Pitfall: the caller sees neither the 401 nor another response.
 #[tokio::test(start_paused = true)]
 async fn load_shed_inside_can_shed_a_retry() {
     let valid = Valid::of(&["t2"]);
     let api = Api::new(move |seen| {
-        let open = seen.token().is_none();
-        let answer = if open {
+        let without_token = seen.token().is_none();
+        let response = if without_token {
             status(200)
         } else {
             valid.answer(seen)
         };
-        (SECOND, answer)
+        (SECOND, response)
     });
     let service = ServiceBuilder::new()
         .layer(only_api(numbered(SECOND).0))
@@ -187,34 +196,39 @@ async fn load_shed_inside_can_shed_a_retry() {
         .concurrency_limit(1)
         .service(api.clone());
     let rejected = tokio::spawn(service.clone().oneshot(get()));
-    // Rejected after two seconds, and sent again after three.
+    // The 401 arrives after 2 s, and the retry is due after 3 s.
     sleep(SECOND * 5 / 2).await;
-    assert_eq!(send(&service, open()).await.unwrap().status(), 200);
+    assert_eq!(send(&service, without_auth()).await.unwrap().status(), 200);
     assert!(rejected.await.unwrap().unwrap_err().is::<Overloaded>());
     assert_eq!(api.tokens_seen(), ["t1", "none"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn buffer_outside_is_not_held_up_by_calls_that_wait_for_a_token() {
+async fn buffer_outside_is_not_blocked_during_a_refresh() {
     let service = ServiceBuilder::new()
         .buffer(1)
         .layer(only_api(numbered(60 * SECOND).0))
-        .service(slow());
+        .service(slow_api());
     let mut waiting = JoinSet::new();
     for _ in 0..8 {
         waiting.spawn(service.clone().oneshot(get()));
     }
     sleep(SECOND).await;
-    let open = timeout(2 * SECOND, send(&service, open())).await;
-    assert_eq!(open.expect("not held up").unwrap().status(), 200);
+    let open = timeout(2 * SECOND, send(&service, without_auth())).await;
+    assert_eq!(
+        open.expect("blocked by calls that wait for a token")
+            .unwrap()
+            .status(),
+        200
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn buffer_outside_hands_the_layers_own_errors_through() {
+async fn buffer_outside_preserves_the_layers_errors() {
     let service = ServiceBuilder::new()
         .buffer(1)
         .layer(only_api(scripted(&[])))
-        .service(slow());
+        .service(slow_api());
     for _ in 0..2 {
         let error = send(&service, get()).await.unwrap_err();
         assert!(error.downcast_ref::<Error>().unwrap().is_provider());
@@ -223,52 +237,52 @@ async fn buffer_outside_hands_the_layers_own_errors_through() {
 
 /// P25.
 #[tokio::test(start_paused = true)]
-async fn buffer_inside_gets_its_slot_back_while_a_call_waits_for_a_token() {
-    let buffer = ServiceBuilder::new().buffer(1).service(slow());
+async fn buffer_inside_is_not_held_during_a_refresh() {
+    let buffer = ServiceBuilder::new().buffer(1).service(slow_api());
     let service = ServiceBuilder::new()
         .layer(only_api(numbered(60 * SECOND).0))
         .service(buffer.clone());
     let mut services = vec![service; 8];
     let mut waiting = JoinSet::new();
     for service in &mut services {
-        // It holds the slot until it is called.
+        // The service holds its slot until it is called.
         let called = timeout(SECOND, call(service)).await;
-        waiting.spawn(called.expect("a free slot"));
+        waiting.spawn(called.expect("no free slot"));
     }
     let other = timeout(2 * SECOND, buffer.oneshot(get())).await;
-    assert_eq!(other.expect("a free slot").unwrap().status(), 200);
+    assert_eq!(other.expect("no free slot").unwrap().status(), 200);
 }
 
-/// Two answers in ten seconds, from an API that accepts the second token.
-const LIMIT: (u64, Duration) = (2, Duration::from_secs(10));
+/// Two requests per 10 s.
+const RATE_LIMIT: (u64, Duration) = (2, Duration::from_secs(10));
 
 #[tokio::test(start_paused = true)]
-async fn rate_limit_inside_counts_sendings_the_retry_too() {
+async fn rate_limit_inside_counts_every_attempt() {
     let api = Api::accepting(&Valid::of(&["t2"]));
     let service = ServiceBuilder::new()
         .layer(only_api(numbered(Duration::ZERO).0))
         .buffer(8)
-        .rate_limit(LIMIT.0, LIMIT.1)
+        .rate_limit(RATE_LIMIT.0, RATE_LIMIT.1)
         .service(api.clone());
     let start = Instant::now();
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
-    assert!(start.elapsed() >= LIMIT.1, "{:?}", start.elapsed());
+    assert!(start.elapsed() >= RATE_LIMIT.1, "{:?}", start.elapsed());
     assert_eq!(api.tokens_seen(), ["t1", "t2", "t2"]);
 }
 
-/// Footgun: a service that counts requests counts more of them.
+/// Pitfall: a server that counts requests sees more of them than the limit.
 #[tokio::test(start_paused = true)]
-async fn rate_limit_outside_counts_calls_and_no_retry() {
+async fn rate_limit_outside_does_not_count_retries() {
     let api = Api::accepting(&Valid::of(&["t2"]));
     let service = ServiceBuilder::new()
         .buffer(8)
-        .rate_limit(LIMIT.0, LIMIT.1)
+        .rate_limit(RATE_LIMIT.0, RATE_LIMIT.1)
         .layer(only_api(numbered(Duration::ZERO).0))
         .service(api.clone());
     let start = Instant::now();
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
-    assert!(start.elapsed() < LIMIT.1, "{:?}", start.elapsed());
+    assert!(start.elapsed() < RATE_LIMIT.1, "{:?}", start.elapsed());
     assert_eq!(api.tokens_seen(), ["t1", "t2", "t2"]);
 }

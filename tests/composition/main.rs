@@ -1,5 +1,6 @@
-//! What the order of layers means. Each test is named as the row of the table in the crate's
-//! documentation ("The order of layers") that it shows. An API in memory, and paused time.
+//! Tests of the effects of layer order, with an in-memory API and paused time. The table in the
+//! crate's documentation ("Layer order") cites each test by its name, so the name starts with the
+//! layer and its position.
 
 #[path = "../requests/memory.rs"]
 #[allow(dead_code, reason = "shared with the tests of requests")]
@@ -15,9 +16,9 @@ mod retry;
 mod timeout;
 mod trace;
 
-/// The table and the tests say the same: none is missing on either side.
+/// P27: each row cites a test, and the table cites every test.
 #[test]
-fn every_line_of_the_table_is_a_test_and_every_test_is_in_the_table() {
+fn the_table_and_the_tests_match() {
     let table = include_str!("../../src/order.md").lines();
     let mut named: Vec<_> = table
         .filter_map(|line| line.strip_suffix(" |")?.rsplit(" | ").next())

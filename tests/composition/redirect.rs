@@ -16,7 +16,7 @@ use tower_http::follow_redirect::{
 
 use crate::memory::{Answer, Api, Valid, get, numbered, only_api, send, status};
 
-const ELSEWHERE: &str = "https://cdn.example.net/";
+const OTHER_ORIGIN: &str = "https://cdn.example.net/";
 
 fn redirect(code: u16, location: &str) -> Answer {
     let mut response = status(code);
@@ -26,22 +26,22 @@ fn redirect(code: u16, location: &str) -> Answer {
     response
 }
 
-/// Sends whoever comes to another origin, which sends them back.
-fn there_and_back() -> Api {
+/// Creates an API that redirects to another origin, which redirects back.
+fn redirecting_api() -> Api {
     Api::new(|seen| {
-        let answer = match (seen.uri.host(), seen.uri.path()) {
-            (Some("api.example.com"), "/things") => redirect(302, ELSEWHERE),
+        let response = match (seen.uri.host(), seen.uri.path()) {
+            (Some("api.example.com"), "/things") => redirect(302, OTHER_ORIGIN),
             (Some("cdn.example.net"), _) => redirect(302, "https://api.example.com/back"),
             _ => status(200),
         };
-        (Duration::ZERO, answer)
+        (Duration::ZERO, response)
     })
 }
 
 /// P34.
 #[tokio::test(start_paused = true)]
-async fn follow_redirect_outside_attaches_at_each_hop_to_the_origin_and_nowhere_else() {
-    let api = there_and_back();
+async fn follow_redirect_outside_checks_the_origin_at_every_hop() {
+    let api = redirecting_api();
     let service = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
         .layer(only_api(numbered(Duration::ZERO).0))
@@ -52,10 +52,10 @@ async fn follow_redirect_outside_attaches_at_each_hop_to_the_origin_and_nowhere_
     assert_eq!(api.tokens_seen(), ["t1", "none", "t1"]);
 }
 
-/// P34: also if the policy of the redirects strips nothing.
+/// P34: even if the redirect policy strips nothing.
 #[tokio::test(start_paused = true)]
-async fn follow_redirect_outside_needs_no_filter_for_the_layers_own_credential() {
-    let api = there_and_back();
+async fn follow_redirect_outside_is_safe_with_any_redirect_policy() {
+    let api = redirecting_api();
     let service = ServiceBuilder::new()
         .layer(FollowRedirectLayer::with_policy(Action::Follow))
         .layer(only_api(numbered(Duration::ZERO).0))
@@ -64,9 +64,9 @@ async fn follow_redirect_outside_needs_no_filter_for_the_layers_own_credential()
     assert_eq!(api.tokens_seen(), ["t1", "none", "t1"]);
 }
 
-/// P34: the ways to write an origin, and those to seem to.
+/// P34: spellings of the same origin, and origins that look alike.
 #[tokio::test(start_paused = true)]
-async fn follow_redirect_outside_compares_origins_not_how_they_are_written() {
+async fn follow_redirect_outside_compares_normalized_origins() {
     for (location, token) in [
         ("/other", "t1"),
         ("//api.example.com/other", "t1"),
@@ -84,12 +84,12 @@ async fn follow_redirect_outside_compares_origins_not_how_they_are_written() {
     ] {
         let api = Api::new(move |seen| {
             let first = seen.uri.path() == "/things";
-            let answer = if first {
+            let response = if first {
                 redirect(307, location)
             } else {
                 status(200)
             };
-            (Duration::ZERO, answer)
+            (Duration::ZERO, response)
         });
         let service = ServiceBuilder::new()
             .layer(FollowRedirectLayer::new())
@@ -101,16 +101,16 @@ async fn follow_redirect_outside_compares_origins_not_how_they_are_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn follow_redirect_outside_gives_each_hop_its_own_retry_after_a_401() {
+async fn follow_redirect_outside_retries_each_hop_after_a_401() {
     let valid = Valid::of(&["t2"]);
     let tokens = valid.clone();
     let api = Api::new(move |seen| {
-        let answer = tokens.answer(seen);
-        if answer.status() == 200 && seen.uri.path() == "/things" {
+        let response = tokens.answer(seen);
+        if response.status() == 200 && seen.uri.path() == "/things" {
             tokens.set(&["t3"]);
             return (Duration::ZERO, redirect(307, "/moved"));
         }
-        (Duration::ZERO, answer)
+        (Duration::ZERO, response)
     });
     let service = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
@@ -120,18 +120,18 @@ async fn follow_redirect_outside_gives_each_hop_its_own_retry_after_a_401() {
     assert_eq!(api.tokens_seen(), ["t1", "t2", "t2", "t3"]);
 }
 
-/// A body is sent at a 307 only if the policy of the redirects clones it, which tower-http's own
+/// Bodies are resent at a 307 only if the redirect policy clones them. tower-http's own policies
 /// never do.
 #[tokio::test(start_paused = true)]
-async fn follow_redirect_outside_sends_a_body_again_if_its_policy_clones_it() {
+async fn follow_redirect_outside_resends_bodies_its_policy_clones() {
     let api = Api::new(|seen| {
         let first = seen.uri.path() == "/things";
-        let answer = if first {
+        let response = if first {
             redirect(307, "/moved")
         } else {
             status(200)
         };
-        (Duration::ZERO, answer)
+        (Duration::ZERO, response)
     });
     let upload = || {
         let request = Request::post("https://api.example.com/things");
@@ -154,15 +154,15 @@ async fn follow_redirect_outside_sends_a_body_again_if_its_policy_clones_it() {
     assert_eq!(api.seen().last().unwrap().body, "data");
 }
 
-/// Footgun: what a request says in its extensions is lost on the way to another origin.
+/// Pitfall: a redirect to another origin drops the request's extensions.
 #[tokio::test(start_paused = true)]
-async fn follow_redirect_outside_drops_the_skip_mark_unless_its_policy_allows_it() {
+async fn follow_redirect_outside_drops_skip_auth_unless_allowed() {
     let marked = || {
         let mut request = get();
         request.extensions_mut().insert(SkipAuth);
         request
     };
-    let api = there_and_back();
+    let api = redirecting_api();
     let auth = only_api(numbered(Duration::ZERO).0);
     let standard = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
@@ -171,7 +171,7 @@ async fn follow_redirect_outside_drops_the_skip_mark_unless_its_policy_allows_it
     send(&standard, marked()).await.unwrap();
     assert_eq!(api.tokens_seen(), ["none", "none", "t1"]);
 
-    let api = there_and_back();
+    let api = redirecting_api();
     let policy = FilterCredentials::new().allow_extension::<SkipAuth>();
     let allowing = ServiceBuilder::new()
         .layer(FollowRedirectLayer::with_policy(policy))
@@ -181,11 +181,11 @@ async fn follow_redirect_outside_drops_the_skip_mark_unless_its_policy_allows_it
     assert_eq!(api.tokens_seen(), ["none", "none", "none"]);
 }
 
-/// Footgun: beneath the layer nobody asks where a credential may go. A well-known header is saved
-/// by tower-http's own policy, and then missed at the way back.
+/// Pitfall: the layer does not check redirects that happen beneath it. tower-http's default policy
+/// drops `Authorization` at another origin, and does not restore it at the hop back.
 #[tokio::test(start_paused = true)]
-async fn follow_redirect_inside_relies_on_its_policy_for_authorization() {
-    let api = there_and_back();
+async fn follow_redirect_inside_leaves_authorization_to_its_policy() {
+    let api = redirecting_api();
     let service = ServiceBuilder::new()
         .layer(only_api(numbered(Duration::ZERO).0))
         .layer(FollowRedirectLayer::new())
@@ -193,18 +193,18 @@ async fn follow_redirect_inside_relies_on_its_policy_for_authorization() {
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
     assert_eq!(api.tokens_seen(), ["t1", "none", "none"]);
 
-    let api = there_and_back();
+    let api = redirecting_api();
     let service = ServiceBuilder::new()
         .layer(only_api(numbered(Duration::ZERO).0))
         .layer(FollowRedirectLayer::with_policy(Action::Follow))
         .service(api.clone());
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
-    assert_eq!(api.tokens_seen(), ["t1", "t1", "t1"], "leaked");
+    assert_eq!(api.tokens_seen(), ["t1", "t1", "t1"]);
 }
 
-/// Footgun: a key in a header of its own goes wherever a redirect points.
+/// Pitfall: a key in a custom header is sent to every redirect target.
 #[tokio::test(start_paused = true)]
-async fn follow_redirect_inside_leaks_a_key_in_a_header_to_other_origins() {
+async fn follow_redirect_inside_leaks_custom_headers_cross_origin() {
     let keys = |api: &Api| -> Vec<bool> {
         let seen = api.seen();
         seen.iter()
@@ -215,15 +215,15 @@ async fn follow_redirect_inside_leaks_a_key_in_a_header_to_other_origins() {
         let origins = Origins::only("https://api.example.com").unwrap();
         AuthLayer::new(ApiKey::header("x-api-key", "key").unwrap(), origins)
     };
-    let api = there_and_back();
+    let api = redirecting_api();
     let inside = ServiceBuilder::new()
         .layer(auth())
         .layer(FollowRedirectLayer::new())
         .service(api.clone());
     send(&inside, get()).await.unwrap();
-    assert_eq!(keys(&api), [true, true, true], "leaked");
+    assert_eq!(keys(&api), [true, true, true]);
 
-    let api = there_and_back();
+    let api = redirecting_api();
     let outside = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
         .layer(auth())
@@ -232,17 +232,17 @@ async fn follow_redirect_inside_leaks_a_key_in_a_header_to_other_origins() {
     assert_eq!(keys(&api), [true, false, true]);
 }
 
-/// Footgun: the layer takes the 401 of another origin, which never saw the token, for a rejection
-/// of the token.
+/// Pitfall: the layer treats a 401 from another origin as a rejection, although that origin never
+/// saw the token.
 #[tokio::test(start_paused = true)]
-async fn follow_redirect_inside_spends_a_refresh_on_the_401_of_another_origin() {
+async fn follow_redirect_inside_refreshes_on_any_origins_401() {
     let api = || {
         Api::new(|seen| {
-            let answer = match seen.uri.host() {
-                Some("api.example.com") => redirect(302, ELSEWHERE),
+            let response = match seen.uri.host() {
+                Some("api.example.com") => redirect(302, OTHER_ORIGIN),
                 _ => status(401),
             };
-            (Duration::ZERO, answer)
+            (Duration::ZERO, response)
         })
     };
     let (provider, calls) = numbered(Duration::ZERO);

@@ -1,4 +1,4 @@
-//! `Replay`, and the recommended stack as a whole.
+//! `Replay`, and the complete recommended stack.
 
 use std::{
     convert::Infallible,
@@ -25,10 +25,10 @@ use tower_http::{
 use crate::{
     log::leave_open,
     memory::{Api, Valid, numbered, only_api, status, why},
-    retry::Patient,
+    retry::RetryPolicy,
 };
 
-const CHUNKS: [&str; 3] = ["any ", "stream ", "at all"];
+const CHUNKS: [&str; 3] = ["one ", "two ", "three"];
 
 fn upload() -> Request<impl Body<Data = Bytes, Error = Infallible> + Send + 'static> {
     let chunks = CHUNKS.map(|chunk| Ok(Frame::data(Bytes::from(chunk))));
@@ -37,33 +37,34 @@ fn upload() -> Request<impl Body<Data = Bytes, Error = Infallible> + Send + 'sta
         .unwrap()
 }
 
-/// Rejects the first token, sends the second elsewhere, is busy there once, and then content.
-fn demanding() -> Api {
+/// Creates an API that rejects `t1`, redirects `t2` to `/moved`, returns 503 there once, and then
+/// succeeds.
+fn flaky_api() -> Api {
     let valid = Valid::of(&["t2"]);
     let busy = AtomicBool::new(true);
     Api::new(move |seen| {
-        let mut answer = valid.answer(seen);
-        if answer.status() == 200 && seen.uri.path() == "/things" {
-            answer = status(307);
+        let mut response = valid.answer(seen);
+        if response.status() == 200 && seen.uri.path() == "/things" {
+            response = status(307);
             let location = "/moved".parse().unwrap();
-            answer.headers_mut().insert("location", location);
-        } else if answer.status() == 200 && busy.swap(false, SeqCst) {
-            answer = status(503);
+            response.headers_mut().insert("location", location);
+        } else if response.status() == 200 && busy.swap(false, SeqCst) {
+            response = status(503);
         }
-        (Duration::ZERO, answer)
+        (Duration::ZERO, response)
     })
 }
 
 #[tokio::test(start_paused = true)]
-async fn replay_outside_of_all_that_send_again_serves_a_stream_to_all_of_them() {
+async fn replay_outside_all_retrying_layers_serves_each_of_them() {
     leave_open();
-    let api = demanding();
+    let api = flaky_api();
     let clone_body = clone_body_fn(|body: &ReplayBody<_>| body.try_clone_body());
     let service = ServiceBuilder::new()
         .layer(TraceLayer::new_for_http())
         .timeout(Duration::from_secs(30))
         .layer(ReplayLayer::new())
-        .retry(Patient(1))
+        .retry(RetryPolicy(1))
         .layer(FollowRedirectLayer::with_policy(
             FilterCredentials::new().and::<_, _, BoxError>(clone_body),
         ))
@@ -76,20 +77,20 @@ async fn replay_outside_of_all_that_send_again_serves_a_stream_to_all_of_them() 
     assert_eq!(response.status(), 200);
     let seen = api.seen();
     let paths: Vec<_> = seen.iter().map(|seen| seen.uri.path()).collect();
-    // Rejected, redirected, busy; then from the start: redirected, done.
+    // 401, 307, 503; then the outer retry starts over: 307, 200.
     let expected = ["/things", "/things", "/moved", "/things", "/moved"];
     assert_eq!(paths, expected);
     assert_eq!(api.tokens_seen(), ["t1", "t2", "t2", "t2", "t2"]);
     assert!(seen.iter().all(|seen| seen.body == CHUNKS.concat()));
 }
 
-/// What is above sees the stream, which it cannot clone.
+/// Layers outside see the bare stream, which they cannot clone.
 #[tokio::test(start_paused = true)]
-async fn replay_inside_of_retry_serves_only_the_retry_after_a_rejection() {
+async fn replay_inside_retry_serves_only_retries_after_rejections() {
     #[derive(Clone)]
-    struct Unable;
+    struct CannotClone;
 
-    impl<B, R> Policy<Request<B>, R, BoxError> for Unable {
+    impl<B, R> Policy<Request<B>, R, BoxError> for CannotClone {
         type Future = Ready<()>;
 
         fn retry(&mut self, _: &mut Request<B>, _: &mut Result<R, BoxError>) -> Option<Ready<()>> {
@@ -101,9 +102,9 @@ async fn replay_inside_of_retry_serves_only_the_retry_after_a_rejection() {
         }
     }
 
-    let api = demanding();
+    let api = flaky_api();
     let service = ServiceBuilder::new()
-        .retry(Unable)
+        .retry(CannotClone)
         .layer(ReplayLayer::new())
         .layer(only_api(numbered(Duration::ZERO).0))
         .service(api.clone());
@@ -112,13 +113,13 @@ async fn replay_inside_of_retry_serves_only_the_retry_after_a_rejection() {
     assert!(api.seen().iter().all(|seen| seen.body == CHUNKS.concat()));
 }
 
-/// P31: beyond the cap each of them lets the answer stand.
+/// P31: over the cap, the 401 is returned and neither layer retries.
 #[tokio::test(start_paused = true)]
-async fn replay_beyond_its_cap_sends_once_whatever_is_below() {
-    let api = demanding();
+async fn replay_over_its_cap_prevents_every_retry_below() {
+    let api = flaky_api();
     let service = ServiceBuilder::new()
         .layer(ReplayLayer::new().cap(4))
-        .retry(Patient(1))
+        .retry(RetryPolicy(1))
         .layer(only_api(numbered(Duration::ZERO).0))
         .service(api.clone());
     let response = service.oneshot(upload()).await.unwrap();

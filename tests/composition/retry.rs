@@ -22,12 +22,12 @@ use crate::memory::{Answer, Api, Valid, bearer, get, numbered, only_api, send, s
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a program's policy may look like: it retries what is busy after a second, and a missing
-/// credential when the next one may be had.
+/// The policy from the documentation. It retries a 503 after 1 s, and a missing credential when the
+/// next one may be available. The field is the number of retries left.
 #[derive(Clone)]
-pub(crate) struct Patient(pub(crate) usize);
+pub(crate) struct RetryPolicy(pub(crate) usize);
 
-impl<B: CloneBody, R> Policy<Request<B>, Response<R>, BoxError> for Patient {
+impl<B: CloneBody, R> Policy<Request<B>, Response<R>, BoxError> for RetryPolicy {
     type Future = Sleep;
 
     fn retry(
@@ -41,7 +41,7 @@ impl<B: CloneBody, R> Policy<Request<B>, Response<R>, BoxError> for Patient {
             Ok(_) => return None,
             Err(error) => error.downcast_ref::<Error>()?.retry_after()?,
         };
-        // Last, as it ends the sending before: that one may still be under way.
+        // Last, because it ends the previous attempt, which may still be sending.
         request.body_mut().take_over().then(|| sleep(wait))
     }
 
@@ -56,8 +56,8 @@ impl<B: CloneBody, R> Policy<Request<B>, Response<R>, BoxError> for Patient {
     }
 }
 
-/// Busy at first, and then not.
-fn busy(times: usize) -> Api {
+/// Creates an API that returns 503 the first `times` times, and 200 after that.
+fn busy_api(times: usize) -> Api {
     let left = Arc::new(AtomicUsize::new(times));
     Api::new(move |_| {
         let busy = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
@@ -65,66 +65,70 @@ fn busy(times: usize) -> Api {
     })
 }
 
-/// While the policy waits, there is a new token.
-async fn renewed_meanwhile<C: Credential>(
+/// Runs a call, and refreshes the token while the policy waits for its retry.
+async fn refresh_during<C: Credential>(
     call: impl Future<Output = Result<Answer, BoxError>>,
     handle: Handle<C>,
 ) -> Answer {
-    let renewal = async {
+    let refresh = async {
         sleep(SECOND / 2).await;
         handle.invalidate();
         assert!(handle.credential().await.is_ok());
     };
-    tokio::join!(call, renewal).0.unwrap()
+    tokio::join!(call, refresh).0.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_outside_sends_again_with_the_credential_of_that_moment() {
-    let api = busy(1);
+async fn retry_outside_uses_the_current_credential() {
+    let api = busy_api(1);
     let auth = only_api(numbered(Duration::ZERO).0);
     let handle = auth.handle();
     let service = ServiceBuilder::new()
-        .retry(Patient(1))
+        .retry(RetryPolicy(1))
         .layer(auth)
         .service(api.clone());
-    let response = renewed_meanwhile(send(&service, get()), handle).await;
+    let response = refresh_during(send(&service, get()), handle).await;
     assert_eq!(response.status(), 200);
     assert_eq!(api.tokens_seen(), ["t1", "t2"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_inside_sends_again_with_the_credential_of_the_first_time() {
-    let api = busy(1);
+async fn retry_inside_reuses_the_credential_of_the_first_attempt() {
+    let api = busy_api(1);
     let auth = only_api(numbered(Duration::ZERO).0);
     let handle = auth.handle();
     let service = ServiceBuilder::new()
         .layer(auth)
-        .retry(Patient(1))
+        .retry(RetryPolicy(1))
         .service(api.clone());
-    let response = renewed_meanwhile(send(&service, get()), handle).await;
+    let response = refresh_during(send(&service, get()), handle).await;
     assert_eq!(response.status(), 200);
-    assert_eq!(api.tokens_seen(), ["t1", "t1"], "an old one");
+    assert_eq!(api.tokens_seen(), ["t1", "t1"], "not the old token");
 }
 
-/// What is rejected because it is old by now is found out one 401 later.
+/// An attempt with an outdated token costs one 401.
 #[tokio::test(start_paused = true)]
-async fn retry_inside_counts_anew_after_a_rejection() {
+async fn retry_inside_restarts_its_count_after_a_rejection() {
     let valid = Valid::of(&["t2"]);
     let busy = busy_for_each_token(2);
     let api = Api::new(move |seen| {
-        let answer = match busy(seen.token().unwrap()) {
+        let response = match busy(seen.token().unwrap()) {
             true => status(503),
             false => valid.answer(seen),
         };
-        (Duration::ZERO, answer)
+        (Duration::ZERO, response)
     });
     let service = ServiceBuilder::new()
         .layer(only_api(numbered(Duration::ZERO).0))
-        .retry(Patient(2))
+        .retry(RetryPolicy(2))
         .service(api.clone());
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
-    let sendings = ["t1", "t1", "t1", "t2", "t2", "t2"];
-    assert_eq!(api.tokens_seen(), sendings, "twice the policy's three");
+    let attempts = ["t1", "t1", "t1", "t2", "t2", "t2"];
+    assert_eq!(
+        api.tokens_seen(),
+        attempts,
+        "not two rounds of three attempts"
+    );
 }
 
 fn busy_for_each_token(times: usize) -> impl Fn(&str) -> bool {
@@ -138,25 +142,25 @@ fn busy_for_each_token(times: usize) -> impl Fn(&str) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_outside_counts_calls_each_of_which_may_be_rejected_once() {
+async fn retry_outside_does_not_count_retries_after_rejections() {
     let valid = Valid::of(&["t2"]);
     let busy = busy_for_each_token(2);
     let api = Api::new(move |seen| {
-        let answer = valid.answer(seen);
-        let busy = answer.status() == 200 && busy("t2");
-        (Duration::ZERO, if busy { status(503) } else { answer })
+        let response = valid.answer(seen);
+        let busy = response.status() == 200 && busy("t2");
+        (Duration::ZERO, if busy { status(503) } else { response })
     });
     let service = ServiceBuilder::new()
-        .retry(Patient(2))
+        .retry(RetryPolicy(2))
         .layer(only_api(numbered(Duration::ZERO).0))
         .service(api.clone());
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
     assert_eq!(api.tokens_seen(), ["t1", "t2", "t2", "t2"]);
 }
 
-/// `Error::retry_after` says when trying again can help: earlier it is the same error once more.
+/// `Error::retry_after` is the time until a retry can help. An earlier retry returns the same error.
 #[tokio::test(start_paused = true)]
-async fn retry_outside_can_wait_until_the_next_token_request_is_due() {
+async fn retry_outside_can_wait_for_the_next_token_request() {
     let api = Api::accepting(&Valid::of(&["t1"]));
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
@@ -170,24 +174,24 @@ async fn retry_outside_can_wait_until_the_next_token_request_is_due() {
         }
     });
     let service = ServiceBuilder::new()
-        .retry(Patient(1))
+        .retry(RetryPolicy(1))
         .layer(only_api(provider))
         .service(api.clone());
     let start = Instant::now();
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
     assert!(start.elapsed() >= 20 * SECOND && start.elapsed() < 21 * SECOND);
-    assert_eq!(calls.load(SeqCst), 2, "none in vain");
+    assert_eq!(calls.load(SeqCst), 2, "a token request was wasted");
 }
 
-/// A missing credential is not the business of a layer below.
+/// If no credential is available, nothing is sent to the layers inside.
 #[tokio::test(start_paused = true)]
-async fn retry_inside_never_sees_that_there_is_no_credential() {
+async fn retry_inside_never_sees_missing_credential_errors() {
     let api = Api::accepting(&Valid::of(&["t1"]));
     let provider =
         provider_fn(|_| async { Err::<Issued<Bearer>, _>(ProviderError::transient("busy")) });
     let service = ServiceBuilder::new()
         .layer(only_api(provider))
-        .retry(Patient(9))
+        .retry(RetryPolicy(9))
         .service(api.clone());
     let error = send(&service, get()).await.unwrap_err();
     assert!(error.downcast_ref::<Error>().unwrap().is_provider());

@@ -10,7 +10,7 @@ use crate::memory::{Api, Valid, get, numbered, only_api, send};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn timeout_outside_cuts_the_wait_for_a_token_and_the_refresh_goes_on() {
+async fn timeout_outside_ends_the_wait_but_not_the_refresh() {
     let api = Api::accepting(&Valid::of(&["t1"]));
     let (provider, calls) = numbered(3 * SECOND);
     let service = ServiceBuilder::new()
@@ -25,12 +25,16 @@ async fn timeout_outside_cuts_the_wait_for_a_token_and_the_refresh_goes_on() {
 
     sleep(2 * SECOND).await;
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
-    assert_eq!(start.elapsed(), 3 * SECOND, "the token was there already");
+    assert_eq!(
+        start.elapsed(),
+        3 * SECOND,
+        "the second call waited for a new token"
+    );
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn timeout_outside_bounds_both_sendings_and_the_refresh_between_them() {
+async fn timeout_outside_bounds_the_call_including_its_retry() {
     let valid = Valid::of(&["t2"]);
     let api = Api::new(move |seen| (SECOND, valid.answer(seen)));
     let (provider, _) = numbered(SECOND);
@@ -41,11 +45,15 @@ async fn timeout_outside_bounds_both_sendings_and_the_refresh_between_them() {
     let start = Instant::now();
     assert!(send(&service, get()).await.unwrap_err().is::<Elapsed>());
     assert_eq!(start.elapsed(), Duration::from_millis(3500));
-    assert_eq!(api.tokens_seen(), ["t1", "t2"], "cut during the retry");
+    assert_eq!(
+        api.tokens_seen(),
+        ["t1", "t2"],
+        "not timed out during the retry"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn timeout_inside_bounds_each_sending_and_no_wait_for_a_token() {
+async fn timeout_inside_bounds_each_attempt_but_not_the_wait() {
     let valid = Valid::of(&["t2"]);
     let api = Api::new(move |seen| {
         let slow = if seen.headers.contains_key("slow") {

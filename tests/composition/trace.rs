@@ -21,12 +21,12 @@ use crate::{
     memory::{Api, Valid, get, only_api, scripted, status},
 };
 
-/// Says all it can.
+/// Logs as much as `Trace` can.
 fn trace() -> TraceLayer<SharedClassifier<ServerErrorsAsFailures>> {
     TraceLayer::new_for_http().make_span_with(DefaultMakeSpan::new().include_headers(true))
 }
 
-/// What was written to the log while a request was sent through the layers, and its status.
+/// Sends a request through the layers, and returns the log and the response's status.
 async fn log_of<L, S, R>(layers: L, api: Api) -> (String, StatusCode)
 where
     L: Layer<Api, Service = S>,
@@ -38,18 +38,19 @@ where
     (log.text(), response.status())
 }
 
-fn sendings(log: &str) -> usize {
+/// Counts the requests that `Trace` saw.
+fn requests_logged(log: &str) -> usize {
     log.matches("started processing request").count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn trace_outside_shows_each_call_once_and_never_a_credential() {
+async fn trace_outside_logs_each_call_once_without_the_credential() {
     let layers = ServiceBuilder::new()
         .layer(trace())
         .layer(only_api(scripted(&["s3cret-1", "s3cret-2"])));
     let api = Api::accepting(&Valid::of(&["s3cret-2"]));
     let (log, code) = log_of(layers, api).await;
-    assert_eq!((code.as_u16(), sendings(&log)), (200, 1), "{log}");
+    assert_eq!((code.as_u16(), requests_logged(&log)), (200, 1), "{log}");
     assert!(
         !log.contains("status=401") && log.contains("status=200"),
         "{log}"
@@ -58,15 +59,15 @@ async fn trace_outside_shows_each_call_once_and_never_a_credential() {
     assert!(!log.contains("s3cret"), "{log}");
 }
 
-/// Header values are marked sensitive, which `Trace` respects.
+/// `Trace` redacts header values that are marked sensitive.
 #[tokio::test(start_paused = true)]
-async fn trace_inside_shows_each_sending_without_the_value_of_its_header() {
+async fn trace_inside_logs_each_attempt_with_redacted_headers() {
     let layers = ServiceBuilder::new()
         .layer(only_api(scripted(&["s3cret-1", "s3cret-2"])))
         .layer(trace());
     let api = Api::accepting(&Valid::of(&["s3cret-2"]));
     let (log, code) = log_of(layers, api).await;
-    assert_eq!((code.as_u16(), sendings(&log)), (200, 2), "{log}");
+    assert_eq!((code.as_u16(), requests_logged(&log)), (200, 2), "{log}");
     assert!(
         log.contains("status=401") && log.contains("status=200"),
         "{log}"
@@ -88,9 +89,9 @@ async fn trace_inside_shows_each_sending_without_the_value_of_its_header() {
     assert!(!log.contains("s3cret"), "{log}");
 }
 
-/// Footgun: a URI is no secret to `Trace`.
+/// Pitfall: `Trace` does not redact URIs.
 #[tokio::test(start_paused = true)]
-async fn trace_inside_writes_a_key_in_the_query_to_the_log() {
+async fn trace_inside_logs_a_key_in_the_query() {
     let auth = || {
         let origins = Origins::only("https://api.example.com").unwrap();
         AuthLayer::new(ApiKey::query("key", "s3cret").unwrap(), origins)

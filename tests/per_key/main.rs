@@ -1,7 +1,7 @@
 //! Many users behind one client.
 
 #[path = "../requests/memory.rs"]
-#[allow(dead_code, reason = "the tests of single requests use more of it")]
+#[allow(dead_code, reason = "shared with the request tests")]
 mod memory;
 
 use std::{
@@ -30,7 +30,8 @@ struct User(u32);
 
 type Calls = Arc<Mutex<HashMap<User, usize>>>;
 
-/// Issues `u7-1`, `u7-2` and so on for user 7, and counts.
+/// Creates a layer that issues `u7-1`, `u7-2` and so on for user 7, and counts the token requests of
+/// each user. Users from 1,000,000 up are unknown.
 fn users() -> (AuthLayer<BoxProvider<Bearer>, PerKey<User>>, Calls) {
     let calls = Calls::default();
     let counter = Arc::clone(&calls);
@@ -60,13 +61,13 @@ fn request(user: u32) -> Request<Full<Bytes>> {
     request
 }
 
-fn own_error(error: tower_auth::BoxError) -> Error {
+fn auth_error(error: tower_auth::BoxError) -> Error {
     *error.downcast().unwrap()
 }
 
 /// P36.
 #[tokio::test(start_paused = true)]
-async fn two_users_never_share_a_credential_or_a_flight() {
+async fn users_never_share_a_credential_or_a_refresh() {
     let api = Api::accepting(&Valid::of(&["u1-1", "u2-1"]));
     let (layer, calls) = users();
     let service = layer.layer(api.clone());
@@ -89,7 +90,7 @@ async fn two_users_never_share_a_credential_or_a_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_renews_the_credential_of_its_user_only() {
+async fn a_rejection_refreshes_only_its_users_credential() {
     let valid = Valid::of(&["u1-1", "u2-1"]);
     let api = Api::accepting(&valid);
     let (layer, calls) = users();
@@ -108,17 +109,17 @@ async fn a_rejection_renews_the_credential_of_its_user_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_a_key_or_with_an_unknown_one_is_an_error_that_says_so() {
+async fn missing_and_unknown_keys_have_distinct_errors() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let (layer, _) = users();
     let service = layer.layer(api.clone());
-    let error = own_error(send(&service, get()).await.unwrap_err());
+    let error = auth_error(send(&service, get()).await.unwrap_err());
     assert_eq!(
         format!("{error:#}"),
         "the request does not name a key: insert the key into its extensions, or tell the layer \
          where to find it with key_from"
     );
-    let error = own_error(send(&service, request(1_000_000)).await.unwrap_err());
+    let error = auth_error(send(&service, request(1_000_000)).await.unwrap_err());
     assert!(error.is_unknown_key());
     assert!(api.seen().is_empty());
 }
@@ -133,7 +134,7 @@ async fn requests_that_fail_unsent_hold_no_permit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_carry_no_credential_of_ours_need_no_key() {
+async fn requests_without_the_layers_credential_need_no_key() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let (layer, calls) = users();
     let service = layer.layer(api.clone());
@@ -154,7 +155,7 @@ async fn requests_that_carry_no_credential_of_ours_need_no_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_key_can_be_anywhere_on_the_head_of_a_request() {
+async fn the_key_can_be_read_from_a_header() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let (layer, _) = users();
     let layer = layer.key_from(|head| {
@@ -170,7 +171,7 @@ async fn the_key_can_be_anywhere_on_the_head_of_a_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_user_logs_out_and_the_others_go_on() {
+async fn logging_out_one_user_does_not_affect_others() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let (layer, _) = users();
     let service = layer.layer(api.clone());
@@ -179,7 +180,7 @@ async fn one_user_logs_out_and_the_others_go_on() {
         send(&service, request(user)).await.unwrap();
     }
     handle.for_key(&User(1)).unwrap().log_out().await.unwrap();
-    let error = own_error(send(&service, request(1)).await.unwrap_err());
+    let error = auth_error(send(&service, request(1)).await.unwrap_err());
     assert!(error.is_logged_out());
     assert_eq!(send(&service, request(2)).await.unwrap().status(), 200);
     assert_eq!(
@@ -189,12 +190,12 @@ async fn one_user_logs_out_and_the_others_go_on() {
     assert!(handle.for_key(&User(2)).unwrap().status().is_fresh());
 }
 
-/// One token request a key, whatever the number of keys and callers.
+/// Each user has 16 concurrent callers.
 #[tokio::test(start_paused = true)]
-async fn a_hundred_thousand_users_with_sixteen_callers_each_ask_once_each() {
+async fn each_of_100_000_users_causes_one_token_request() {
     const USERS: u32 = 100_000;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&asked);
+    let token_requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&token_requests);
     let layer = AuthLayer::per_key_with(
         move |_: &User| {
             let counter = Arc::clone(&counter);
@@ -217,12 +218,11 @@ async fn a_hundred_thousand_users_with_sixteen_callers_each_ask_once_each() {
             outcome.unwrap();
         }
     }
-    assert_eq!(asked.load(SeqCst), USERS as usize);
+    assert_eq!(token_requests.load(SeqCst), USERS as usize);
 }
 
-/// What people print says what it is, and nothing of a request.
 #[tokio::test(start_paused = true)]
-async fn what_is_printed_says_what_it_is() {
+async fn debug_output_names_the_type_and_hides_the_request() {
     let (layer, _) = users();
     let policy = "policy: Policy { origins: Origins { allowed: [https://api.example.com]";
     let shown = format!("{layer:?}");

@@ -1,4 +1,4 @@
-//! reqwest and reqwest-middleware, on real connections over loopback.
+//! reqwest and reqwest-middleware over real loopback connections.
 
 mod middleware;
 mod redirects;

@@ -1,4 +1,4 @@
-//! The layer as a middleware of reqwest-middleware.
+//! The layer as a reqwest-middleware middleware.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ use tower_auth::{
 
 use crate::server::{Server, World, chunked_401, numbered, ok, status, streaming, within};
 
-fn client(middleware: AuthMiddleware<impl Credential>) -> ClientWithMiddleware {
+fn client_with(middleware: AuthMiddleware<impl Credential>) -> ClientWithMiddleware {
     ClientBuilder::new(plain()).with(middleware).build()
 }
 
@@ -35,14 +35,14 @@ fn only<P: Provider>(server: &Server, provider: P) -> AuthLayer<P> {
     AuthLayer::new(provider, Origins::only(server.origin()).unwrap())
 }
 
-/// P1, P14: on a cold cache, and after a revocation.
+/// P1, P14: with a cold cache, and after a revocation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_callers_cost_one_token_request_and_see_no_401() {
+async fn many_callers_share_one_token_request_and_see_no_401() {
     let world = World::new().await;
-    let client = client(world.layer().middleware());
+    let client = client_with(world.layer().middleware());
     for token_requests in [1, 2] {
         let mut callers = JoinSet::new();
-        // Each has a connection of its own, and many systems allow no thousand of them.
+        // Each caller opens a connection, and many systems allow fewer than a thousand.
         for _ in 0..150 {
             let call = client.get(world.api.url("/things")).send();
             callers.spawn(within(call));
@@ -55,12 +55,12 @@ async fn many_callers_cost_one_token_request_and_see_no_401() {
     }
 }
 
-/// P15, and one credential for both drivers of a layer.
+/// P15: the middleware uses the token that the service has refreshed.
 #[tokio::test]
-async fn a_credential_that_another_driver_has_renewed_is_used_without_a_refresh() {
+async fn the_service_and_the_middleware_share_one_credential() {
     let world = World::new().await;
     let layer = world.layer();
-    let client = client(layer.middleware());
+    let client = client_with(layer.middleware());
     let service = layer.layer(ReqwestService::new(plain()));
     let url = world.api.url("/things");
     assert_eq!(within(client.get(&url).send()).await.unwrap().status(), 200);
@@ -77,11 +77,11 @@ async fn a_credential_that_another_driver_has_renewed_is_used_without_a_refresh(
     assert_eq!(current.expose(), "t2");
 }
 
-/// P22, P23: method, headers and body are the same the second time, the credential is another.
+/// P22, P23: the retry has the same method, headers and body.
 #[tokio::test]
-async fn the_retry_is_the_same_request_with_another_credential() {
+async fn the_retry_differs_only_in_its_credential() {
     let world = World::new().await;
-    let client = client(world.layer().middleware());
+    let client = client_with(world.layer().middleware());
     let url = world.api.url("/things?page=2#top");
     within(client.get(&url).send()).await.unwrap();
     world.revoke();
@@ -102,9 +102,9 @@ async fn the_retry_is_the_same_request_with_another_credential() {
 
 /// P31.
 #[tokio::test]
-async fn a_streaming_body_is_sent_once_and_its_401_is_returned_unread() {
+async fn a_streaming_body_is_not_retried_and_its_401_is_unread() {
     let world = World::new().await;
-    let client = client(world.layer().middleware());
+    let client = client_with(world.layer().middleware());
     let url = world.api.url("/things");
     let post = || {
         let stream = reqwest::Body::wrap(streaming(&["str", "eam"]));
@@ -118,9 +118,9 @@ async fn a_streaming_body_is_sent_once_and_its_401_is_returned_unread() {
         response.extensions().get(),
         Some(NotRetried::BodyNotReplayable)
     ));
-    assert_eq!(response.text().await.unwrap(), "answer 401");
+    assert_eq!(response.text().await.unwrap(), "status 401");
     assert_eq!(world.api.tokens_seen(), ["t1", "t1"]);
-    // It was a rejection all the same, and led to the one refresh.
+    // The rejection still caused a refresh, which the next request uses.
     let response = within(client.post(&url).body("buffered").send()).await;
     assert_eq!(response.unwrap().status(), 200);
     assert_eq!(world.tokens.seen().len(), 2);
@@ -128,9 +128,9 @@ async fn a_streaming_body_is_sent_once_and_its_401_is_returned_unread() {
 
 /// P21.
 #[tokio::test]
-async fn a_callers_own_credential_is_left_alone_and_its_401_is_not_retried() {
+async fn a_callers_credential_is_kept_and_its_401_is_not_retried() {
     let world = World::new().await;
-    let client = client(world.layer().middleware());
+    let client = client_with(world.layer().middleware());
     let url = world.api.url("/things");
     let with_user = url.replace("//", "//me:secret@");
     for warm in [false, true] {
@@ -141,7 +141,7 @@ async fn a_callers_own_credential_is_left_alone_and_its_401_is_not_retried() {
         for request in [
             client.get(&url).bearer_auth("mine"),
             client.get(&url).basic_auth("me", Some("secret")),
-            // reqwest makes HTTP Basic of it.
+            // reqwest turns the user information into HTTP Basic.
             client.get(&with_user),
         ] {
             let response = within(request.send()).await.unwrap();
@@ -154,19 +154,19 @@ async fn a_callers_own_credential_is_left_alone_and_its_401_is_not_retried() {
 }
 
 #[tokio::test]
-async fn a_callers_own_credential_is_replaced_if_the_layer_is_told_so() {
+async fn overwrite_existing_replaces_a_callers_credential() {
     let world = World::new().await;
     let layer = world.layer().overwrite_existing(true);
-    let client = client(layer.middleware());
+    let client = client_with(layer.middleware());
     let request = client.get(world.api.url("/things")).bearer_auth("mine");
     assert_eq!(within(request.send()).await.unwrap().status(), 200);
     assert_eq!(world.api.tokens_seen(), ["t1"]);
 }
 
 #[tokio::test]
-async fn a_marked_request_goes_out_as_it_is() {
+async fn skip_auth_sends_the_request_unchanged() {
     let world = World::new().await;
-    let client = client(world.layer().middleware());
+    let client = client_with(world.layer().middleware());
     let request = client
         .get(world.api.url("/things"))
         .with_extension(SkipAuth);
@@ -181,11 +181,11 @@ async fn a_marked_request_goes_out_as_it_is() {
 async fn a_request_to_another_origin_carries_no_credential() {
     let world = World::new().await;
     let other = Server::start(|_| ok("")).await;
-    let client = client(world.layer().middleware());
+    let client = client_with(world.layer().middleware());
     let response = within(client.get(other.url("/")).send()).await.unwrap();
     assert_eq!(response.extensions().get(), Some(&NotAttached::OtherOrigin));
     assert_eq!(other.tokens_seen(), ["none"]);
-    // No URI, so no origin. reqwest says what it thinks of it.
+    // This is not a valid URI, so it has no origin. The error is reqwest's.
     let error = within(client.get("http://{{host}}/").send())
         .await
         .unwrap_err();
@@ -193,9 +193,9 @@ async fn a_request_to_another_origin_carries_no_credential() {
     assert!(world.tokens.seen().is_empty());
 }
 
-/// P22: for the second sending it is put into the query as it was.
+/// P22: the retry does not contain the key of the first attempt.
 #[tokio::test]
-async fn a_key_in_the_query_is_added_to_the_pristine_url_at_each_sending() {
+async fn each_attempt_adds_its_key_to_the_original_query() {
     let api = Server::start(|seen| match seen.uri.query() {
         Some(query) if query.contains("api_key=k1") => status(401),
         _ => ok(""),
@@ -206,7 +206,7 @@ async fn a_key_in_the_query_is_added_to_the_pristine_url_at_each_sending() {
         let key = ["k1", "k2 &="][count.fetch_add(1, SeqCst)];
         async move { Ok(Issued::new(ApiKey::query("api_key", key).unwrap())) }
     });
-    let client = client(only(&api, keys).middleware());
+    let client = client_with(only(&api, keys).middleware());
     let get = |path: &str| within(client.get(api.url(path)).send());
     assert_eq!(get("/a?q=%C3%BC%20'x'#top").await.unwrap().status(), 200);
     assert_eq!(get("/b").await.unwrap().status(), 200);
@@ -226,22 +226,22 @@ async fn a_key_in_the_query_is_added_to_the_pristine_url_at_each_sending() {
     assert_eq!(caching(0).as_deref(), Some("no-store"));
 }
 
-/// P16: the second 401 is the caller's.
+/// P16: the caller gets the second 401.
 #[tokio::test]
 async fn a_token_that_is_always_rejected_is_retried_once() {
     let api = Server::start(|_| status(401)).await;
-    let client = client(only(&api, numbered()).middleware());
+    let client = client_with(only(&api, numbered()).middleware());
     let response = within(client.get(api.url("/")).send()).await.unwrap();
     assert_eq!(response.status(), 401);
     let why = response.extensions().get();
     assert!(matches!(why, Some(NotRetried::RejectedAgain)), "{why:?}");
-    assert_eq!(response.text().await.unwrap(), "answer 401");
+    assert_eq!(response.text().await.unwrap(), "status 401");
     assert_eq!(api.tokens_seen(), ["t1", "t2"]);
 }
 
-/// P18, P20: what the layer's settings say holds here too.
+/// P18, P20.
 #[tokio::test]
-async fn the_settings_of_the_layer_hold() {
+async fn the_layers_request_settings_apply() {
     let api = Server::start(|seen| match seen.token() {
         Some("t1") => status(419),
         Some(_) => ok(""),
@@ -253,29 +253,29 @@ async fn the_settings_of_the_layer_hold() {
         async move { within(request.send()).await.unwrap() }
     };
     let basic = only(&api, Basic::new("user", "password").unwrap());
-    let response = get(client(basic.middleware())).await;
+    let response = get(client_with(basic.middleware())).await;
     let why = response.extensions().get();
     assert!(matches!(why, Some(NotRetried::StaticCredential)), "{why:?}");
 
     let layer = only(&api, numbered());
-    assert_eq!(get(client(layer.middleware())).await.status(), 419);
+    assert_eq!(get(client_with(layer.middleware())).await.status(), 419);
     let named = layer.clone().rejected_if(|status, _| status == 419);
-    let response = get(client(named.clone().retry(false).middleware())).await;
+    let response = get(client_with(named.clone().retry(false).middleware())).await;
     let why = response.extensions().get();
     assert!(matches!(why, Some(NotRetried::RetriesDisabled)), "{why:?}");
 
     let named = only(&api, numbered()).rejected_if(|status, _| status == 419);
-    assert_eq!(get(client(named.middleware())).await.status(), 200);
+    assert_eq!(get(client_with(named.middleware())).await.status(), 200);
 }
 
-/// Rule 10: an error, never a request without a credential.
+/// Rule 10: the request is never sent without a credential.
 #[tokio::test]
-async fn without_a_credential_there_is_an_error_that_can_be_told() {
+async fn a_missing_credential_is_reported_as_the_layers_error() {
     let api = Server::start(|_| ok("")).await;
     let provider = provider_fn(|_| async {
         Err::<Issued<Bearer>, _>(ProviderError::transient("the vault is sealed"))
     });
-    let client = client(only(&api, provider).middleware());
+    let client = client_with(only(&api, provider).middleware());
     for remembered in [false, true] {
         let error = within(client.get(api.url("/")).send()).await.unwrap_err();
         let reqwest_middleware::Error::Middleware(error) = error else {
@@ -290,7 +290,7 @@ async fn without_a_credential_there_is_an_error_that_can_be_told() {
 
 /// P10.
 #[tokio::test]
-async fn a_token_request_through_its_own_middleware_is_an_error_that_says_so() {
+async fn a_token_request_through_its_own_middleware_fails() {
     let api = Server::start(|_| ok("")).await;
     let url = api.url("/token");
     let late = Arc::new(OnceLock::<ClientWithMiddleware>::new());
@@ -298,8 +298,8 @@ async fn a_token_request_through_its_own_middleware_is_an_error_that_says_so() {
     let provider = provider_fn(move |_| {
         let request = own.get().unwrap().post(&url);
         async move {
-            let answer = request.send().await;
-            let token = answer
+            let response = request.send().await;
+            let token = response
                 .map_err(ProviderError::transient)?
                 .status()
                 .to_string();
@@ -308,7 +308,7 @@ async fn a_token_request_through_its_own_middleware_is_an_error_that_says_so() {
                 .map_err(ProviderError::permanent)
         }
     });
-    let client = client(only(&api, provider).middleware());
+    let client = client_with(only(&api, provider).middleware());
     late.set(client.clone()).unwrap();
     let error = within(client.get(api.url("/")).send()).await.unwrap_err();
     assert!(
@@ -318,7 +318,7 @@ async fn a_token_request_through_its_own_middleware_is_an_error_that_says_so() {
     assert!(api.seen().is_empty());
 }
 
-/// Rule 6: a refresh that fails leaves the server's own answer.
+/// Rule 6: a failed refresh does not replace the server's response.
 #[tokio::test]
 async fn the_401_is_returned_unread_if_the_refresh_fails() {
     let api = Server::start(|_| status(401)).await;
@@ -333,17 +333,17 @@ async fn the_401_is_returned_unread_if_the_refresh_fails() {
             }
         }
     });
-    let client = client(only(&api, provider).middleware());
+    let client = client_with(only(&api, provider).middleware());
     let response = within(client.get(api.url("/")).send()).await.unwrap();
     let why = response.extensions().get();
     assert!(matches!(why, Some(NotRetried::RefreshFailed(_))), "{why:?}");
-    assert_eq!(response.text().await.unwrap(), "answer 401");
+    assert_eq!(response.text().await.unwrap(), "status 401");
     assert_eq!(api.seen().len(), 1);
 }
 
 /// P33.
 #[tokio::test]
-async fn the_connection_of_a_rejection_is_used_again() {
+async fn the_connection_of_a_rejection_is_reused() {
     let api = Server::start(|seen| match seen.token() {
         Some("t2") => ok(""),
         _ => chunked_401(60 * 1024),
@@ -362,7 +362,7 @@ async fn the_connection_of_a_rejection_is_used_again() {
     assert!(api.connections() <= 2, "{}", api.connections());
 }
 
-/// A credential that learns from an answer has the request sent once more, with itself.
+/// A credential that handles challenges causes one more attempt, without a refresh.
 #[tokio::test]
 async fn a_challenge_is_answered_with_the_same_credential() {
     #[derive(Clone, Default)]
@@ -372,8 +372,8 @@ async fn a_challenge_is_answered_with_the_same_credential() {
         const HANDLES_CHALLENGES: bool = true;
 
         fn apply(&self, request: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
-            let answer = self.0.load(SeqCst).to_string();
-            request.insert_header(&http::header::AUTHORIZATION, answer.parse()?);
+            let value = self.0.load(SeqCst).to_string();
+            request.insert_header(&http::header::AUTHORIZATION, value.parse()?);
             Ok(())
         }
 
@@ -383,9 +383,9 @@ async fn a_challenge_is_answered_with_the_same_credential() {
 
         fn on_response(&self, response: &ResponseHead<'_>) -> bool {
             assert!(response.request_headers().contains_key("authorization"));
-            let asked = response.status() == 401;
-            self.0.fetch_add(usize::from(asked), SeqCst);
-            asked
+            let challenged = response.status() == 401;
+            self.0.fetch_add(usize::from(challenged), SeqCst);
+            challenged
         }
     }
 
@@ -400,16 +400,16 @@ async fn a_challenge_is_answered_with_the_same_credential() {
         counted.fetch_add(1, SeqCst);
         async { Ok::<_, ProviderError>(Issued::new(Counting::default())) }
     });
-    let client = client(only(&api, provider).middleware());
+    let client = client_with(only(&api, provider).middleware());
     let response = within(client.post(api.url("/")).body("hello").send()).await;
     assert_eq!(response.unwrap().text().await.unwrap(), "hello");
     assert_eq!((api.seen().len(), calls.load(SeqCst)), (2, 1));
 }
 
-/// The recommended order: each attempt has the credential that is current by then. In the other
-/// order an attempt repeats the one before.
+/// In the recommended order, each attempt uses the credential that is current at that time. In the
+/// other order, a retry repeats the credential of the first attempt.
 #[tokio::test]
-async fn reqwest_retry_belongs_outside_where_each_attempt_gets_the_current_credential() {
+async fn reqwest_retry_outside_uses_the_current_credential() {
     for (outside, tokens) in [(true, ["t1", "t2"]), (false, ["t1", "t1"])] {
         let handle = Arc::new(OnceLock::<Handle<Bearer>>::new());
         let (first, late) = (AtomicBool::new(true), Arc::clone(&handle));
@@ -445,9 +445,9 @@ async fn reqwest_retry_belongs_outside_where_each_attempt_gets_the_current_crede
     }
 }
 
-/// A 401 is the layer's; `reqwest-retry` adds no attempts of its own.
+/// Only the layer retries a 401.
 #[tokio::test]
-async fn reqwest_retry_does_not_repeat_a_rejection() {
+async fn reqwest_retry_does_not_retry_a_rejection() {
     let api = Server::start(|_| status(401)).await;
     let backoff = ExponentialBackoff::builder().build_with_max_retries(3);
     let client = ClientBuilder::new(plain())

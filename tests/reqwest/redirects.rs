@@ -1,5 +1,5 @@
-//! What reqwest does with redirects beneath the layer, and what the policy for API clients does.
-//! The module docs of `client` describe both.
+//! Redirects that reqwest follows beneath the layer, with its default policy and with
+//! `same_origin_redirects`. The docs of the module `tower_auth::reqwest` describe both.
 
 use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
@@ -11,22 +11,23 @@ use tower_auth::{
 
 use crate::server::{Server, ok, redirect, within};
 
-/// An API that redirects `/elsewhere` to another server, which redirects `/first` to its `/second`.
-async fn api_and_stranger() -> (Server, Server) {
-    let stranger = Server::start(|seen| match seen.uri.path() {
+/// Starts an API that redirects `/elsewhere` to another server, and that server, which redirects
+/// `/first` to its `/second`.
+async fn api_and_other_host() -> (Server, Server) {
+    let other_host = Server::start(|seen| match seen.uri.path() {
         "/first" => redirect(302, "/second"),
         _ => ok(""),
     })
     .await;
-    let to = stranger.url("/first");
+    let to = other_host.url("/first");
     let api = Server::start(move |seen| match seen.uri.path() {
         "/elsewhere" => redirect(302, &to),
         "/moved" => redirect(308, "/here"),
-        "/round" => redirect(302, "/round"),
+        "/loop" => redirect(302, "/loop"),
         _ => ok(seen.body.clone()),
     })
     .await;
-    (api, stranger)
+    (api, other_host)
 }
 
 fn client(api: &Server, credential: impl Provider, redirects: Policy) -> ClientWithMiddleware {
@@ -37,10 +38,11 @@ fn client(api: &Server, credential: impl Provider, redirects: Policy) -> ClientW
         .build()
 }
 
-/// Rule 9: the footgun. If one of these fails, reqwest has become safer, and the docs can say so.
+/// Rule 9: the documented pitfall. If an assertion fails, reqwest has become safer, and the docs
+/// should be updated.
 #[tokio::test]
-async fn with_reqwests_own_policy_credentials_leak_to_other_hosts() {
-    let (api, stranger) = api_and_stranger().await;
+async fn reqwests_default_policy_leaks_credentials_to_other_hosts() {
+    let (api, other_host) = api_and_other_host().await;
     let key = ApiKey::header("x-api-key", "key").unwrap();
     let token = Bearer::new("token").unwrap();
     let query = ApiKey::query("api_key", "key").unwrap();
@@ -52,11 +54,12 @@ async fn with_reqwests_own_policy_credentials_leak_to_other_hosts() {
     ] {
         assert_eq!(within(client.get(&url).send()).await.unwrap().status(), 200);
     }
-    let seen = stranger.seen();
+    let seen = other_host.seen();
     let header = |name| seen.iter().map(move |seen| seen.header(name));
     let keys: Vec<_> = header("x-api-key").collect();
     assert_eq!(keys[..2], [Some("key"); 2]);
-    // Taken off at the hop to another host, and back at the hop within that host.
+    // reqwest removes the header at the hop to another host, and restores it at the hop within
+    // that host.
     let tokens: Vec<_> = header("authorization").collect();
     assert_eq!(tokens[2..4], [None, Some("Bearer token")]);
     let referers: Vec<_> = header("referer").collect();
@@ -66,8 +69,8 @@ async fn with_reqwests_own_policy_credentials_leak_to_other_hosts() {
 
 /// Rule 9.
 #[tokio::test]
-async fn with_redirects_within_the_origin_nothing_reaches_other_hosts() {
-    let (api, stranger) = api_and_stranger().await;
+async fn same_origin_redirects_never_reach_other_hosts() {
+    let (api, other_host) = api_and_other_host().await;
     let key = ApiKey::header("x-api-key", "key").unwrap();
     let token = Bearer::new("token").unwrap();
     let query = ApiKey::query("api_key", "key").unwrap();
@@ -80,14 +83,14 @@ async fn with_redirects_within_the_origin_nothing_reaches_other_hosts() {
             .await
             .unwrap();
         assert_eq!(response.status(), 302);
-        assert_eq!(response.headers()["location"], stranger.url("/first"));
+        assert_eq!(response.headers()["location"], other_host.url("/first"));
     }
-    assert!(stranger.seen().is_empty());
+    assert!(other_host.seen().is_empty());
 }
 
 #[tokio::test]
-async fn redirects_within_the_origin_are_followed_with_the_credential_and_the_body() {
-    let (api, _) = api_and_stranger().await;
+async fn same_origin_redirects_keep_the_credential_and_body() {
+    let (api, _) = api_and_other_host().await;
     let client = client(&api, Bearer::new("token").unwrap(), same_origin_redirects());
     let moved = client.post(api.url("/moved")).body("hello").send();
     let response = within(moved).await.unwrap();
@@ -97,17 +100,17 @@ async fn redirects_within_the_origin_are_followed_with_the_credential_and_the_bo
 }
 
 #[tokio::test]
-async fn redirects_within_the_origin_end_after_10_hops() {
-    let (api, _) = api_and_stranger().await;
+async fn same_origin_redirects_stop_after_10_hops() {
+    let (api, _) = api_and_other_host().await;
     let client = client(&api, Bearer::new("token").unwrap(), same_origin_redirects());
-    let error = within(client.get(api.url("/round")).send())
+    let error = within(client.get(api.url("/loop")).send())
         .await
         .unwrap_err();
     assert!(error.is_redirect(), "{error:?}");
     assert_eq!(api.seen().len(), 1 + 10);
 }
 
-/// Another port is another origin, and so is another name of the same host.
+/// Another port is another origin, and so is another name for the same host.
 #[tokio::test]
 async fn the_origin_is_scheme_host_and_port() {
     let api = Server::start(|seen| {

@@ -1,4 +1,4 @@
-//! Servers on loopback, and what they saw.
+//! Loopback servers that record their requests.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ use tower_auth::{
     reqwest::token_client,
 };
 
-/// A request as a server saw it.
+/// A request as a server received it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: Method,
@@ -38,7 +38,7 @@ impl Seen {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The bearer token.
+    /// Returns the bearer token.
     pub(crate) fn token(&self) -> Option<&str> {
         self.header("authorization")?.strip_prefix("Bearer ")
     }
@@ -47,10 +47,10 @@ impl Seen {
 type Chunked = StreamBody<
     futures::stream::Iter<std::vec::IntoIter<Result<http_body::Frame<Bytes>, Infallible>>>,
 >;
-pub(crate) type Answer = Response<Either<Full<Bytes>, Chunked>>;
+pub(crate) type ServerResponse = Response<Either<Full<Bytes>, Chunked>>;
 
-/// An HTTP/1.1 server whose every answer is given by a function. It runs until its test's runtime
-/// ends.
+/// An HTTP/1.1 server that computes each response with a function. It runs until the test's runtime
+/// shuts down.
 #[derive(Clone)]
 pub(crate) struct Server {
     address: SocketAddr,
@@ -59,21 +59,23 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        respond: impl Fn(&Seen) -> ServerResponse + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
             seen: Arc::default(),
             connections: Arc::default(),
         };
-        let answer = Arc::new(answer);
+        let respond = Arc::new(respond);
         let running = server.clone();
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 running.connections.fetch_add(1, SeqCst);
-                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&running.seen));
+                let (respond, seen) = (Arc::clone(&respond), Arc::clone(&running.seen));
                 let handle = service_fn(move |request: Request<Incoming>| {
-                    let (answer, log) = (Arc::clone(&answer), Arc::clone(&seen));
+                    let (respond, log) = (Arc::clone(&respond), Arc::clone(&seen));
                     async move {
                         let (parts, body) = request.into_parts();
                         let seen = Seen {
@@ -82,7 +84,7 @@ impl Server {
                             headers: parts.headers,
                             body: body.collect().await?.to_bytes(),
                         };
-                        let response = answer(&seen);
+                        let response = respond(&seen);
                         log.lock().unwrap().push(seen);
                         Ok::<_, hyper::Error>(response)
                     }
@@ -127,8 +129,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The token server issues `t1`, `t2` and so on. The API accepts the last one only, and says
-    /// what it saw of an accepted request's body.
+    /// Starts both servers. The token server issues `t1`, `t2` and so on. The API accepts only the
+    /// newest token, and echoes the body of an accepted request.
     pub(crate) async fn new() -> Self {
         let valid = Valid::default();
         let api = {
@@ -144,17 +146,17 @@ impl World {
             Server::start(move |_| {
                 let token = format!("t{}", count.fetch_add(1, SeqCst) + 1);
                 valid.set(&[&token]);
-                let answer = format!(
+                let response = format!(
                     r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":3600}}"#
                 );
-                ok(answer)
+                ok(response)
             })
             .await
         };
         Self { api, tokens, valid }
     }
 
-    /// The API refuses what was issued so far.
+    /// Makes the API reject all tokens issued so far.
     pub(crate) fn revoke(&self) {
         self.valid.set(&[]);
     }
@@ -183,7 +185,7 @@ impl Valid {
     }
 }
 
-/// Issues `t1`, `t2` and so on, without a server.
+/// Creates a provider that issues `t1`, `t2` and so on, without a server.
 pub(crate) fn numbered() -> impl Provider<Credential = Bearer> {
     let count = AtomicUsize::new(0);
     tower_auth::provider_fn(move |_| {
@@ -192,25 +194,25 @@ pub(crate) fn numbered() -> impl Provider<Credential = Bearer> {
     })
 }
 
-pub(crate) fn ok(body: impl Into<Bytes>) -> Answer {
+pub(crate) fn ok(body: impl Into<Bytes>) -> ServerResponse {
     Response::new(Either::Left(Full::new(body.into())))
 }
 
-pub(crate) fn status(code: u16) -> Answer {
-    let mut response = ok(format!("answer {code}"));
+pub(crate) fn status(code: u16) -> ServerResponse {
+    let mut response = ok(format!("status {code}"));
     *response.status_mut() = StatusCode::from_u16(code).unwrap();
     response
 }
 
-pub(crate) fn redirect(code: u16, to: &str) -> Answer {
+pub(crate) fn redirect(code: u16, to: &str) -> ServerResponse {
     let mut response = status(code);
     let location = to.parse().unwrap();
     response.headers_mut().insert("location", location);
     response
 }
 
-/// A 401 whose body comes in chunks, its length unknown.
-pub(crate) fn chunked_401(bytes: usize) -> Answer {
+/// Creates a 401 with a chunked body of unknown length.
+pub(crate) fn chunked_401(bytes: usize) -> ServerResponse {
     let chunk = || Ok(http_body::Frame::data(Bytes::from(vec![b'x'; 4096])));
     let chunks: Vec<_> = std::iter::repeat_with(chunk).take(bytes / 4096).collect();
     let mut response = Response::new(Either::Right(StreamBody::new(futures::stream::iter(
@@ -220,7 +222,7 @@ pub(crate) fn chunked_401(bytes: usize) -> Answer {
     response
 }
 
-/// A body that can be sent once only.
+/// Creates a body that can be sent only once.
 pub(crate) fn streaming(
     chunks: &'static [&'static str],
 ) -> impl http_body::Body<Data = Bytes, Error = Infallible> + Send + Sync {
@@ -233,5 +235,5 @@ pub(crate) fn streaming(
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), future)
         .await
-        .expect("left hanging")
+        .expect("timed out")
 }

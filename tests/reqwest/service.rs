@@ -21,9 +21,9 @@ fn client() -> ReqwestService {
     ReqwestService::new(reqwest::Client::new())
 }
 
-/// P1, P14: on a cold cache, and after a revocation.
+/// P1, P14: with a cold cache, and after a revocation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_callers_cost_one_token_request_and_see_no_401() {
+async fn a_thousand_callers_share_one_token_request_and_see_no_401() {
     let world = World::new().await;
     let service = ServiceBuilder::new()
         .layer(world.layer())
@@ -44,7 +44,7 @@ async fn a_thousand_callers_cost_one_token_request_and_see_no_401() {
 }
 
 #[tokio::test]
-async fn errors_of_reqwest_pass_through() {
+async fn reqwest_errors_are_returned_unchanged() {
     let error = client().oneshot(get("/things")).await.unwrap_err();
     assert!(error.is_builder(), "{error:?}");
 
@@ -59,9 +59,9 @@ async fn errors_of_reqwest_pass_through() {
     assert!(error.is_connect(), "{error:?}");
 }
 
-/// P23, P28: the exact size becomes the length, also the second time.
+/// P23, P28: an exact size is sent as the content length, also by the retry.
 #[tokio::test]
-async fn the_framing_is_that_of_the_body() {
+async fn the_body_size_determines_the_framing_of_every_attempt() {
     let world = World::new().await;
     let service = ServiceBuilder::new()
         .layer(ReplayLayer::new())
@@ -75,7 +75,7 @@ async fn the_framing_is_that_of_the_body() {
     let sized = within(service.clone().oneshot(sized.unwrap())).await;
     assert_eq!(sized.unwrap().status(), 200);
     world.revoke();
-    // A body that is not `Sync`, which reqwest wants, gets so.
+    // reqwest requires a `Sync` body. `ReqwestService` also accepts others.
     let stream = Request::post(&url).body(streaming(&["fo", "ur"]).boxed_unsync());
     let stream = within(service.clone().oneshot(stream.unwrap())).await;
     assert_eq!(stream.unwrap().status(), 200);
@@ -100,7 +100,7 @@ async fn the_framing_is_that_of_the_body() {
 }
 
 #[tokio::test]
-async fn a_buffered_body_of_reqwest_is_sent_again_and_a_streaming_one_is_not() {
+async fn only_buffered_reqwest_bodies_are_retried() {
     let world = World::new().await;
     let service = ServiceBuilder::new().layer(world.layer()).service(client());
     let post = |body| {
@@ -120,7 +120,7 @@ async fn a_buffered_body_of_reqwest_is_sent_again_and_a_streaming_one_is_not() {
         Some(NotRetried::BodyNotReplayable)
     ));
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, "answer 401");
+    assert_eq!(body, "status 401");
 
     let seen = world.api.seen();
     let bodies: Vec<_> = seen.iter().map(|seen| &*seen.body).collect();
@@ -140,7 +140,7 @@ async fn another_origin_gets_no_credential() {
 
 /// P33.
 #[tokio::test]
-async fn the_connection_of_a_rejection_is_used_again() {
+async fn the_connection_of_a_rejection_is_reused() {
     let api = Server::start(|seen| match seen.token() {
         Some("t2") => ok(""),
         _ => chunked_401(60 * 1024),
@@ -158,12 +158,12 @@ async fn the_connection_of_a_rejection_is_used_again() {
 
 /// P13.
 #[tokio::test]
-async fn a_token_client_follows_no_redirect() {
+async fn a_token_client_does_not_follow_redirects() {
     for code in [302, 303, 307, 308] {
         let thief = Server::start(|_| ok(r#"{"access_token":"t","token_type":"Bearer"}"#)).await;
         let to = thief.url("/token");
         let login = Server::start(move |_| redirect(code, &to)).await;
-        // Whatever the builder says.
+        // `token_client` overrides the builder's policy.
         let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::limited(5));
         let tokens = ClientCredentials::builder(login.url("/token"))
             .client_id("me")

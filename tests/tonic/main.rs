@@ -1,4 +1,4 @@
-//! A generated client over a tonic channel, and a real tonic server.
+//! A generated client over a tonic channel, against a real tonic server.
 
 #[path = "../support/echo.rs"]
 mod echo;
@@ -31,7 +31,7 @@ use crate::{
     server::Echo,
 };
 
-/// A server that accepts `t1` at first, and what a client for it is made of.
+/// A server that accepts `t1` at first, and the parts of a client for it.
 struct Setup {
     server: Echo,
     address: SocketAddr,
@@ -39,7 +39,7 @@ struct Setup {
     _tasks: JoinSet<()>,
 }
 
-/// The whole stack has a name, so that it fits into a struct.
+/// The client's complete stack.
 type Stack = Replay<Auth<MapRequest<Channel, ToBody>, Bearer>>;
 type ToBody = fn(http::Request<ReplayBody<Body>>) -> http::Request<Body>;
 
@@ -61,7 +61,8 @@ impl Setup {
         format!("http://{}", self.address)
     }
 
-    fn bound(&self) -> Origins {
+    /// Allows requests with a relative URI, which the channel sends to the server.
+    fn relative_origins(&self) -> Origins {
         Origins::for_relative_uris(self.url()).unwrap()
     }
 
@@ -69,13 +70,13 @@ impl Setup {
         self.token_requests.load(SeqCst)
     }
 
-    /// Issues `t1`, `t2` and so on.
+    /// Creates a layer whose provider issues `t1`, `t2` and so on.
     fn layer(&self, origins: Origins) -> AuthLayer<impl Provider<Credential = Bearer> + use<>> {
         let token_requests = Arc::clone(&self.token_requests);
         let provider = provider_fn(move |_| {
             let number = token_requests.fetch_add(1, SeqCst) + 1;
             async move {
-                // Others come meanwhile.
+                // Gives concurrent calls time to join the refresh.
                 sleep(Duration::from_millis(20)).await;
                 Ok(Issued::new(Bearer::new(format!("t{number}")).unwrap()))
             }
@@ -96,7 +97,7 @@ impl Setup {
     }
 
     fn client(&self) -> EchoClient<Stack> {
-        EchoClient::new(self.stack(&self.layer(self.bound()), 1024))
+        EchoClient::new(self.stack(&self.layer(self.relative_origins()), 1024))
     }
 }
 
@@ -114,7 +115,7 @@ async fn unary_and_streaming_calls_carry_the_token() {
 
 /// P20.
 #[tokio::test]
-async fn a_unary_call_is_sent_again_after_a_revocation() {
+async fn a_unary_call_is_retried_after_a_revocation() {
     let setup = Setup::start().await;
     let mut client = setup.client();
     client.say(Words::from("hello")).await.unwrap();
@@ -125,7 +126,7 @@ async fn a_unary_call_is_sent_again_after_a_revocation() {
 }
 
 #[tokio::test]
-async fn a_stream_is_replayed_whole_if_the_token_was_revoked_before() {
+async fn a_stream_started_with_a_revoked_token_is_replayed() {
     let setup = Setup::start().await;
     let mut client = setup.client();
     client.say(Words::from("hello")).await.unwrap();
@@ -137,7 +138,7 @@ async fn a_stream_is_replayed_whole_if_the_token_was_revoked_before() {
 }
 
 #[tokio::test]
-async fn a_stream_is_replayed_whole_if_the_token_is_revoked_on_the_way() {
+async fn a_stream_whose_token_is_revoked_midway_is_replayed() {
     let setup = Setup::start().await;
     let mut client = setup.client();
     client.say(Words::from("hello")).await.unwrap();
@@ -154,7 +155,7 @@ async fn a_stream_is_replayed_whole_if_the_token_is_revoked_on_the_way() {
 
 /// P29.
 #[tokio::test]
-async fn a_stream_that_is_rejected_before_it_ends_is_taken_over_by_the_retry() {
+async fn the_retry_takes_over_a_stream_rejected_before_its_end() {
     let setup = Setup::start().await;
     let mut client = setup.client();
     client.say(Words::from("hello")).await.unwrap();
@@ -170,18 +171,18 @@ async fn a_stream_that_is_rejected_before_it_ends_is_taken_over_by_the_retry() {
     };
     let call = timeout(Duration::from_secs(20), client.gather(stream));
     let (reply, ()) = join!(call, feeding);
-    let reply = reply.expect("left hanging").unwrap();
+    let reply = reply.expect("timed out").unwrap();
     assert_eq!(reply.into_inner().text, "abc");
     assert_eq!((setup.token_requests(), setup.server.rejections()), (2, 1));
 }
 
 #[tokio::test]
-async fn a_stream_beyond_the_cap_gets_the_servers_own_answer_and_the_next_call_works() {
+async fn a_stream_over_the_cap_returns_the_original_rejection() {
     let setup = Setup::start().await;
-    let mut client = EchoClient::new(setup.stack(&setup.layer(setup.bound()), 16));
+    let mut client = EchoClient::new(setup.stack(&setup.layer(setup.relative_origins()), 16));
     client.say(Words::from("hello")).await.unwrap();
     let server = setup.server.clone();
-    // By then more was read than is kept, so no rejection comes early enough for a retry.
+    // By then the client has read more than the cap, so the body can no longer be replayed.
     let last = stream::once(async move {
         server.accept("t2");
         "end"
@@ -199,7 +200,7 @@ async fn a_stream_beyond_the_cap_gets_the_servers_own_answer_and_the_next_call_w
 
 /// P14.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_calls_after_a_revocation_cause_one_refresh() {
+async fn a_hundred_calls_after_a_revocation_share_one_refresh() {
     let setup = Setup::start().await;
     let client = setup.client();
     client.clone().say(Words::from("hello")).await.unwrap();
@@ -216,9 +217,9 @@ async fn a_hundred_calls_after_a_revocation_cause_one_refresh() {
 }
 
 #[tokio::test]
-async fn a_rejection_in_trailers_after_messages_is_passed_through_and_can_be_reported() {
+async fn a_rejection_in_trailers_is_returned_and_can_be_reported() {
     let setup = Setup::start().await;
-    let layer = setup.layer(setup.bound());
+    let layer = setup.layer(setup.relative_origins());
     let mut client = EchoClient::new(setup.stack(&layer, 1024));
     let handle = layer.handle();
 
@@ -230,7 +231,7 @@ async fn a_rejection_in_trailers_after_messages_is_passed_through_and_can_be_rep
     }
     let status = stream.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
-    assert_eq!((setup.token_requests(), setup.server.told()), (1, 1));
+    assert_eq!((setup.token_requests(), setup.server.tell_calls()), (1, 1));
 
     handle.reject(&current);
     setup.server.accept("t2");
@@ -240,7 +241,7 @@ async fn a_rejection_in_trailers_after_messages_is_passed_through_and_can_be_rep
 
 /// P57.
 #[tokio::test]
-async fn a_call_that_names_no_host_fails_with_an_error_that_names_the_fix() {
+async fn the_error_for_a_call_without_a_host_names_the_fix() {
     let setup = Setup::start().await;
     let origins = Origins::only(setup.url()).unwrap();
     let mut client = EchoClient::new(setup.stack(&setup.layer(origins), 1024));
@@ -255,7 +256,7 @@ async fn a_call_that_names_no_host_fails_with_an_error_that_names_the_fix() {
 
 /// P57.
 #[tokio::test]
-async fn a_call_that_names_its_origin_needs_no_other_policy() {
+async fn a_call_with_an_absolute_uri_matches_the_origin_policy() {
     let setup = Setup::start().await;
     let origins = Origins::only(setup.url()).unwrap();
     let stack = setup.stack(&setup.layer(origins), 1024);
@@ -265,18 +266,18 @@ async fn a_call_that_names_its_origin_needs_no_other_policy() {
 }
 
 #[tokio::test]
-async fn a_call_that_names_another_origin_goes_without_a_token() {
+async fn a_call_to_another_origin_carries_no_token() {
     let setup = Setup::start().await;
-    let stack = setup.stack(&setup.layer(setup.bound()), 1024);
+    let stack = setup.stack(&setup.layer(setup.relative_origins()), 1024);
     let mut client = EchoClient::with_origin(stack, "https://example.com".parse().unwrap());
     let status = client.say(Words::from("hello")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!((setup.token_requests(), setup.server.rejections()), (0, 1));
 }
 
-/// Where a channel goes is not for the layer to see: the documentation warns.
+/// The layer cannot see where a channel connects. The documentation warns about this.
 #[tokio::test]
-async fn a_channel_goes_to_its_endpoint_whatever_origin_a_call_names() {
+async fn a_channel_connects_to_its_endpoint_not_to_the_calls_origin() {
     let setup = Setup::start().await;
     let origins = Origins::only("https://example.com").unwrap();
     let stack = setup.stack(&setup.layer(origins), 1024);

@@ -1,4 +1,4 @@
-//! A tonic server that answers those who carry the valid token.
+//! A tonic server that accepts one token.
 
 use std::{
     net::SocketAddr,
@@ -27,13 +27,12 @@ pub(crate) struct Echo {
 struct State {
     valid: Mutex<String>,
     rejections: AtomicUsize,
-    /// How many times `tell` was called.
-    told: AtomicUsize,
+    tell_calls: AtomicUsize,
     rejected: Notify,
 }
 
 impl Echo {
-    /// The only token that is valid from now on.
+    /// Makes `token` the only valid one.
     pub(crate) fn accept(&self, token: &str) {
         token.clone_into(&mut self.state.valid.lock().unwrap());
     }
@@ -42,11 +41,11 @@ impl Echo {
         self.state.rejections.load(SeqCst)
     }
 
-    pub(crate) fn told(&self) -> usize {
-        self.state.told.load(SeqCst)
+    pub(crate) fn tell_calls(&self) -> usize {
+        self.state.tell_calls.load(SeqCst)
     }
 
-    /// Waits for a rejection, if there was none since the last time.
+    /// Waits for a rejection, and returns at once if one occurred since the last call.
     pub(crate) async fn rejected(&self) {
         self.state.rejected.notified().await;
     }
@@ -55,7 +54,8 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let echo = self.clone();
-        // Its status comes in headers alone, and before the request's messages are read.
+        // An interceptor rejects before it reads the request's messages, with a response that has only
+        // headers.
         let interceptor = move |request: Request<()>| {
             echo.check(request.metadata())?;
             Ok(request)
@@ -90,7 +90,7 @@ impl echo_server::Echo for Echo {
         Ok(Response::new(request.into_inner()))
     }
 
-    /// Checks the token at the end again: an upload may take longer than a token lives.
+    /// Checks the token again at the end, because an upload can outlast its token.
     async fn gather(&self, request: Request<Streaming<Words>>) -> Result<Response<Words>, Status> {
         let metadata = request.metadata().clone();
         let mut stream = request.into_inner();
@@ -104,9 +104,9 @@ impl echo_server::Echo for Echo {
 
     type TellStream = BoxStream<'static, Result<Words, Status>>;
 
-    /// Answers, and then rejects the call all the same: in trailers.
+    /// Sends the words, and then rejects the call in the trailers.
     async fn tell(&self, request: Request<Words>) -> Result<Response<Self::TellStream>, Status> {
-        self.state.told.fetch_add(1, SeqCst);
+        self.state.tell_calls.fetch_add(1, SeqCst);
         let words: Vec<_> = request
             .into_inner()
             .text
