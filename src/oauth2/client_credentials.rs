@@ -23,7 +23,7 @@ use crate::{
 ///
 /// A token lasts as long as the server declares in `expires_in`, up to ten years. If the server
 /// does not declare a lifetime, the token lasts until it is rejected, or for the layer's
-/// `default_lifetime`.
+/// [`default_lifetime`](crate::RefreshSettings::default_lifetime).
 ///
 /// With a [store](Builder::store), many processes share one token. This is necessary if the server
 /// revokes a client's previous token when it issues the next one.

@@ -111,8 +111,8 @@ impl<G: Grant, C: AccessToken> Builder<G, C> {
     /// fails.
     ///
     /// A process that is killed during a refresh leaves the store locked, until 8 s after the
-    /// layer's `refresh_timeout` would have ended that refresh. Until then other processes wait,
-    /// and fail if they have no valid token.
+    /// layer's [`refresh_timeout`](crate::RefreshSettings::refresh_timeout) would have ended that
+    /// refresh. Until then other processes wait, and fail if they have no valid token.
     pub fn store(mut self, store: impl TokenStore, key: StoreKey) -> Self {
         self.session.store = Some((share(store), key));
         self
