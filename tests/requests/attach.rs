@@ -1,4 +1,4 @@
-//! Which requests carry the credential, and what the others say.
+//! Which requests carry the credential, and how the layer reports the others.
 
 use std::{
     sync::{Arc, atomic::Ordering::SeqCst},
@@ -24,7 +24,7 @@ fn own_error(error: BoxError) -> Error {
 
 /// P21.
 #[tokio::test(start_paused = true)]
-async fn a_callers_own_credential_is_left_alone_and_its_401_is_not_retried() {
+async fn existing_credential_is_kept_and_its_401_is_not_retried() {
     let api = Api::accepting(&Valid::of(&["t1"]));
     let (provider, calls) = numbered(Duration::ZERO);
     let service = only_api(provider).layer(api.clone());
@@ -55,7 +55,7 @@ async fn a_callers_own_credential_is_left_alone_and_its_401_is_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callers_own_credential_is_replaced_if_the_layer_is_told_so() {
+async fn existing_credential_is_overwritten_when_configured() {
     let api = Api::accepting(&Valid::of(&["t1"]));
     let (provider, _) = numbered(Duration::ZERO);
     let service = only_api(provider)
@@ -75,7 +75,7 @@ async fn a_callers_own_credential_is_replaced_if_the_layer_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_marked_request_goes_out_as_it_is() {
+async fn skip_auth_sends_the_request_unchanged() {
     let api = Api::new(|_| (Duration::ZERO, status(401)));
     let (provider, calls) = numbered(Duration::ZERO);
     let service = only_api(provider).layer(api.clone());
@@ -136,7 +136,7 @@ async fn a_uri_without_a_host_is_an_error_that_names_the_fix() {
 
 /// Rule 10.
 #[tokio::test(start_paused = true)]
-async fn without_a_credential_there_is_an_error_and_nothing_is_sent() {
+async fn request_fails_unsent_without_a_credential() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let service = only_api(scripted(&[])).layer(api.clone());
     let error = own_error(send(&service, get()).await.unwrap_err());
@@ -159,7 +159,7 @@ async fn the_header_is_marked_sensitive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_that_does_not_fit_the_request_is_an_error() {
+async fn credential_that_cannot_be_attached_is_an_error() {
     #[derive(Clone)]
     struct Picky;
 
@@ -185,7 +185,7 @@ async fn a_credential_that_does_not_fit_the_request_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_in_a_header_goes_beside_the_callers_authorization() {
+async fn header_key_is_sent_alongside_authorization() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let service = only_api(ApiKey::header("x-api-key", "k").unwrap()).layer(api.clone());
     let mut request = get();
@@ -200,9 +200,9 @@ async fn a_key_in_a_header_goes_beside_the_callers_authorization() {
     );
 }
 
-/// P21: where a key belongs is known from the last one, also when that is of no use any more.
+/// P21: the last key determines the header's name, even after it has expired.
 #[tokio::test(start_paused = true)]
-async fn a_request_with_a_key_of_its_own_does_not_wait_for_a_new_one() {
+async fn request_with_its_own_key_does_not_wait_for_a_refresh() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let first = std::sync::atomic::AtomicBool::new(true);
     let provider = provider_fn(move |_| {
@@ -229,7 +229,7 @@ async fn a_request_with_a_key_of_its_own_does_not_wait_for_a_new_one() {
     assert!(send(&service, get()).await.is_err());
 }
 
-/// All clones of a layer and of its services share one credential; each service applies its own.
+/// Clones of a layer and of its services share one credential, although each service keeps a copy.
 #[tokio::test(start_paused = true)]
 async fn all_clones_share_one_credential() {
     let api = Api::accepting(&Valid::of(&["t1"]));
@@ -251,9 +251,9 @@ async fn all_clones_share_one_credential() {
     assert_eq!(layer.handle().credential().await.unwrap().expose(), "t1");
 }
 
-/// What a service keeps for itself from one call to the next is never older than what all use.
+/// The copy that a service keeps between calls is never older than the shared credential.
 #[tokio::test(start_paused = true)]
-async fn a_service_that_lives_on_carries_each_new_credential() {
+async fn long_lived_service_uses_each_new_credential() {
     let api = Api::new(|_| (Duration::ZERO, status(200)));
     let (provider, _) = numbered(Duration::ZERO);
     let layer = only_api(provider);
@@ -274,9 +274,9 @@ async fn a_service_that_lives_on_carries_each_new_credential() {
     assert_eq!(seen, ["t1", "t2", "t2", "t3", "t3", "t3", "s1", "s2"]);
 }
 
-/// What people print says what it is, and nothing of a request.
+/// Debug output names the type and policy, and contains nothing of a request.
 #[tokio::test(start_paused = true)]
-async fn what_is_printed_says_what_it_is() {
+async fn debug_output_names_types_and_hides_requests() {
     let layer = only_api(numbered(Duration::ZERO).0);
     let shown = format!("{layer:?}");
     let policy =
@@ -290,16 +290,15 @@ async fn what_is_printed_says_what_it_is() {
     let ready = ServiceExt::<Request<Full<bytes::Bytes>>>::ready(&mut service);
     let future = ready.await.unwrap().call(get());
     assert_eq!(format!("{future:?}"), "ResponseFuture { .. }");
-    let whole = |why: NotAttached| why.to_string();
     assert_eq!(
-        whole(NotAttached::Skipped),
+        NotAttached::Skipped.to_string(),
         "the request is marked with SkipAuth"
     );
 }
 
-/// Cloning needs nothing of the provider, and the future of a `Send` service is `Send`.
+/// A service can be cloned even if its provider cannot. The future of a `Send` service is `Send`.
 #[test]
-fn services_are_what_their_inner_service_is() {
+fn auto_traits_follow_the_inner_service() {
     struct NotClone;
 
     impl tower_auth::Provider for NotClone {
@@ -330,9 +329,8 @@ fn services_are_what_their_inner_service_is() {
     is_send(&tower::Service::call(&mut service, get()));
 }
 
-/// A service that is not `Send` can be used all the same, on one thread.
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_not_send_works_on_its_thread() {
+async fn non_send_service_works_on_one_thread() {
     use std::rc::Rc;
 
     let count = Rc::new(std::cell::Cell::new(0));
@@ -353,12 +351,12 @@ async fn a_service_that_is_not_send_works_on_its_thread() {
 type Own =
     tower::util::BoxCloneSyncService<Request<Full<bytes::Bytes>>, crate::memory::Answer, BoxError>;
 
-type Sending =
+type Attempt =
     std::pin::Pin<Box<dyn Future<Output = Result<crate::memory::Answer, BoxError>> + Send>>;
 
-/// Sends a request through a layer whose provider sends one through the same layer, in the way
-/// that `way` does. Returns the error, after which time it came, and how many requests were sent.
-async fn through_own_layer(way: fn(Own) -> Sending) -> (Error, Duration, usize) {
+/// Sends a request through a layer whose provider sends its own request through the same layer with
+/// `way`. Returns the error, the time until it arrived, and the number of requests that were sent.
+async fn through_own_layer(way: fn(Own) -> Attempt) -> (Error, Duration, usize) {
     let slot = Arc::new(std::sync::Mutex::new(None::<Own>));
     let own = Arc::clone(&slot);
     let provider = provider_fn(move |_| {
@@ -381,10 +379,10 @@ async fn through_own_layer(way: fn(Own) -> Sending) -> (Error, Duration, usize) 
 /// P10.
 #[tokio::test(start_paused = true)]
 async fn a_token_request_through_its_own_layer_fails_at_once() {
-    let direct = |own: Own| -> Sending { Box::pin(own.oneshot(get())) };
-    // A buffer calls the service in a task of its own.
+    let direct = |own: Own| -> Attempt { Box::pin(own.oneshot(get())) };
+    // A buffer calls the service in a separate task.
     let buffered =
-        |own: Own| -> Sending { Box::pin(tower::buffer::Buffer::new(own, 1).oneshot(get())) };
+        |own: Own| -> Attempt { Box::pin(tower::buffer::Buffer::new(own, 1).oneshot(get())) };
     for way in [direct, buffered] {
         let (error, after, sent) = through_own_layer(way).await;
         let text = format!("{error:#}");
@@ -396,16 +394,16 @@ async fn a_token_request_through_its_own_layer_fails_at_once() {
     }
 }
 
-/// P10: such a request cannot be recognized, but it does not wait forever.
+/// P10: the layer cannot recognize such a request, but the refresh timeout ends its wait.
 #[tokio::test(start_paused = true)]
-async fn a_token_request_from_a_spawned_task_ends_at_the_refresh_timeout() {
+async fn token_request_from_a_spawned_task_times_out() {
     let (error, after, sent) =
         through_own_layer(|own| Box::pin(async { tokio::spawn(own.oneshot(get())).await? })).await;
     assert!(error.is_timeout(), "{error}");
     assert_eq!((after, sent), (Duration::from_secs(10), 0));
 }
 
-/// Whatever it returned: a response with a credential, one without, or an error.
+/// After a response with a credential, a response without one, and an error.
 #[tokio::test(start_paused = true)]
 async fn a_future_polled_after_completion_panics_with_a_message() {
     use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,5 @@
-//! The way of a request through the layer: attached, rejected, sent again. An API in memory, and
-//! paused time.
+//! How the layer processes requests: attaching, rejection, retry. The API is in memory, and time is
+//! paused.
 
 mod attach;
 mod memory;

@@ -1,4 +1,4 @@
-//! An API and tokens in memory.
+//! An in-memory API and its tokens.
 
 use std::{
     collections::BTreeSet,
@@ -27,7 +27,7 @@ pub(crate) const URL: &str = "https://api.example.com/things?page=2";
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// A request as the API saw it.
+/// A request that the API received.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: Method,
@@ -39,7 +39,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The bearer token.
+    /// Returns the bearer token.
     pub(crate) fn token(&self) -> Option<&str> {
         self.headers
             .get("authorization")?
@@ -49,28 +49,28 @@ impl Seen {
     }
 }
 
-type Behaviour = Arc<dyn Fn(&Seen) -> (Duration, Answer) + Send + Sync>;
+type Behavior = Arc<dyn Fn(&Seen) -> (Duration, Answer) + Send + Sync>;
 
-/// A client whose every answer is given by a function. Like many services it must be polled ready
-/// before each call, and a clone is not ready (P24).
+/// A client whose responses come from a function. Like many services, it must be polled ready before
+/// each call, and a clone is not ready (P24).
 pub(crate) struct Api {
-    behaviour: Behaviour,
+    behavior: Behavior,
     seen: Arc<Mutex<Vec<Seen>>>,
     ready: bool,
 }
 
 impl Api {
     pub(crate) fn new(
-        behaviour: impl Fn(&Seen) -> (Duration, Answer) + Send + Sync + 'static,
+        behavior: impl Fn(&Seen) -> (Duration, Answer) + Send + Sync + 'static,
     ) -> Self {
         Self {
-            behaviour: Arc::new(behaviour),
+            behavior: Arc::new(behavior),
             seen: Arc::default(),
             ready: false,
         }
     }
 
-    /// Accepts these tokens, and answers 401 to everything else.
+    /// Accepts these tokens, and responds 401 to everything else.
     pub(crate) fn accepting(tokens: &Valid) -> Self {
         let tokens = tokens.clone();
         Self::new(move |seen| (Duration::ZERO, tokens.answer(seen)))
@@ -91,7 +91,7 @@ impl Api {
 impl Clone for Api {
     fn clone(&self) -> Self {
         Self {
-            behaviour: Arc::clone(&self.behaviour),
+            behavior: Arc::clone(&self.behavior),
             seen: Arc::clone(&self.seen),
             ready: false,
         }
@@ -117,7 +117,7 @@ where
             std::mem::take(&mut self.ready),
             "called without being polled ready"
         );
-        let (behaviour, all) = (Arc::clone(&self.behaviour), Arc::clone(&self.seen));
+        let (behavior, all) = (Arc::clone(&self.behavior), Arc::clone(&self.seen));
         Box::pin(async move {
             let (head, body) = request.into_parts();
             let seen = Seen {
@@ -129,7 +129,7 @@ where
                 body: body.collect().await.unwrap().to_bytes(),
             };
             all.lock().unwrap().push(seen.clone());
-            let (delay, answer) = behaviour(&seen);
+            let (delay, answer) = behavior(&seen);
             if !delay.is_zero() {
                 sleep(delay).await;
             }
@@ -152,7 +152,7 @@ pub(crate) fn challenge(code: u16, challenge: &'static str) -> Answer {
     response
 }
 
-/// The tokens that are valid.
+/// The valid tokens.
 #[derive(Clone, Default)]
 pub(crate) struct Valid(Arc<Mutex<BTreeSet<String>>>);
 
@@ -179,7 +179,7 @@ impl Valid {
     }
 }
 
-/// Issues `t1`, `t2` and so on, each after so much time, and counts.
+/// Issues `t1`, `t2` and so on, each after `time`. Also returns the number of calls.
 pub(crate) fn numbered(time: Duration) -> (impl Provider<Credential = Bearer>, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
@@ -193,7 +193,7 @@ pub(crate) fn numbered(time: Duration) -> (impl Provider<Credential = Bearer>, A
     (provider, calls)
 }
 
-/// Issues these in turn, then fails.
+/// Issues these tokens in turn, then fails.
 pub(crate) fn scripted(tokens: &'static [&'static str]) -> impl Provider<Credential = Bearer> {
     let next = AtomicUsize::new(0);
     provider_fn(move |_| {
@@ -215,7 +215,7 @@ pub(crate) fn only_api<P: Provider>(provider: P) -> AuthLayer<P> {
     AuthLayer::new(provider, Origins::only("https://api.example.com").unwrap())
 }
 
-/// A request that does not say where it goes.
+/// Returns a request whose URI has no host.
 pub(crate) fn relative() -> Request<Full<Bytes>> {
     Request::get("/things").body(Full::default()).unwrap()
 }
@@ -232,8 +232,8 @@ where
     service.clone().oneshot(request).await
 }
 
-/// Sends a request that fails before it is sent, and sees that the service, which stays, holds
-/// nothing for it of the one below.
+/// Checks that a request fails before it is sent, and that the service, which is kept, then holds no
+/// permit of the inner service.
 pub(crate) async fn fails_unsent<L>(layer: &L, request: Request<Full<Bytes>>)
 where
     L: Layer<ConcurrencyLimit<Api>>,

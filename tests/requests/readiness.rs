@@ -1,5 +1,7 @@
-//! What a request holds of the inner service, and when it lets go. The API in memory panics when
-//! it is called unready, so every test of this folder is a test of P24 too.
+//! The parts of the inner service that a request holds, and when it releases them.
+//!
+//! The in-memory API panics if it is called without being ready, so every test in this folder also
+//! tests P24.
 
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ use crate::memory::{
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A provider whose token requests go through the given service.
+/// Creates a provider that sends its token requests through the given service.
 fn asking<S>(service: S) -> impl Provider<Credential = Bearer>
 where
     S: Service<Request<Full<Bytes>>, Response = Answer, Error = BoxError>
@@ -44,7 +46,7 @@ where
     })
 }
 
-/// P24: first sending, retry and wait, of a long-lived service and of clones.
+/// P24: the first attempt, the retry and the wait, for a long-lived service and for clones.
 #[tokio::test(start_paused = true)]
 async fn no_service_is_called_unready() {
     let valid = Valid::of(&["t2"]);
@@ -61,9 +63,9 @@ async fn no_service_is_called_unready() {
     assert_eq!(send(&service, get()).await.unwrap().status(), 200);
 }
 
-/// P24: after a call that had to wait, the service itself must be polled ready again.
+/// P24: after a call that had to wait, the service must be polled ready again.
 #[tokio::test(start_paused = true)]
-async fn a_service_that_gave_its_readiness_back_becomes_ready_again() {
+async fn service_that_released_readiness_becomes_ready_again() {
     let api = Api::accepting(&Valid::of(&["t1"]));
     let (provider, _) = numbered(Duration::from_millis(1));
     let mut service = only_api(provider).layer(api);
@@ -81,14 +83,14 @@ async fn a_service_that_gave_its_readiness_back_becomes_ready_again() {
 
 /// P10, P25.
 #[tokio::test(start_paused = true)]
-async fn waiting_requests_hold_no_permit_that_the_token_request_needs() {
+async fn waiting_requests_hold_no_permit() {
     let api = Api::new(|_| (Duration::from_millis(10), status(200)));
     let limited = ServiceBuilder::new().concurrency_limit(2).service(api);
     let service = only_api(asking(limited.clone())).layer(limited);
     let mut calls = JoinSet::new();
     for _ in 0..4 {
         let mut service = service.clone();
-        // All four are polled ready first where the limit lets them, as a busy program does.
+        // Each service is polled ready before its call, as far as the limit allows.
         calls.spawn(async move {
             let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut service).await?;
             ready.call(get()).await
@@ -103,16 +105,16 @@ async fn waiting_requests_hold_no_permit_that_the_token_request_needs() {
     );
 }
 
-/// P10: a service that stays holds nothing for a request that it did not send.
+/// P10: a long-lived service holds nothing for a request that it did not send.
 #[tokio::test(start_paused = true)]
 async fn requests_that_fail_unsent_hold_no_permit() {
-    /// Fits no request.
+    /// Cannot be attached to any request.
     #[derive(Clone)]
-    struct Unfit;
+    struct Unattachable;
 
-    impl Credential for Unfit {
+    impl Credential for Unattachable {
         fn apply(&self, _: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
-            Err("it does not fit".into())
+            Err("cannot be attached".into())
         }
 
         fn is_same(&self, _: &Self) -> bool {
@@ -120,16 +122,16 @@ async fn requests_that_fail_unsent_hold_no_permit() {
         }
     }
 
-    let unfit = || async { Ok(Issued::new(Unfit)) };
-    fails_unsent(&only_api(provider_fn(move |_| unfit())), get()).await;
+    let unattachable = || async { Ok(Issued::new(Unattachable)) };
+    fails_unsent(&only_api(provider_fn(move |_| unattachable())), get()).await;
     fails_unsent(&only_api(bearer("t1")), relative()).await;
     let refused = || async { Err::<Issued<Bearer>, _>(ProviderError::permanent("no")) };
     fails_unsent(&only_api(provider_fn(move |_| refused())), get()).await;
 }
 
-/// P10: the same with the slots of a buffer.
+/// P10: the token request shares the buffer.
 #[tokio::test(start_paused = true)]
-async fn waiting_requests_hold_no_slot_of_a_buffer_that_the_token_request_needs() {
+async fn waiting_requests_hold_no_buffer_slot() {
     let api = Api::new(|_| (Duration::from_millis(10), status(200)));
     let buffered = ServiceBuilder::new().buffer(1).service(api);
     let service = only_api(asking(buffered.clone())).layer(buffered);
@@ -167,7 +169,7 @@ async fn a_retry_through_a_limit_of_one_completes() {
     );
 }
 
-/// P26: while the refresh runs, the rejected request holds no permit either.
+/// P26: a rejected request holds no permit during the refresh.
 #[tokio::test(start_paused = true)]
 async fn a_rejected_request_that_waits_holds_no_permit() {
     let api = Api::accepting(&Valid::default());

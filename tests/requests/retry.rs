@@ -1,4 +1,4 @@
-//! What follows from a rejection: one refresh, one retry, or the server's own answer.
+//! The outcomes of a rejection: one refresh and one retry, or the server's own response.
 
 use std::{
     pin::Pin,
@@ -32,7 +32,7 @@ use crate::memory::{
 
 /// P14.
 #[tokio::test(start_paused = true)]
-async fn a_thousand_requests_rejected_together_cause_one_refresh_and_no_401_is_seen() {
+async fn a_thousand_rejections_cause_one_refresh_and_no_visible_401() {
     let valid = Valid::of(&["t1"]);
     let tokens = valid.clone();
     let api = Api::new(move |seen| (Duration::from_millis(20), tokens.answer(seen)));
@@ -55,7 +55,7 @@ async fn a_thousand_requests_rejected_together_cause_one_refresh_and_no_401_is_s
 
 /// Rule 5, P15.
 #[tokio::test(start_paused = true)]
-async fn a_late_rejection_of_an_old_generation_is_retried_with_the_new_one_without_a_refresh() {
+async fn late_rejection_of_an_old_generation_uses_the_newer_one() {
     let valid = Valid::of(&["t1"]);
     let tokens = valid.clone();
     let api = Api::new(move |seen| {
@@ -84,7 +84,7 @@ async fn a_late_rejection_of_an_old_generation_is_retried_with_the_new_one_witho
 
 /// Rule 7, P16, R34.
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_always_rejected_is_refreshed_once_and_then_seldom() {
+async fn always_rejected_token_is_refreshed_once_then_rarely() {
     let api = Api::accepting(&Valid::default());
     let (provider, calls) = numbered(Duration::ZERO);
     let service = only_api(provider).layer(api.clone());
@@ -103,14 +103,14 @@ async fn a_token_that_is_always_rejected_is_refreshed_once_and_then_seldom() {
     assert_eq!(calls.load(SeqCst), 2);
 }
 
-/// Rule 7: a rejected retry disturbs the 30 s that a credential has to stay unrejected.
+/// Rule 7: a rejected retry restarts the 30 s for which a credential must stay unrejected.
 #[tokio::test(start_paused = true)]
-async fn the_rejection_of_a_retry_counts_when_it_comes() {
+async fn rejected_retry_counts_from_when_it_arrives() {
     let api = Api::new(|_| (Duration::from_secs(20), status(401)));
     let (provider, calls) = numbered(Duration::ZERO);
     let service = only_api(provider).layer(api);
     send(&service, get()).await.unwrap();
-    // The second token is 40 s old when it is rejected once more, and was rejected 20 s before.
+    // The second token is 40 s old when it is rejected again. It was first rejected 20 s earlier.
     let response = send(&service, get()).await.unwrap();
     assert!(matches!(
         why(&response),
@@ -119,9 +119,9 @@ async fn the_rejection_of_a_retry_counts_when_it_comes() {
     assert_eq!(calls.load(SeqCst), 2);
 }
 
-/// Rule 7, P16: an acceptance on another route is no reason to go on refreshing.
+/// Rule 7, P16: an acceptance on another route does not justify more refreshes.
 #[tokio::test(start_paused = true)]
-async fn a_route_that_always_rejects_does_not_refresh_for_ever_though_another_accepts() {
+async fn acceptance_elsewhere_does_not_extend_the_refresh_budget() {
     let api = Api::new(|seen| {
         let answer = if seen.uri.path() == "/things" {
             status(401)
@@ -141,13 +141,13 @@ async fn a_route_that_always_rejects_does_not_refresh_for_ever_though_another_ac
         assert_eq!(send(&service, other()).await.unwrap().status(), 200);
         assert_eq!(send(&service, get()).await.unwrap().status(), 401);
     }
-    // About three seconds have passed: the first token, five refreshes, and two in the backoff.
+    // After about 3 s: the first token, five refreshes within the budget, and two in the backoff.
     assert!(calls.load(SeqCst) <= 8, "{calls:?}");
 }
 
-/// Rule 7: neither a server in trouble nor a proxy before it has looked at the token.
+/// Rule 7: a failing server, or a proxy in front of it, has not checked the token.
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_somebody_who_has_not_seen_the_token_is_no_acceptance() {
+async fn response_that_never_checked_the_token_is_not_acceptance() {
     for unseen in [503, 407] {
         let asked = AtomicUsize::new(0);
         let api = Api::new(move |_| {
@@ -166,7 +166,7 @@ async fn an_answer_of_somebody_who_has_not_seen_the_token_is_no_acceptance() {
 
 /// P17.
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_brings_the_rejected_token_again_leads_to_no_retry() {
+async fn same_token_after_a_refresh_is_not_retried() {
     let api = Api::accepting(&Valid::default());
     let service = only_api(scripted(&["same", "same"])).layer(api.clone());
     let response = send(&service, get()).await.unwrap();
@@ -177,7 +177,7 @@ async fn a_refresh_that_brings_the_rejected_token_again_leads_to_no_retry() {
 
 /// P18, R19.
 #[tokio::test(start_paused = true)]
-async fn the_401_of_a_credential_that_never_changes_is_returned_untouched() {
+async fn the_401_of_a_static_credential_is_returned_unchanged() {
     let untouched = |response: Answer| async move {
         assert_eq!(response.status(), 401);
         assert!(matches!(why(&response), Some(NotRetried::StaticCredential)));
@@ -198,7 +198,7 @@ async fn the_401_of_a_credential_that_never_changes_is_returned_untouched() {
 
 /// P19, R15.
 #[tokio::test(start_paused = true)]
-async fn a_complaint_that_a_new_token_does_not_mend_leads_to_no_refresh() {
+async fn error_that_a_new_token_cannot_fix_starts_no_refresh() {
     for (text, expected) in [
         (
             "Bearer error=\"insufficient_scope\", scope=\"a b\"",
@@ -222,7 +222,7 @@ async fn a_complaint_that_a_new_token_does_not_mend_leads_to_no_refresh() {
     }
 }
 
-/// P19, R16: no challenge, or none that is understood, is a rejection all the same.
+/// P19, R16: a 401 is a rejection even without a challenge that the layer understands.
 #[tokio::test(start_paused = true)]
 async fn a_401_is_a_rejection_whatever_its_challenge() {
     for text in [
@@ -252,7 +252,7 @@ async fn a_401_is_a_rejection_whatever_its_challenge() {
 
 /// P20, R35.
 #[tokio::test(start_paused = true)]
-async fn other_errors_than_401_are_no_rejections() {
+async fn errors_other_than_401_are_not_rejections() {
     for code in [400, 403, 404, 407, 419, 429, 500, 503] {
         let api = Api::new(move |_| (Duration::ZERO, challenge(code, "Bearer")));
         let (provider, calls) = numbered(Duration::ZERO);
@@ -266,7 +266,7 @@ async fn other_errors_than_401_are_no_rejections() {
 
 /// P20.
 #[tokio::test(start_paused = true)]
-async fn a_predicate_names_other_rejections() {
+async fn rejected_if_replaces_the_default() {
     let grpc = |_: StatusCode, headers: &HeaderMap| {
         headers
             .get("grpc-status")
@@ -291,12 +291,16 @@ async fn a_predicate_names_other_rejections() {
     let (provider, _) = numbered(Duration::ZERO);
     let service = only_api(provider).rejected_if(grpc).layer(plain.clone());
     assert_eq!(send(&service, get()).await.unwrap().status(), 401);
-    assert_eq!(plain.seen().len(), 1, "the predicate stands instead of 401");
+    assert_eq!(
+        plain.seen().len(),
+        1,
+        "the predicate replaces the default of 401"
+    );
 }
 
 /// P22, P23.
 #[tokio::test(start_paused = true)]
-async fn a_retry_is_the_same_request_but_for_the_credential() {
+async fn retry_differs_only_in_the_credential() {
     #[derive(Clone, Debug, PartialEq)]
     struct Mark(u8);
 
@@ -316,7 +320,7 @@ async fn a_retry_is_the_same_request_but_for_the_credential() {
     assert_eq!(send(&service, request).await.unwrap().status(), 200);
 
     let [first, second] = &api.seen()[..] else {
-        panic!("two sendings")
+        panic!("expected two attempts")
     };
     for seen in [first, second] {
         assert_eq!(
@@ -344,7 +348,7 @@ async fn a_retry_is_the_same_request_but_for_the_credential() {
 
 /// P22.
 #[tokio::test(start_paused = true)]
-async fn a_key_in_the_query_is_replaced_in_the_retry_not_appended() {
+async fn query_key_is_replaced_in_the_retry() {
     let api = Api::new(|seen| {
         let new = seen.uri.query() == Some("page=2&key=k2");
         (Duration::ZERO, status(if new { 200 } else { 401 }))
@@ -361,7 +365,7 @@ async fn a_key_in_the_query_is_replaced_in_the_retry_not_appended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_fails_gives_the_caller_the_servers_own_answer() {
+async fn failed_refresh_returns_the_servers_response() {
     let api = Api::accepting(&Valid::default());
     let service = only_api(scripted(&["t1"])).layer(api.clone());
     for remembered in [false, true] {
@@ -384,7 +388,7 @@ async fn a_refresh_that_fails_gives_the_caller_the_servers_own_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_retries_a_rejection_still_renews_the_token_for_those_who_come_next() {
+async fn without_retries_a_rejection_still_starts_a_refresh() {
     let api = Api::accepting(&Valid::of(&["t2"]));
     let (provider, _) = numbered(Duration::from_millis(10));
     let service = only_api(provider).retry(false).layer(api.clone());
@@ -396,7 +400,7 @@ async fn without_retries_a_rejection_still_renews_the_token_for_those_who_come_n
     assert_eq!(api.tokens_seen(), ["t1", "t2"]);
 }
 
-/// A body, and what a test wants to know of its copies or to do with them.
+/// A body with a value through which a test observes or controls its copies.
 #[derive(Clone, Default)]
 struct Carrying<T>(Full<Bytes>, T);
 
@@ -412,7 +416,7 @@ impl<T: Unpin> http_body::Body for Carrying<T> {
     }
 }
 
-/// The moment that shows that a body cannot be sent twice.
+/// The step that reveals that a body cannot be sent twice.
 #[derive(Clone, Copy, PartialEq)]
 enum Shows {
     BeforeItIsSent,
@@ -440,9 +444,9 @@ fn upload(shows: Shows) -> Request<Carrying<Shows>> {
         .unwrap()
 }
 
-/// Rule 6. Nobody waits for a refresh that is of no use to the request.
+/// Rule 6: the request does not wait for a refresh that cannot help it.
 #[tokio::test(start_paused = true)]
-async fn a_body_that_cannot_be_sent_again_is_sent_once_and_the_token_renewed() {
+async fn non_replayable_body_is_sent_once_and_starts_a_refresh() {
     for shows in [Shows::BeforeItIsSent, Shows::AtTheRejection] {
         let start = Instant::now();
         let api = Api::accepting(&Valid::of(&["t2"]));
@@ -461,10 +465,10 @@ async fn a_body_that_cannot_be_sent_again_is_sent_once_and_the_token_renewed() {
     }
 }
 
-/// Rule 6: while the refresh runs, the first sending goes on reading the body, and may read more
-/// than can be replayed.
+/// Rule 6: during the refresh, the first attempt continues to read the body, and may read more than
+/// can be replayed.
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_gone_by_the_time_of_the_retry_is_not_sent_again() {
+async fn body_lost_before_the_retry_is_not_sent_again() {
     let api = Api::accepting(&Valid::of(&["t2"]));
     let (provider, _) = numbered(Duration::from_millis(10));
     let service = only_api(provider).layer(api.clone());
@@ -481,7 +485,7 @@ async fn a_body_that_is_gone_by_the_time_of_the_retry_is_not_sent_again() {
     assert_eq!(api.seen().len(), 1);
 }
 
-/// A credential that signs with a nonce, which a server gives in a 401 (as DPoP does).
+/// A credential that signs with a nonce from the server's 401, like DPoP.
 #[derive(Clone)]
 struct Signs {
     secret: &'static str,
@@ -519,7 +523,7 @@ impl Credential for Signs {
 
 /// Rule 6.
 #[tokio::test(start_paused = true)]
-async fn a_credential_that_answers_a_challenge_is_sent_again_without_a_refresh() {
+async fn answered_challenge_is_resent_without_a_refresh() {
     let api = Api::new(|seen| {
         let answer = match seen.headers["authorization"].to_str().unwrap() {
             "Signed s2 with" => status(200),
@@ -551,7 +555,7 @@ async fn a_credential_that_answers_a_challenge_is_sent_again_without_a_refresh()
         .iter()
         .map(|seen| seen.headers["authorization"].clone())
         .collect();
-    // Each credential answers once; in between lies the one retry after the one refresh.
+    // Each credential answers once. Between them is the one retry after the refresh.
     assert_eq!(
         signed,
         [
@@ -564,9 +568,9 @@ async fn a_credential_that_answers_a_challenge_is_sent_again_without_a_refresh()
     assert_eq!(calls.load(SeqCst), 2);
 }
 
-/// Rule 6: a server that always asks does not get a loop.
+/// Rule 6: a server that always sends a challenge does not cause a loop.
 #[tokio::test(start_paused = true)]
-async fn a_challenge_is_answered_once_for_each_credential() {
+async fn challenge_is_answered_once_per_credential() {
     let api = Api::new(|_| {
         let mut answer = status(401);
         answer.headers_mut().insert("nonce", "n".parse().unwrap());
@@ -584,10 +588,10 @@ async fn a_challenge_is_answered_once_for_each_credential() {
     assert_eq!(api.seen().len(), 2);
 }
 
-/// A nonce can be asked for with another status than that of a rejection: nothing is wrong with the
-/// credential then, however often it is asked for.
+/// A server can request a nonce with a status that is not a rejection. The credential is then valid,
+/// however often the server repeats the request.
 #[tokio::test(start_paused = true)]
-async fn a_challenge_that_is_no_rejection_never_leads_to_a_refresh() {
+async fn challenge_without_rejection_never_starts_a_refresh() {
     let api = Api::new(|_| {
         let mut answer = status(400);
         answer.headers_mut().insert("nonce", "n".parse().unwrap());
@@ -607,7 +611,7 @@ async fn a_challenge_that_is_no_rejection_never_leads_to_a_refresh() {
     assert_eq!(calls.load(SeqCst), 1);
 }
 
-/// Counts its copies.
+/// Counts the copies of the body.
 impl CloneBody for Carrying<Arc<AtomicUsize>> {
     fn try_clone_body(&self) -> Option<Self> {
         self.1.fetch_add(1, SeqCst);
@@ -615,7 +619,7 @@ impl CloneBody for Carrying<Arc<AtomicUsize>> {
     }
 }
 
-/// The copy for a retry is the largest single cost, so it is made only where there can be one.
+/// The copy for a retry is the largest single cost of a request.
 #[tokio::test(start_paused = true)]
 async fn a_request_is_copied_only_if_a_retry_is_possible() {
     let copies = async |layer: AuthLayer<BoxProvider<Bearer>>| {
