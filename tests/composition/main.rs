@@ -3,7 +3,7 @@
 //! layer and its position.
 
 #[path = "../requests/memory.rs"]
-#[allow(dead_code, reason = "shared with the tests of requests")]
+#[allow(dead_code, reason = "shared with the request tests")]
 mod memory;
 
 mod decompression;

@@ -106,7 +106,7 @@ async fn retry_inside_reuses_the_credential_of_the_first_attempt() {
     assert_eq!(api.tokens_seen(), ["t1", "t1"], "not the old token");
 }
 
-/// An attempt with an outdated token costs one 401.
+/// The retry after a rejection runs the policy again with its full count.
 #[tokio::test(start_paused = true)]
 async fn retry_inside_restarts_its_count_after_a_rejection() {
     let valid = Valid::of(&["t2"]);

@@ -21,7 +21,7 @@ use crate::{
     memory::{Api, Valid, get, only_api, scripted, status},
 };
 
-/// Logs as much as `Trace` can.
+/// Creates a `Trace` that also logs headers.
 fn trace() -> TraceLayer<SharedClassifier<ServerErrorsAsFailures>> {
     TraceLayer::new_for_http().make_span_with(DefaultMakeSpan::new().include_headers(true))
 }
