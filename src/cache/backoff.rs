@@ -20,6 +20,7 @@ use crate::{
 /// # let _ = backoff;
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Backoff {
     transient: ExponentialBackoff,
     permanent: ExponentialBackoff,
@@ -33,7 +34,6 @@ impl Backoff {
     /// Sets the delay after the n-th consecutive transient failure, counted from 0. It is a random
     /// time between 50 ms and `first` × 2ⁿ, but at most `max` ("full jitter"). Default: 0.5 s and
     /// 30 s.
-    #[must_use]
     pub fn transient(mut self, first: Duration, max: Duration) -> Self {
         self.transient = ExponentialBackoff::new(first, max);
         self
@@ -41,14 +41,12 @@ impl Backoff {
 
     /// Sets the delay after the n-th consecutive permanent failure: `first` × 2ⁿ, but at most `max`.
     /// Default: 2 s and 60 s.
-    #[must_use]
     pub fn permanent(mut self, first: Duration, max: Duration) -> Self {
         self.permanent = ExponentialBackoff::new(first, max);
         self
     }
 
     /// Sets the maximum delay that a server can request with `Retry-After`. Default: 5 min.
-    #[must_use]
     pub fn max_retry_after(mut self, max: Duration) -> Self {
         self.max_retry_after = max;
         self

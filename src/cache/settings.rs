@@ -20,6 +20,7 @@ use super::backoff::Backoff;
 /// # let _ = layer; Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct RefreshSettings {
     pub(super) name: &'static str,
     pub(super) early_refresh: Option<Duration>,
@@ -43,7 +44,6 @@ impl Default for RefreshSettings {
 impl RefreshSettings {
     /// Sets the name used in spans, events and metrics, for programs with several layers. It has
     /// an effect only with the features `tracing` and `metrics`. Default: `""`.
-    #[must_use]
     pub fn name(mut self, name: &'static str) -> Self {
         self.name = name;
         self
@@ -57,7 +57,6 @@ impl RefreshSettings {
     ///
     /// `None` turns early refresh off. Credentials are then refreshed only in the last 5 % of
     /// their lifetime (at most 10 s), when callers have to wait for the refresh.
-    #[must_use]
     pub fn early_refresh(mut self, margin: impl Into<Option<Duration>>) -> Self {
         self.early_refresh = margin.into();
         self
@@ -65,7 +64,6 @@ impl RefreshSettings {
 
     /// Sets the lifetime of credentials that are issued without one. Default: `None`, which means
     /// that such a credential is used until a server rejects it.
-    #[must_use]
     pub fn default_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.default_lifetime = lifetime.into();
         self
@@ -73,14 +71,12 @@ impl RefreshSettings {
 
     /// Sets how long callers wait for a refresh, and how long a provider may take (see
     /// [`RefreshContext::deadline`](crate::RefreshContext::deadline)). Default: 10 s.
-    #[must_use]
     pub fn refresh_timeout(mut self, timeout: Duration) -> Self {
         self.refresh_timeout = timeout;
         self
     }
 
     /// Sets the delays between failed attempts. Default: [`Backoff::default`].
-    #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
@@ -91,6 +87,7 @@ impl RefreshSettings {
 /// [`AuthLayer::per_key_with`](crate::AuthLayer::per_key_with).
 #[cfg(feature = "per-key")]
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct PerKeySettings {
     pub(super) max_keys: usize,
     pub(super) max_idle: Duration,
@@ -112,21 +109,18 @@ impl Default for PerKeySettings {
 impl PerKeySettings {
     /// Sets the maximum number of keys that are kept. It also bounds, separately, the number of
     /// keys that cannot be dropped. Default: 10,000.
-    #[must_use]
     pub fn max_keys(mut self, number: usize) -> Self {
         self.max_keys = number;
         self
     }
 
     /// Sets the time without a request after which a key may be dropped. Default: one hour.
-    #[must_use]
     pub fn max_idle(mut self, time: Duration) -> Self {
         self.max_idle = time;
         self
     }
 
     /// Sets when and how each key's credential is refreshed.
-    #[must_use]
     pub fn refresh(mut self, settings: RefreshSettings) -> Self {
         self.refresh = settings;
         self

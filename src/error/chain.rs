@@ -25,3 +25,16 @@ impl fmt::Debug for Chain<'_> {
         write!(f, "{:?}", self.to_string())
     }
 }
+
+/// Implements `Debug` with the messages of the whole chain, and then the listed fields.
+macro_rules! chain_debug {
+    ($error:ident $(, $field:ident)*) => {
+        impl std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut debug = f.debug_tuple(stringify!($error));
+                debug.field(&$crate::error::Chain(self)) $(.field(&self.$field))*.finish()
+            }
+        }
+    };
+}
+pub(crate) use chain_debug;

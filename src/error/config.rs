@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
-use super::chain::Chain;
+use super::chain::chain_debug;
 
 /// The reason why a setting was refused: its name, what is wrong, and what would be accepted.
 ///
@@ -34,10 +34,6 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl fmt::Debug for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ConfigError").field(&Chain(self)).finish()
-    }
-}
+chain_debug!(ConfigError);
 
 impl StdError for ConfigError {}

@@ -15,7 +15,10 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 pub use self::{chain::BoxError, config::ConfigError, provider::ProviderError};
-pub(crate) use self::{chain::Chain, provider::Class};
+pub(crate) use self::{
+    chain::{Chain, chain_debug},
+    provider::Class,
+};
 
 /// The reason why a request was not sent with a credential.
 ///
@@ -243,12 +246,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_tuple("Error");
-        debug.field(&Chain(self)).field(&self.kind).finish()
-    }
-}
+chain_debug!(Error, kind);
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use super::chain::{BoxError, Chain};
+use super::chain::{BoxError, Chain, chain_debug};
 
 /// The reason why a provider did not return a credential, and whether another attempt makes sense.
 ///
@@ -109,12 +109,7 @@ impl fmt::Display for ProviderError {
     }
 }
 
-impl fmt::Debug for ProviderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_tuple("ProviderError");
-        debug.field(&Chain(self)).field(&self.class).finish()
-    }
-}
+chain_debug!(ProviderError, class);
 
 impl StdError for ProviderError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {

@@ -41,6 +41,7 @@ use crate::{
 /// let handle = layer.handle();
 /// # let _ = (service, handle); Ok(()) }
 /// ```
+#[must_use]
 pub struct AuthLayer<P: Provider, K: Select = Single> {
     pub(super) caches: K::Caches<P::Credential>,
     pub(super) policy: Policy,
@@ -78,7 +79,6 @@ impl<P: Provider> AuthLayer<P> {
 impl<P: Provider, K: Select> AuthLayer<P, K> {
     /// Sets whether a rejected request is sent again. With `false`, a rejection still starts a
     /// refresh for later requests, and requests are not copied. Default: `true`.
-    #[must_use]
     pub fn retry(mut self, retry: bool) -> Self {
         self.policy.retry = retry;
         self
@@ -86,7 +86,6 @@ impl<P: Provider, K: Select> AuthLayer<P, K> {
 
     /// Sets whether to replace a credential that a request already carries. With `false`, such a
     /// request is sent unchanged. Default: `false`.
-    #[must_use]
     pub fn overwrite_existing(mut self, overwrite: bool) -> Self {
         self.policy.keep_existing = !overwrite;
         self
@@ -97,7 +96,6 @@ impl<P: Provider, K: Select> AuthLayer<P, K> {
     /// A rejected request is sent again. Status 401 promises that the request was not applied
     /// (RFC 9110 section 15.5.2). Other responses may not promise that: if you accept one here, a
     /// request that is not idempotent may be applied twice.
-    #[must_use]
     pub fn rejected_if(
         mut self,
         rejected: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,
@@ -108,7 +106,6 @@ impl<P: Provider, K: Select> AuthLayer<P, K> {
 
     /// Sets how much of a rejection's body is read before the retry, and for how long, so that an
     /// HTTP/1.1 connection can be reused. Default: 64 KiB and 100 ms.
-    #[must_use]
     pub fn drain_limit(mut self, bytes: u64, time: Duration) -> Self {
         self.policy.drain = DrainLimit { bytes, time };
         self

@@ -110,7 +110,6 @@ where
     Key: Clone + Eq + Hash + Send + Sync + 'static,
 {
     /// Sets where the key of a request is. Default: in its extensions, as a value of type `Key`.
-    #[must_use]
     pub fn key_from(
         mut self,
         key_of: impl Fn(&RequestHead<'_>) -> Option<Key> + Send + Sync + 'static,

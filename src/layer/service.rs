@@ -1,7 +1,7 @@
 //! The service.
 
 use std::{
-    fmt, mem,
+    mem,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };

@@ -26,9 +26,6 @@ use crate::{
 ///
 #[cfg_attr(feature = "jwt", doc = "```")]
 #[cfg_attr(not(feature = "jwt"), doc = "```ignore")]
-/// # use tower::service_fn;
-/// # use bytes::Bytes;
-/// # use http_body_util::Full;
 /// use std::time::{SystemTime, UNIX_EPOCH};
 ///
 /// use serde_json::json;
@@ -38,9 +35,7 @@ use crate::{
 /// };
 ///
 /// # fn provider(pem: &str) -> Result<TokenProvider<JwtBearer>, tower_auth::ConfigError> {
-/// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-/// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
-/// # });
+/// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
 /// let key = SigningKey::from_pem(SigningAlgorithm::Rs256, pem)?.key_id("f00");
 /// let assertion = move || {
 ///     let key = key.clone();

@@ -41,15 +41,10 @@ use crate::{
 /// [`set_credentials`](TokenProvider::set_credentials) supplies another.
 ///
 /// ```
-/// # use tower::service_fn;
-/// # use bytes::Bytes;
-/// # use http_body_util::Full;
 /// use tower_auth::{AuthLayer, Origins, oauth2::PasswordLogin};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-/// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
-/// # });
+/// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
 /// let provider = PasswordLogin::builder(
 ///     "https://auth.services.example.com/login",
 ///     "https://auth.services.example.com/refresh",

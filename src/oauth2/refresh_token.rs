@@ -32,9 +32,6 @@ use crate::{
 /// program may be restarted or runs more than once, and do not use the refresh token elsewhere.
 ///
 /// ```
-/// # use tower::service_fn;
-/// # use bytes::Bytes;
-/// # use http_body_util::Full;
 /// use tower_auth::{
 ///     AuthLayer, Origins,
 ///     oauth2::RefreshTokenGrant,
@@ -42,9 +39,7 @@ use crate::{
 /// };
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-/// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
-/// # });
+/// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
 /// let token_url = "https://login.example.com/token";
 /// let key = StoreKey::issuer(token_url).client("my-app").subject("alice@example.com");
 /// let provider = RefreshTokenGrant::builder(token_url)

@@ -24,15 +24,10 @@ use crate::{
 /// come from another layer's [`Handle`](crate::Handle), a file, or an incoming request.
 ///
 /// ```
-/// # use tower::service_fn;
-/// # use bytes::Bytes;
-/// # use http_body_util::Full;
 /// use tower_auth::{Handle, ProviderError, credential::Bearer, oauth2::{TokenExchange, TokenProvider}};
 ///
 /// # fn provider(logged_in: Handle<Bearer>) -> Result<TokenProvider<TokenExchange>, tower_auth::ConfigError> {
-/// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-/// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
-/// # });
+/// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
 /// let subject = move || {
 ///     let logged_in = logged_in.clone();
 ///     async move {

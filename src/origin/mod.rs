@@ -4,7 +4,7 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::{Uri, uri::Scheme};
 
@@ -39,6 +39,7 @@ use crate::error::ConfigError;
 /// # let _ = (one, production); Ok(()) }
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct Origins {
     allowed: Arc<[Pattern]>,
     exceptions: Arc<[Pattern]>,
@@ -105,7 +106,6 @@ impl Origins {
     ///     .or(Origins::danger_plain_http(["http://internal:8080"])?);
     /// # let _ = origins; Ok(()) }
     /// ```
-    #[must_use]
     pub fn or(mut self, other: Self) -> Self {
         self.allowed = concat(&self.allowed, &other.allowed);
         self.exceptions = concat(&self.exceptions, &other.exceptions);
@@ -138,7 +138,6 @@ impl Origins {
 
     /// Allows every host over https. Dangerous: any server that a request goes to gets the
     /// credential.
-    #[must_use]
     pub fn danger_any_https() -> Self {
         Self {
             any_https: true,
@@ -244,16 +243,7 @@ impl Origins {
     }
 }
 
-impl fmt::Debug for Origins {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Origins")
-            .field("allowed", &self.allowed)
-            .field("exceptions", &self.exceptions)
-            .field("any_https", &self.any_https)
-            .field("relative_uris", &self.relative_uris)
-            .finish()
-    }
-}
+partial_debug!(Origins, allowed, exceptions, any_https, relative_uris);
 
 fn parse_all<O: AsRef<str>>(
     origins: impl IntoIterator<Item = O>,

@@ -18,101 +18,44 @@ pub(crate) type SharedStore = Arc<dyn ErasedStore>;
 
 type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// The dyn-compatible form of [`TokenStore`].
-pub(crate) trait ErasedStore: Send + Sync {
-    fn name(&self) -> &str;
-    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Stored>;
-    fn save<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        save: SaveRequest<'a>,
-    ) -> StoreFuture<'a, WriteOutcome>;
-    fn delete<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Revision>;
-    fn try_lock<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        holder: &'a str,
-        ttl: Duration,
-    ) -> StoreFuture<'a, LockAttempt>;
-    fn renew<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        fence: Fence,
-        ttl: Duration,
-    ) -> StoreFuture<'a, WriteOutcome>;
-    fn unlock<'a>(&'a self, key: &'a StoreKey, fence: Fence) -> StoreFuture<'a, ()>;
-    fn set_intent<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        fence: Fence,
-        intent: Option<Intent>,
-    ) -> StoreFuture<'a, WriteOutcome>;
+/// Declares the dyn-compatible form of [`TokenStore`], and implements it for every store. Each line is
+/// one operation: its arguments after the key, its result, and its name in errors.
+macro_rules! erased_store {
+    ($a:lifetime: $(
+        fn $method:ident($($name:ident: $type:ty),*) -> $result:ty, $operation:literal;
+    )*) => {
+        pub(crate) trait ErasedStore: Send + Sync {
+            fn name(&self) -> &str;
+            $(fn $method<$a>(&$a self, key: &$a StoreKey, $($name: $type),*)
+                -> StoreFuture<$a, $result>;)*
+        }
+
+        impl<S: TokenStore> ErasedStore for S {
+            fn name(&self) -> &str {
+                TokenStore::name(self)
+            }
+
+            $(fn $method<$a>(&$a self, key: &$a StoreKey, $($name: $type),*)
+                -> StoreFuture<$a, $result> {
+                within_timeout(self, $operation, TokenStore::$method(self, key, $($name),*))
+            })*
+        }
+    };
+}
+
+erased_store! { 'a:
+    fn load() -> Stored, "to load the tokens";
+    fn save(save: SaveRequest<'a>) -> WriteOutcome, "to save the tokens";
+    fn delete() -> Revision, "to delete the tokens";
+    fn try_lock(holder: &'a str, ttl: Duration) -> LockAttempt, "to take the lock";
+    fn renew(fence: Fence, ttl: Duration) -> WriteOutcome, "to renew the lock";
+    fn unlock(fence: Fence) -> (), "to release the lock";
+    fn set_intent(fence: Fence, intent: Option<Intent>) -> WriteOutcome,
+        "to record that the refresh token is about to be spent";
 }
 
 pub(crate) fn share(store: impl TokenStore) -> SharedStore {
     Arc::new(store)
-}
-
-impl<S: TokenStore> ErasedStore for S {
-    fn name(&self) -> &str {
-        TokenStore::name(self)
-    }
-
-    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Stored> {
-        within_timeout(self, "to load the tokens", TokenStore::load(self, key))
-    }
-
-    fn save<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        save: SaveRequest<'a>,
-    ) -> StoreFuture<'a, WriteOutcome> {
-        within_timeout(
-            self,
-            "to save the tokens",
-            TokenStore::save(self, key, save),
-        )
-    }
-
-    fn delete<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Revision> {
-        within_timeout(self, "to delete the tokens", TokenStore::delete(self, key))
-    }
-
-    fn try_lock<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        holder: &'a str,
-        ttl: Duration,
-    ) -> StoreFuture<'a, LockAttempt> {
-        let work = TokenStore::try_lock(self, key, holder, ttl);
-        within_timeout(self, "to take the lock", work)
-    }
-
-    fn renew<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        fence: Fence,
-        ttl: Duration,
-    ) -> StoreFuture<'a, WriteOutcome> {
-        let work = TokenStore::renew(self, key, fence, ttl);
-        within_timeout(self, "to renew the lock", work)
-    }
-
-    fn unlock<'a>(&'a self, key: &'a StoreKey, fence: Fence) -> StoreFuture<'a, ()> {
-        let work = TokenStore::unlock(self, key, fence);
-        within_timeout(self, "to release the lock", work)
-    }
-
-    fn set_intent<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        fence: Fence,
-        intent: Option<Intent>,
-    ) -> StoreFuture<'a, WriteOutcome> {
-        let work = TokenStore::set_intent(self, key, fence, intent);
-        let operation = "to record that the refresh token is about to be spent";
-        within_timeout(self, operation, work)
-    }
 }
 
 fn within_timeout<'a, T>(

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-use crate::error::{BoxError, Chain, ProviderError};
+use crate::error::{BoxError, Chain, ProviderError, chain_debug};
 
 /// The failure of a store: which store, during which operation, and why.
 ///
@@ -62,11 +62,7 @@ impl fmt::Display for StoreError {
     }
 }
 
-impl fmt::Debug for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("StoreError").field(&Chain(self)).finish()
-    }
-}
+chain_debug!(StoreError);
 
 impl StdError for StoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {

@@ -26,6 +26,7 @@ use crate::encoding::percent_encode;
 ///
 /// A key is not a secret, and is shown in errors. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[must_use]
 pub struct StoreKey(Arc<str>);
 
 impl StoreKey {
@@ -35,31 +36,26 @@ impl StoreKey {
     }
 
     /// Creates a key from the server that issues the tokens, such as the URL of its token endpoint.
-    #[must_use]
     pub fn issuer(issuer: &str) -> Self {
         Self(format!("issuer={}", percent_encode(issuer)).into())
     }
 
     /// Adds the client's ID.
-    #[must_use]
     pub fn client(self, id: &str) -> Self {
         self.with("client", [id])
     }
 
     /// Adds the user to whom the tokens belong.
-    #[must_use]
     pub fn subject(self, subject: &str) -> Self {
         self.with("subject", [subject])
     }
 
     /// Adds the requested scopes, in any order.
-    #[must_use]
     pub fn scopes(self, scopes: impl IntoIterator<Item: AsRef<str>>) -> Self {
         self.with("scope", scopes)
     }
 
     /// Adds the resources for which the tokens are issued (RFC 8707), in any order.
-    #[must_use]
     pub fn resources(self, resources: impl IntoIterator<Item: AsRef<str>>) -> Self {
         self.with("resource", resources)
     }

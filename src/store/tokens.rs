@@ -1,9 +1,6 @@
 //! The tokens that a store keeps.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use crate::secret::Secret;
 
@@ -23,7 +20,8 @@ use crate::secret::Secret;
 /// assert_eq!(tokens.expose_refresh_token(), Some("refresh"));
 /// assert!(!format!("{tokens:?}").contains("refresh\""));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct TokenSet {
     access_token: Option<Secret>,
     refresh_token: Option<Secret>,
@@ -50,7 +48,6 @@ impl TokenSet {
     ///
     /// A set of a refresh token alone becomes empty once the server has refused that token. A store
     /// keeps the empty set too, so that no process sends the refresh token again.
-    #[must_use]
     pub fn empty() -> Self {
         Self {
             access_token: None,
@@ -62,35 +59,30 @@ impl TokenSet {
     }
 
     /// Sets the refresh token.
-    #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: impl Into<String>) -> Self {
         self.refresh_token = Some(Secret::new(refresh_token));
         self
     }
 
     /// Sets when the access token expires, by the system's clock.
-    #[must_use]
     pub fn with_expires_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);
         self
     }
 
     /// Sets the lifetime that the access token had when it was issued.
-    #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
     /// Sets the granted scopes, separated by spaces.
-    #[must_use]
     pub fn with_scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
     /// Removes the refresh token, once the server has refused it.
-    #[must_use]
     pub fn without_refresh_token(mut self) -> Self {
         self.refresh_token = None;
         self
@@ -134,17 +126,5 @@ impl TokenSet {
     pub(crate) fn left(&self, now: SystemTime) -> Option<Duration> {
         let left = self.expires_at?.duration_since(now).unwrap_or_default();
         Some(self.lifetime.map_or(left, |lifetime| left.min(lifetime)))
-    }
-}
-
-impl fmt::Debug for TokenSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenSet")
-            .field("access_token", &self.access_token)
-            .field("refresh_token", &self.refresh_token)
-            .field("expires_at", &self.expires_at)
-            .field("lifetime", &self.lifetime)
-            .field("scope", &self.scope)
-            .finish()
     }
 }

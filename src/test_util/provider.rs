@@ -31,6 +31,7 @@ use crate::{
 /// # let _ = layer; Ok(()) }
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct TestProvider {
     lifetime: Option<Duration>,
     latency: Duration,
@@ -47,7 +48,6 @@ struct State {
 
 impl TestProvider {
     /// Creates a provider that returns tokens with a lifetime of one hour immediately.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             lifetime: Some(Duration::from_secs(3600)),
@@ -57,14 +57,12 @@ impl TestProvider {
     }
 
     /// Sets the lifetime of tokens, or `None` for an unknown lifetime. Default: 1 hour.
-    #[must_use]
     pub fn lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.lifetime = lifetime.into();
         self
     }
 
     /// Sets how long a call takes. Default: no time.
-    #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self

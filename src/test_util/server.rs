@@ -36,6 +36,7 @@ use crate::sync::lock;
 /// The server is an in-memory tower service that uses tokio's time. [`listen`](Self::listen) turns it
 /// into a real server. Clones share its state.
 #[derive(Clone)]
+#[must_use]
 pub struct TestServer {
     url: String,
     lifetime: Duration,
@@ -61,7 +62,6 @@ struct State {
 impl TestServer {
     /// Creates a server that immediately returns access tokens with a lifetime of one hour, and that does
     /// not rotate refresh tokens.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             url: "https://test.invalid".to_owned(),
@@ -74,21 +74,18 @@ impl TestServer {
     }
 
     /// Sets the lifetime of access tokens. Default: 1 hour.
-    #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
     /// Sets how long the token endpoint takes to respond. Default: no time.
-    #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
     /// Makes every refresh return a new refresh token and invalidate the previous one. Default: off.
-    #[must_use]
     pub fn rotating(mut self) -> Self {
         self.rotating = true;
         self

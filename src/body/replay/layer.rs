@@ -13,20 +13,19 @@ use super::{DEFAULT_CAP, ReplayBody};
 ///
 /// Put it above every layer that retries requests, so that all of them share one recording.
 #[derive(Clone, Copy, Debug)]
+#[must_use]
 pub struct ReplayLayer {
     cap: usize,
 }
 
 impl ReplayLayer {
     /// Creates a layer that records up to 64 KiB of each body.
-    #[must_use]
     pub fn new() -> Self {
         Self { cap: DEFAULT_CAP }
     }
 
     /// Sets the maximum number of bytes that are recorded of each body. A larger body is sent only
     /// once. Default: 64 KiB.
-    #[must_use]
     pub fn cap(mut self, bytes: usize) -> Self {
         self.cap = bytes;
         self
@@ -64,7 +63,6 @@ impl<S> Replay<S> {
     }
 
     /// Returns the layer that creates this service.
-    #[must_use]
     pub fn layer() -> ReplayLayer {
         ReplayLayer::new()
     }

@@ -35,15 +35,10 @@ use crate::{credential::Bearer, error::ConfigError, store::TokenSet};
 /// user into confirming its code.
 ///
 /// ```
-/// # use tower::service_fn;
-/// # use bytes::Bytes;
-/// # use http_body_util::Full;
 /// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::DeviceCode};
 ///
 /// # async fn log_in() -> Result<(), BoxError> {
-/// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-/// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
-/// # });
+/// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
 /// let login = DeviceCode::builder(
 ///     "https://login.example.com/device",
 ///     "https://login.example.com/token",
@@ -62,6 +57,7 @@ use crate::{credential::Bearer, error::ConfigError, store::TokenSet};
 /// ```
 ///
 /// Cloning is cheap.
+#[derive(Clone)]
 pub struct DeviceCode<C: AccessToken = Bearer> {
     flow: Arc<Flow<C>>,
 }
@@ -158,14 +154,6 @@ impl<C: AccessToken> Builder<DeviceCode, C> {
                 plain_http,
             }),
         })
-    }
-}
-
-impl<C: AccessToken> Clone for DeviceCode<C> {
-    fn clone(&self) -> Self {
-        Self {
-            flow: Arc::clone(&self.flow),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-use crate::error::{BoxError, Chain, ProviderError};
+use crate::error::{BoxError, Chain, ProviderError, chain_debug};
 
 /// The reason why a server's metadata could not be fetched, or is not usable.
 ///
@@ -64,11 +64,7 @@ impl fmt::Display for DiscoveryError {
     }
 }
 
-impl fmt::Debug for DiscoveryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DiscoveryError").field(&Chain(self)).finish()
-    }
-}
+chain_debug!(DiscoveryError);
 
 impl StdError for DiscoveryError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {

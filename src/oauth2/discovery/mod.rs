@@ -21,15 +21,9 @@ use crate::error::{BoxError, ConfigError};
 /// `discover` builds a provider from it in one step:
 ///
 /// ```
-/// # use std::convert::Infallible;
-/// # use tower::service_fn;
-/// # use bytes::Bytes;
-/// # use http_body_util::Full;
 /// # use tower_auth::{BoxError, oauth2::ClientCredentials};
 /// # async fn discover() -> Result<(), BoxError> {
-/// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-/// #     Ok::<_, Infallible>(http::Response::new(Full::<Bytes>::default()))
-/// # });
+/// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
 /// let provider = ClientCredentials::discover("https://login.example.com/tenant", client)
 ///     .await?
 ///     .client_id("my-service")

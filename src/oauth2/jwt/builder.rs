@@ -23,15 +23,10 @@ impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
     /// new request.
     ///
     /// ```
-    /// # use tower::service_fn;
-    /// # use bytes::Bytes;
-    /// # use http_body_util::Full;
     /// use tower_auth::oauth2::{ClientCredentials, SigningAlgorithm, SigningKey, TokenProvider};
     ///
     /// # fn provider(pem: &str) -> Result<TokenProvider<ClientCredentials>, tower_auth::ConfigError> {
-    /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-    /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
-    /// # });
+    /// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
     /// ClientCredentials::builder("https://login.example.com/token")
     ///     .client_id("my-service")
     ///     .private_key_jwt(SigningKey::from_pem(SigningAlgorithm::Rs256, pem)?)
@@ -58,15 +53,10 @@ impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
     /// is called before each request. Its error is a transient failure of the refresh.
     ///
     /// ```
-    /// # use tower::service_fn;
-    /// # use bytes::Bytes;
-    /// # use http_body_util::Full;
     /// use tower_auth::{ProviderError, oauth2::{ClientCredentials, TokenProvider}};
     ///
     /// # fn provider(file: &'static str) -> Result<TokenProvider<ClientCredentials>, tower_auth::ConfigError> {
-    /// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-    /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
-    /// # });
+    /// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
     /// let token = move || async move {
     ///     let token = tokio::fs::read_to_string(file).await;
     ///     Ok(token.map_err(ProviderError::transient)?.trim().to_owned())

@@ -42,15 +42,10 @@ use crate::{
 /// the first three steps.
 ///
 /// ```
-/// # use tower::service_fn;
-/// # use bytes::Bytes;
-/// # use http_body_util::Full;
 /// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::AuthorizationCode};
 ///
 /// # async fn log_in(callback_url: &str) -> Result<(), BoxError> {
-/// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-/// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
-/// # });
+/// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
 /// let login = AuthorizationCode::builder(
 ///     "https://login.example.com/authorize",
 ///     "https://login.example.com/token",
@@ -70,6 +65,7 @@ use crate::{
 /// ```
 ///
 /// Cloning is cheap.
+#[derive(Clone)]
 pub struct AuthorizationCode<C: AccessToken = Bearer> {
     flow: Arc<Flow<C>>,
 }
@@ -201,14 +197,6 @@ impl<C: AccessToken> LoginFlow for AuthorizationCode<C> {
 
     async fn finish(&self, pending: PendingLogin, callback: &str) -> Result<TokenSet, LoginError> {
         self.finish(pending, callback).await
-    }
-}
-
-impl<C: AccessToken> Clone for AuthorizationCode<C> {
-    fn clone(&self) -> Self {
-        Self {
-            flow: Arc::clone(&self.flow),
-        }
     }
 }
 

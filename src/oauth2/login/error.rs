@@ -5,7 +5,7 @@ use std::{error::Error as StdError, fmt};
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    error::{Chain, ConfigError},
+    error::{Chain, ConfigError, chain_debug},
     oauth2::error::{Refusal, TokenError},
 };
 
@@ -247,11 +247,7 @@ impl fmt::Display for LoginError {
     }
 }
 
-impl fmt::Debug for LoginError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LoginError").field(&Chain(self)).finish()
-    }
-}
+chain_debug!(LoginError);
 
 impl StdError for LoginError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {

@@ -28,15 +28,10 @@ const VERSION: u64 = 1;
 /// started the login. Delete the text when you read it.
 ///
 /// ```
-/// # use tower::service_fn;
-/// # use bytes::Bytes;
-/// # use http_body_util::Full;
 /// use tower_auth::oauth2::{AuthorizationCode, PendingLogin};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let client = service_fn(|_: http::Request<Full<Bytes>>| async {
-/// #     Ok::<_, std::io::Error>(http::Response::new(Full::<Bytes>::default()))
-/// # });
+/// # let client = tower::service_fn(|_| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
 /// let login = AuthorizationCode::builder(
 ///     "https://login.example.com/authorize",
 ///     "https://login.example.com/token",

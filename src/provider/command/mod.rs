@@ -53,6 +53,7 @@ use crate::{
 /// # let _ = layer; Ok(()) }
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct CommandToken {
     helper: Arc<Helper>,
     header: Option<HeaderName>,
@@ -80,7 +81,6 @@ impl CommandToken {
     }
 
     /// Adds arguments. Every user of the machine can read them.
-    #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
         let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
         Arc::make_mut(&mut self.helper).args.extend(args);
@@ -88,7 +88,6 @@ impl CommandToken {
     }
 
     /// Adds an environment variable to those of this process.
-    #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         let variable = (name.as_ref().to_owned(), value.as_ref().to_owned());
         Arc::make_mut(&mut self.helper).env.push(variable);
