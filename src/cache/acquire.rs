@@ -1,12 +1,12 @@
 //! Acquiring the credential: at once, or by waiting for a refresh.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use super::{
     cache::Cache,
     refresh::Refresh,
     snapshot::Snapshot,
-    state::{Env, Next, Outcome, State},
+    state::{Effects, Env, Next, Outcome, State},
     sync::lock,
     wait::Waiter,
 };
@@ -49,11 +49,19 @@ impl<C: Credential> Cache<C> {
     /// Asks the provider for its initial credential, without the state's lock. Other callers that
     /// need a credential wait until it has returned.
     fn ask_for_initial(self: &Arc<Self>) {
-        let _asking = lock(&self.initial);
-        if self.read(|state, _| state.wants_initial()) {
-            let received = self.provider.initial().map(|issued| self.receive(issued));
-            self.update(|state, env| state.offer_initial(received, env));
-        }
+        let mut was_asked = lock(&self.initial);
+        let is_due = self.read(|state, _| state.wants_initial());
+        // Noted first, so that a provider that panics is not asked again.
+        let received = if is_due && !mem::replace(&mut *was_asked, true) {
+            self.provider.initial().map(|issued| self.receive(issued))
+        } else {
+            None
+        };
+        // Dropped without the state's lock.
+        let _unused = self.transition(
+            |state, env| (state.offer_initial(received, env), Effects::none()),
+            |unused, _| unused,
+        );
     }
 
     /// Converts the state's decision. Called under the lock. Returns `None` if the provider has to

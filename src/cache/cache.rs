@@ -18,7 +18,7 @@ use crate::{
     credential::Credential,
     error::Error,
     observe,
-    provider::{ErasedProvider, Issued, RefreshContext},
+    provider::{ErasedProvider, Issued},
     time::Moment,
 };
 
@@ -39,8 +39,8 @@ pub(crate) struct Cache<C> {
     /// Replaced by tests of a suspended machine.
     pub(super) wall_clock: fn() -> SystemTime,
     locked: Mutex<Locked<C>>,
-    /// Held while the provider is asked for its initial credential, so that it is asked once.
-    pub(super) initial: Mutex<()>,
+    /// Whether the provider was asked for its initial credential. Locked while it is asked.
+    pub(super) initial: Mutex<bool>,
 }
 
 struct Locked<C> {
@@ -63,7 +63,7 @@ impl<C: Credential> Cache<C> {
                 state: State::new(settings),
                 refresh: None,
             }),
-            initial: Mutex::new(()),
+            initial: Mutex::new(false),
         }
     }
 
@@ -200,11 +200,8 @@ impl<C: Credential> Cache<C> {
     ) {
         let owner: Arc<dyn Owner<C>> = Arc::<Self>::clone(self);
         let provider = Arc::clone(&self.provider);
-        let previous = start.previous.map(|previous| previous.credential.clone());
-        let control = Arc::clone(&refresh.control);
-        let context = RefreshContext::new(start.reason, previous, start.challenges, control);
         let observed = observe::Refresh::start(self.name, start.reason, start.started_at);
-        refresh.start(runtime, owner, provider, context, observed);
+        refresh.start(runtime, owner, provider, start, observed);
     }
 
     fn env(&self, has_runtime: bool) -> Env {
@@ -225,12 +222,15 @@ impl<C: Credential> Owner<C> for Cache<C> {
         Self::last(self)
     }
 
-    fn complete(&self, refresh: &Refresh<C>, result: Result<Issued<C>, Error>) -> Outcome<C> {
-        let received = result.map(|issued| self.receive(issued));
+    fn receive(&self, issued: Issued<C>) -> Received<C> {
+        Self::receive(self, issued)
+    }
+
+    fn complete(&self, refresh: &Refresh<C>, result: Result<Received<C>, Error>) -> Outcome<C> {
         let mut locked = lock(&self.locked);
         let env = self.env(false);
         let _ended = locked.refresh.take_if(|other| other.id == refresh.id);
-        let (outcome, unwanted) = locked.state.complete(refresh.id, received, &env);
+        let (outcome, unwanted) = locked.state.complete(refresh.id, result, &env);
         let _replaced = self.publish(&locked.state);
         drop(locked);
         refresh.keep_unwanted(unwanted);

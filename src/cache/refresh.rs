@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     snapshot::Snapshot,
-    state::{Outcome, RefreshId},
+    state::{Outcome, Received, RefreshId, Start},
     sync::{AbortHandle, Mutex, REFRESHING, lock, runtime},
     watchdog::Watchdog,
 };
@@ -51,8 +51,11 @@ pub(super) enum Progress<C> {
 pub(super) trait Owner<C>: Send + Sync {
     fn last(&self) -> Option<Arc<Snapshot<C>>>;
 
+    /// Compares an issued credential with the last one. Runs the credential's own code.
+    fn receive(&self, issued: Issued<C>) -> Received<C>;
+
     /// Takes the result.
-    fn complete(&self, refresh: &Refresh<C>, result: Result<Issued<C>, Error>) -> Outcome<C>;
+    fn complete(&self, refresh: &Refresh<C>, result: Result<Received<C>, Error>) -> Outcome<C>;
 
     /// Notes that the deadline has passed while the exchange goes on.
     fn overdue(&self, refresh: &Refresh<C>) -> Outcome<C>;
@@ -78,7 +81,7 @@ impl<C: Credential> Refresh<C> {
         runtime: &runtime::Handle,
         owner: Arc<dyn Owner<C>>,
         provider: Arc<dyn ErasedProvider<C>>,
-        context: RefreshContext<C>,
+        start: Start<C>,
         observed: observe::Refresh,
     ) {
         let guard = CompletionGuard {
@@ -89,7 +92,7 @@ impl<C: Credential> Refresh<C> {
         };
         let mut task = lock(&self.task);
         if !matches!(*task, Task::GivenUp) {
-            let work = REFRESHING.scope(self.cache, run(guard, provider, context));
+            let work = REFRESHING.scope(self.cache, run(guard, provider, start));
             *task = Task::Started(runtime.spawn(work).abort_handle());
         }
     }
@@ -141,9 +144,17 @@ impl<C: Credential> Refresh<C> {
 async fn run<C: Credential>(
     guard: CompletionGuard<C>,
     provider: Arc<dyn ErasedProvider<C>>,
-    context: RefreshContext<C>,
+    start: Start<C>,
 ) {
     let control = Arc::clone(&guard.refresh.control);
+    // Cloned here, where a panic of the credential's own code ends the refresh.
+    let previous = start.previous.map(|previous| previous.credential.clone());
+    let context = RefreshContext::new(
+        start.reason,
+        previous,
+        start.challenges,
+        Arc::clone(&control),
+    );
     let mut exchange = guard.observed.over(|| provider.issue(context));
     let mut result = timeout_at(control.deadline, &mut exchange).await.ok();
     if result.is_none() && control.is_committed() {
@@ -168,11 +179,13 @@ struct CompletionGuard<C: Credential> {
 
 impl<C: Credential> CompletionGuard<C> {
     fn complete(mut self, result: Result<Issued<C>, Error>) {
+        // If the credential's own code panics here, dropping the guard completes the refresh.
+        let received = result.map(|issued| self.owner.receive(issued));
         self.is_done = true;
-        self.report(result);
+        self.report(received);
     }
 
-    fn report(&self, result: Result<Issued<C>, Error>) {
+    fn report(&self, result: Result<Received<C>, Error>) {
         let replaced = self.owner.last();
         let outcome = self.owner.complete(&self.refresh, result);
         let progress = &self.refresh.progress;

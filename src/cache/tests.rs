@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     future::{Future, pending},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
@@ -21,7 +21,7 @@ use tokio::{
 use super::{Backoff, Cache, Handle, RefreshSettings, handle::CurrentCredential};
 use crate::{
     credential::{Credential, RequestHeadMut},
-    error::{BoxError, Error, ProviderError},
+    error::{BoxError, Error, ErrorKind, ProviderError},
     provider::{Issued, Provider, Reason, RefreshContext, RevokeContext, erase, provider_fn},
 };
 
@@ -203,6 +203,145 @@ async fn a_panic_fails_every_waiter_and_the_next_call_succeeds() {
     }
     sleep(secs(1)).await;
     assert_eq!(token(handle.credential().await), 2);
+}
+
+/// A credential whose own code panics once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Panics {
+    IsSame,
+    Clone,
+}
+
+struct Fragile {
+    number: usize,
+    panics: Arc<Mutex<Option<Panics>>>,
+}
+
+impl Fragile {
+    fn panic_once(&self, here: Panics) {
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(panics.take_if(|it| *it == here).is_none(), "only once");
+    }
+}
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        self.panic_once(Panics::Clone);
+        Self {
+            number: self.number,
+            panics: Arc::clone(&self.panics),
+        }
+    }
+}
+
+impl Credential for Fragile {
+    fn apply(&self, _: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.panic_once(Panics::IsSame);
+        self.number == other.number
+    }
+}
+
+/// P3. A committed refresh is never given up, so it must end by itself.
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_a_credential_fails_one_refresh() {
+    for here in [Panics::IsSame, Panics::Clone] {
+        let panics = Arc::new(Mutex::new(None));
+        let calls = AtomicUsize::new(0);
+        let shared = Arc::clone(&panics);
+        let provider = provider_fn(move |context: RefreshContext<Fragile>| {
+            context.commit();
+            let (number, panics) = (calls.fetch_add(1, SeqCst) + 1, Arc::clone(&shared));
+            async move { Ok(Issued::new(Fragile { number, panics })) }
+        });
+        let cache = Cache::new(erase(provider), RefreshSettings::default());
+        let handle = Handle::new(Arc::new(cache));
+        handle.credential().await.unwrap();
+
+        handle.invalidate();
+        *panics.lock().unwrap() = Some(here);
+        let error = handle.credential().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Aborted);
+        sleep(secs(1)).await;
+        assert!(handle.credential().await.unwrap().generation() > 1);
+        timeout(secs(1), handle.log_out()).await.unwrap().unwrap();
+    }
+}
+
+/// A credential whose drop asks for the status.
+#[derive(Clone)]
+struct Curious(Handle<Curious>);
+
+impl Credential for Curious {
+    fn apply(&self, _: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn is_same(&self, _: &Self) -> bool {
+        false
+    }
+}
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        let _ = self.0.status();
+    }
+}
+
+/// Credentials are dropped without the lock, also an initial one that came too late.
+#[tokio::test(start_paused = true)]
+async fn dropping_a_credential_may_use_its_handle() {
+    #[derive(Clone, Default)]
+    struct Late(Arc<OnceLock<Handle<Curious>>>);
+
+    impl Provider for Late {
+        type Credential = Curious;
+
+        async fn issue(
+            &self,
+            _: RefreshContext<Curious>,
+        ) -> Result<Issued<Curious>, ProviderError> {
+            Ok(Issued::new(Curious(self.0.get().unwrap().clone())))
+        }
+
+        fn initial(&self) -> Option<Issued<Curious>> {
+            let handle = self.0.get().unwrap();
+            handle.set_credential(Issued::new(Curious(handle.clone())));
+            Some(Issued::new(Curious(handle.clone())))
+        }
+    }
+    let late = Late::default();
+    let cache = Cache::new(erase(late.clone()), RefreshSettings::default());
+    let handle = late.0.get_or_init(|| Handle::new(Arc::new(cache)));
+    assert_eq!(handle.credential().await.unwrap().generation(), 1);
+    handle.invalidate();
+    assert_eq!(handle.credential().await.unwrap().generation(), 2);
+    handle.log_out().await.unwrap();
+}
+
+/// P3.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_panics_is_asked_once_for_its_initial_credential() {
+    struct Panicking;
+    impl Provider for Panicking {
+        type Credential = Token;
+
+        async fn issue(&self, _: RefreshContext<Token>) -> IssueResult {
+            lasting(1, 60)
+        }
+
+        fn initial(&self) -> Option<Issued<Token>> {
+            panic!("a provider's own code");
+        }
+    }
+    let handle = handle_of(Panicking);
+    let caller = handle.clone();
+    let first = tokio::spawn(async move { caller.credential().await }).await;
+    assert!(first.unwrap_err().is_panic());
+    assert_eq!(token(handle.credential().await), 1);
 }
 
 /// Rule 3, P4.

@@ -1,6 +1,6 @@
 //! New credentials, and the ends of refreshes.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -16,13 +16,17 @@ use crate::{
 
 impl<C> State<C> {
     /// Publishes the provider's initial credential, unless new credentials or a logout came first.
-    pub(crate) fn offer_initial(&mut self, received: Option<Received<C>>, env: &Env) -> Effects<C> {
-        if std::mem::take(&mut self.wants_initial)
-            && let Some(received) = received
-        {
-            self.publish(received, env.now.monotonic, None, env);
+    /// Returns a credential that is not used.
+    pub(crate) fn offer_initial(
+        &mut self,
+        received: Option<Received<C>>,
+        env: &Env,
+    ) -> Option<Received<C>> {
+        if !mem::take(&mut self.wants_initial) {
+            return received;
         }
-        Effects::none()
+        self.publish(received?, env.now.monotonic, None, env);
+        None
     }
 
     /// Uses a credential from outside, and starts a new epoch.

@@ -63,7 +63,7 @@ impl Machine {
             wakes: 0,
         };
         assert_eq!(machine.acquire(), Got::AskInitial);
-        let _ = machine.state.offer_initial(None, &machine.env);
+        assert!(machine.state.offer_initial(None, &machine.env).is_none());
         machine
     }
 
@@ -224,7 +224,7 @@ fn the_initial_credential_is_used_before_a_refresh() {
     machine.state = State::new(RefreshSettings::default());
     assert_eq!(machine.acquire(), Got::AskInitial);
     let initial = Some(received(7, 60.0));
-    let _ = machine.state.offer_initial(initial, &machine.env);
+    assert!(machine.state.offer_initial(initial, &machine.env).is_none());
     assert_eq!(machine.acquire(), Got::Use(7));
     assert!(machine.started.is_empty());
 }
@@ -235,7 +235,8 @@ fn new_credentials_beat_the_initial_one() {
     machine.state = State::new(RefreshSettings::default());
     machine.set_credential(9);
     let initial = Some(received(7, 60.0));
-    let _ = machine.state.offer_initial(initial, &machine.env);
+    let unused = machine.state.offer_initial(initial, &machine.env);
+    assert_eq!(*unused.unwrap().issued.credential(), 7);
     assert_eq!(machine.acquire(), Got::Use(9));
 }
 
