@@ -1,7 +1,7 @@
 //! The cache with its tasks and waiters, without a layer. Time is paused.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::{Future, pending},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -997,6 +997,63 @@ async fn the_initial_credential_is_used_without_a_refresh() {
     assert_eq!(token(handle.credential().await), 1);
     advance(secs(60)).await;
     assert_eq!(token(handle.credential().await), 2);
+}
+
+/// Code of users may use the handle. Under the lock that would be a deadlock.
+#[test]
+fn user_code_runs_without_the_lock() {
+    thread_local! {
+        static HANDLE: RefCell<Option<Handle<UsesHandle>>> = const { RefCell::new(None) };
+    }
+    fn use_handle() {
+        HANDLE.with_borrow(|handle| handle.as_ref().map(Handle::status));
+    }
+    #[derive(Debug)]
+    struct UsesHandle;
+    impl Clone for UsesHandle {
+        fn clone(&self) -> Self {
+            use_handle();
+            Self
+        }
+    }
+    impl Credential for UsesHandle {
+        fn apply(&self, _: &mut RequestHeadMut<'_>) -> Result<(), BoxError> {
+            Ok(())
+        }
+
+        fn is_same(&self, _: &Self) -> bool {
+            use_handle();
+            true
+        }
+    }
+    impl Provider for UsesHandle {
+        type Credential = Self;
+
+        async fn issue(&self, _: RefreshContext<Self>) -> Result<Issued<Self>, ProviderError> {
+            Ok(Issued::new(Self))
+        }
+
+        fn initial(&self) -> Option<Issued<Self>> {
+            use_handle();
+            Some(Issued::new(Self))
+        }
+    }
+    let (done, wait) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let cache = Cache::new(erase(UsesHandle), RefreshSettings::default());
+        let handle = Handle::new(Arc::new(cache));
+        HANDLE.set(Some(handle.clone()));
+        small_runtime().block_on(async {
+            for _ in 0..3 {
+                handle.credential().await.unwrap();
+                handle.set_credential(Issued::new(UsesHandle));
+                handle.invalidate();
+            }
+            handle.log_out().await.unwrap();
+        });
+        done.send(()).unwrap();
+    });
+    assert!(wait.recv_timeout(secs(10)).is_ok(), "a deadlock");
 }
 
 #[tokio::test(start_paused = true)]
