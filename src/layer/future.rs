@@ -188,6 +188,8 @@ where
 /// The next state, or the response that the caller gets.
 type Next<S, C, B, R, F> = Result<State<S, C, B, R, F>, Response<R>>;
 
+type Polled<S, C, B, R, F> = Poll<Result<Next<S, C, B, R, F>, BoxError>>;
+
 impl<S, C, B, R> State<S, C, B, R, S::Future>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -219,7 +221,7 @@ where
         mut self: Pin<&mut Self>,
         copy: &mut Option<RequestCopy<B>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Next<S, C, B, R, S::Future>, BoxError>> {
+    ) -> Polled<S, C, B, R, S::Future> {
         match self.as_mut().project() {
             StateProjection::Passing { future, why } => {
                 let (result, why) = (ready!(future.poll(cx)), *why);

@@ -428,3 +428,23 @@ async fn a_future_polled_after_completion_panics_with_a_message() {
         assert_eq!(*message, "ResponseFuture polled after completion", "{url}");
     }
 }
+
+/// A setter affects only the services created from the value that it returns.
+#[tokio::test(start_paused = true)]
+async fn setters_do_not_affect_existing_clones() {
+    let api = Api::new(|_| (Duration::ZERO, status(200)));
+    let layer = only_api(bearer("t"));
+    let (clone, service) = (layer.clone(), layer.layer(api.clone()));
+    let overwriting = layer.overwrite_existing(true).layer(api.clone());
+    for (service, token) in [
+        (service, "mine"),
+        (clone.layer(api.clone()), "mine"),
+        (overwriting, "t"),
+    ] {
+        let mut request = get();
+        let own = "Bearer mine".parse().unwrap();
+        request.headers_mut().insert("authorization", own);
+        send(&service, request).await.unwrap();
+        assert_eq!(api.tokens_seen().pop().unwrap(), token);
+    }
+}
