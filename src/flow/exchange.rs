@@ -40,7 +40,7 @@ impl<C: Credential, D> Prepared<C, D> {
         }
     }
 
-    /// Gives a service that is called more than once its own copy of the credential.
+    /// Adds an unshared copy of the credential, for a service that is called more than once.
     pub(crate) fn unshared(mut self) -> Self {
         self.unshared = Some(self.snapshot.credential.unshared());
         self

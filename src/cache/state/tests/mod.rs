@@ -157,7 +157,7 @@ impl Machine {
         assert!(matches!(outcome, Outcome::Published(_)));
     }
 
-    /// The refresh brings the current credential again.
+    /// The refresh returns the current credential again.
     fn repeats(&mut self, lifetime: f64) {
         let current = self.state.current.clone().unwrap();
         let again = Received {

@@ -41,7 +41,7 @@ enum Step {
     Fails(Class, Duration),
     Overdue,
     Abandon,
-    /// An abandoned refresh brings a credential.
+    /// An abandoned refresh returns a credential.
     LateResult,
     Draw(f64),
 }
