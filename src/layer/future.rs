@@ -278,12 +278,15 @@ impl<S, C: Credential, B: CloneBody> Attempt<S, C, B> {
             mut exchange,
             mut request,
         } = self;
-        *copy = RequestCopy::if_wanted(&exchange, &request);
+        let kept = RequestCopy::if_wanted(&exchange, &request);
         Ok(match exchange.attach(&mut request)? {
-            None => State::Sending {
-                future: service.call(request),
-                exchange,
-            },
+            None => {
+                *copy = kept;
+                State::Sending {
+                    future: service.call(request),
+                    exchange,
+                }
+            }
             Some(why) => State::Passing {
                 future: service.call(request),
                 why,

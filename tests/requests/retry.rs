@@ -1,7 +1,8 @@
 //! The outcomes of a rejection: one refresh and one retry, or the server's own response.
 
 use std::{
-    pin::Pin,
+    future::pending,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -11,13 +12,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_auth::{
     AuthLayer, BoxError, BoxProvider, CloneBody, Credential, Issued, NotRetried, Provider,
     ProviderError,
@@ -634,4 +635,26 @@ async fn a_request_is_copied_only_if_a_retry_is_possible() {
     assert_eq!(copies(only_api(changing())).await, 1);
     assert_eq!(copies(only_api(changing()).retry(false)).await, 0);
     assert_eq!(copies(only_api(bearer("t").boxed())).await, 0);
+}
+
+/// A request with its own credential has no retry. A copy that it kept would make a streaming body
+/// record what it reads.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_keeps_its_own_credential_after_a_wait_keeps_no_copy() {
+    let provider = provider_fn(|_| async {
+        let token = Bearer::new("t").unwrap().header_name("x-token").unwrap();
+        Ok::<_, ProviderError>(Issued::new(token).expires_in(Duration::from_secs(60)))
+    });
+    // It drops the request, and never responds.
+    let api = service_fn(|_: Request<Carrying<Arc<AtomicUsize>>>| {
+        pending::<Result<Response<Full<Bytes>>, BoxError>>()
+    });
+    let body = Carrying::<Arc<AtomicUsize>>::default();
+    let copies = Arc::clone(&body.1);
+    let request = Request::post(URL).header("x-token", "own").body(body);
+    let mut sending = pin!(only_api(provider).layer(api).oneshot(request.unwrap()));
+    let waited = timeout(Duration::from_secs(1), &mut sending).await;
+    assert!(waited.is_err());
+    assert_eq!(copies.load(SeqCst), 1);
+    assert_eq!(Arc::strong_count(&copies), 1);
 }
