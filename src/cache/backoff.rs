@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     error::{Class, Error},
-    time::{ExponentialBackoff, Moment},
+    time::{ExponentialBackoff, MAX_LIFETIME, Moment},
 };
 
 /// The delays between failed attempts to get a credential. In the meantime, callers get the error of
@@ -60,7 +60,7 @@ impl Backoff {
             Class::Permanent | Class::LoginRequired => self.permanent.delay(earlier),
         };
         let asked = asked.unwrap_or_default().min(self.max_retry_after);
-        wait.max(asked).max(MIN_DELAY)
+        wait.max(asked).clamp(MIN_DELAY, MAX_LIFETIME)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use crate::time::MAX_LIFETIME;
 
 /// When and how a credential is refreshed. Passed to
 /// [`AuthLayer::with_settings`](crate::AuthLayer::with_settings).
@@ -72,7 +73,7 @@ impl RefreshSettings {
     /// Sets how long callers wait for a refresh, and how long a provider may take (see
     /// [`RefreshContext::deadline`](crate::RefreshContext::deadline)). Default: 10 s.
     pub fn refresh_timeout(mut self, timeout: Duration) -> Self {
-        self.refresh_timeout = timeout;
+        self.refresh_timeout = timeout.min(MAX_LIFETIME);
         self
     }
 

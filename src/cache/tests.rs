@@ -23,6 +23,7 @@ use crate::{
     credential::{Credential, RequestHeadMut},
     error::{BoxError, Error, ErrorKind, ProviderError},
     provider::{Issued, Provider, Reason, RefreshContext, RevokeContext, erase, provider_fn},
+    time::MAX_LIFETIME,
 };
 
 /// A credential that can be identified by its number.
@@ -1084,6 +1085,28 @@ async fn settings_take_effect() {
     assert_eq!(token(handle.credential().await), 2, "no early refresh");
     advance(secs(3)).await;
     assert_eq!(token(handle.credential().await), 3);
+}
+
+/// A setting must not make the addition of times overflow.
+#[tokio::test(start_paused = true)]
+async fn settings_may_be_longer_than_any_clock() {
+    let max = Duration::MAX;
+    let settings = RefreshSettings::default()
+        .early_refresh(max)
+        .default_lifetime(max)
+        .refresh_timeout(max)
+        .backoff(Backoff::default().permanent(max, max));
+    let (handle, _) = handle_with(settings, |call, _| async move {
+        if call == 1 {
+            Err(ProviderError::permanent("x"))
+        } else {
+            Ok(Issued::new(Token(call)))
+        }
+    });
+    let error = handle.credential().await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(MAX_LIFETIME));
+    handle.resume();
+    assert_eq!(token(handle.credential().await), 2);
 }
 
 #[tokio::test(start_paused = true)]
