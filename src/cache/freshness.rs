@@ -10,6 +10,15 @@ use crate::{
     time::{MAX_LIFETIME, Moment},
 };
 
+/// How long before the expiry callers start to wait for the refresh: at most this, and at most this
+/// part of the lifetime.
+const MAX_WAIT_MARGIN: Duration = Duration::from_secs(10);
+const MAX_WAIT_FRACTION: f64 = 0.05;
+/// An early refresh starts at most this part of the lifetime before the expiry. The setting
+/// `early_refresh` limits it further.
+const MAX_EARLY_FRACTION: f64 = 0.4;
+/// By up to this part, the margin of an early refresh is shortened at random.
+const EARLY_JITTER: f64 = 0.25;
 /// Minimum time between the arrival of a credential and a refresh because of its lifetime, so that a
 /// lifetime of 0 does not cause a loop.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -19,7 +28,7 @@ const MAX_CLOCK_DRIFT: Duration = Duration::from_secs(2);
 
 /// The times at which the handling of a credential changes, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Expiry {
+pub(crate) struct RefreshSchedule {
     /// From this time, one caller starts a refresh, and no caller waits for it.
     pub(crate) early_at: Instant,
     /// From this time, callers wait for the refresh.
@@ -40,7 +49,7 @@ pub(crate) enum Phase {
     Expired,
 }
 
-impl Expiry {
+impl RefreshSchedule {
     /// Returns the times for a credential that was requested and has arrived at the given times,
     /// or `None` if it does not expire. `draw` is a random number in `0.0..1.0`, which spreads the
     /// early refreshes of many processes.
@@ -62,12 +71,12 @@ impl Expiry {
             ),
         };
         let lifetime = lifetime.min(MAX_LIFETIME);
-        let wait_margin = Duration::from_secs(10).min(lifetime / 20);
-        let early_margin = match settings.early_refresh {
-            Some(max) => max.min(lifetime * 2 / 5).mul_f64(1.0 - draw / 4.0),
-            None => Duration::ZERO,
-        }
-        .max(wait_margin);
+        let wait_margin = MAX_WAIT_MARGIN.min(lifetime.mul_f64(MAX_WAIT_FRACTION));
+        let early_margin = settings.early_refresh.unwrap_or_default();
+        let early_margin = early_margin
+            .min(lifetime.mul_f64(MAX_EARLY_FRACTION))
+            .mul_f64(1.0 - draw * EARLY_JITTER)
+            .max(wait_margin);
 
         let earliest = arrived.monotonic + MIN_REFRESH_INTERVAL;
         Some(Self {
@@ -133,9 +142,9 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn expiry(lifetime: Lifetime, draw: f64) -> (Instant, Expiry) {
+    fn expiry(lifetime: Lifetime, draw: f64) -> (Instant, RefreshSchedule) {
         let now = now();
-        let expiry = Expiry::new(lifetime, &settings(), now.monotonic, now, draw);
+        let expiry = RefreshSchedule::new(lifetime, &settings(), now.monotonic, now, draw);
         (now.monotonic, expiry.unwrap())
     }
 
@@ -186,7 +195,7 @@ mod tests {
     fn each_phase_begins_at_its_time() {
         let (_, expiry) = expiry(Lifetime::In(secs(1000)), 0.0);
         let before = |at: Instant| expiry.phase(at.checked_sub(Duration::from_nanos(1)).unwrap());
-        let Expiry {
+        let RefreshSchedule {
             early_at,
             wait_at,
             expires_at,
@@ -205,7 +214,7 @@ mod tests {
         let arrived = now();
         let requested = arrived.monotonic - secs(3);
         let lifetime = Lifetime::In(secs(100));
-        let expiry = Expiry::new(lifetime, &settings(), requested, arrived, 0.0).unwrap();
+        let expiry = RefreshSchedule::new(lifetime, &settings(), requested, arrived, 0.0).unwrap();
         assert_eq!(expiry.expires_at, arrived.monotonic + secs(97));
     }
 
@@ -213,7 +222,7 @@ mod tests {
     fn the_default_lifetime_applies_if_none_is_issued() {
         let now = now();
         let expiry = |lifetime, settings: &RefreshSettings| {
-            Expiry::new(lifetime, settings, now.monotonic, now, 0.0)
+            RefreshSchedule::new(lifetime, settings, now.monotonic, now, 0.0)
         };
         let set = settings().default_lifetime(secs(60));
         let unknown = expiry(Lifetime::Unknown, &set).unwrap();

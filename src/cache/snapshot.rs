@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    freshness::{Expiry, Phase, missed_time},
+    freshness::{Phase, RefreshSchedule, missed_time},
     sync::AtomicU64,
 };
 use crate::time::Moment;
@@ -27,7 +27,7 @@ pub(crate) struct Snapshot<C> {
     pub(crate) credential: C,
     /// The provider cannot replace it, so a rejection is final.
     pub(crate) permanent: bool,
-    pub(crate) expiry: Option<Expiry>,
+    pub(crate) expiry: Option<RefreshSchedule>,
     /// When it was received.
     pub(crate) arrived: Moment,
     /// Readers use the credential without a check until this time, in nanoseconds since `arrived`.
@@ -40,7 +40,7 @@ impl<C> Snapshot<C> {
         (version, generation): (u64, u64),
         credential: C,
         permanent: bool,
-        expiry: Option<Expiry>,
+        expiry: Option<RefreshSchedule>,
         arrived: Moment,
     ) -> Self {
         let snapshot = Self {

@@ -4,8 +4,8 @@
 //! are arguments. What the transition causes outside of the state is returned as [`Effects`], which
 //! `cache` carries out.
 
+mod after_rejection;
 mod publication;
-mod rejection;
 #[cfg(test)]
 mod tests;
 mod transition;

@@ -9,7 +9,7 @@ use super::{
     transition::{Effects, Env, Outcome, Received, RefreshId},
 };
 use crate::{
-    cache::{freshness::Expiry, snapshot::Snapshot},
+    cache::{freshness::RefreshSchedule, snapshot::Snapshot},
     error::{Error, ErrorKind},
     provider::{Lifetime, Reason},
 };
@@ -78,11 +78,12 @@ impl<C> State<C> {
     ) -> Arc<Snapshot<C>> {
         let Received { issued, same_as } = received;
         let lifetime = issued.lifetime();
-        let mut expiry = Expiry::new(lifetime, &self.settings, requested_at, env.now, env.draw);
+        let mut expiry =
+            RefreshSchedule::new(lifetime, &self.settings, requested_at, env.now, env.draw);
         let generation = match same_as.filter(|same| *same == self.current_generation()) {
             Some(same) => {
                 if reason == Some(Reason::Early) {
-                    expiry = expiry.map(Expiry::without_early);
+                    expiry = expiry.map(RefreshSchedule::without_early);
                 }
                 same
             }

@@ -85,9 +85,9 @@ impl<'a, G: Grant> Locked<'a, G> {
                     session.revoke(&tokens).await;
                     return Err(ProviderError::login_required(LoginRequired::logged_out()));
                 }
-                session.save_later(session.entry.overtaken());
+                session.retry_save_in_background(session.entry.overtaken());
             }
-            Err(error) => session.save_later(error),
+            Err(error) => session.retry_save_in_background(error),
         }
         Ok(IssuedTokens {
             left: tokens.lifetime(),

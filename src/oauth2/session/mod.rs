@@ -7,7 +7,7 @@ mod issue;
 mod lock;
 mod locked;
 mod log_out;
-mod save;
+mod save_retry;
 mod shared;
 mod spend;
 mod state;

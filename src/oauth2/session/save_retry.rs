@@ -29,19 +29,19 @@ impl<G: Grant> Session<G> {
             self.set_known(&mut state.tokens, Some(Known::nothing(revision)));
         }
         if state.tokens.unsaved {
-            self.save_again(state).await?;
+            self.retry_save(state).await?;
         }
         Ok(())
     }
 
     /// Reports why the known tokens are not saved, and saves them in the background.
-    pub(super) fn save_later(self: &Arc<Self>, error: StoreError) {
+    pub(super) fn retry_save_in_background(self: &Arc<Self>, error: StoreError) {
         observe::save_failed(&error);
         self.set_save_error(Some(error));
         tokio::spawn(save_until_done(Arc::downgrade(self)));
     }
 
-    async fn save_again(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
+    async fn retry_save(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
         let until = Instant::now() + LOCK_LEASE;
         self.entry.renew(&mut state.lock, until).await?;
         if state.lock.is_none()
@@ -81,7 +81,7 @@ async fn save_until_done<G: Grant>(session: Weak<Session<G>>) {
         if !state.tokens.unsaved {
             return;
         }
-        match session.save_again(&mut state).await {
+        match session.retry_save(&mut state).await {
             Ok(()) => {
                 observe::save_recovered();
                 session.entry.unlock(&mut state.lock).await;
