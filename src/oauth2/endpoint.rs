@@ -163,7 +163,7 @@ impl TokenEndpoint {
             headers.insert(dpop::DPOP, proof.map_err(unsent)?);
         }
 
-        let shown = Sanitizer::without([self.auth.secrets(), form.secrets()].concat());
+        let shown = Sanitizer::without([self.auth.secrets(), &form.secrets].concat());
         let mut request = Request::new(Full::new(form.into_body()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();

@@ -12,7 +12,7 @@ const MAX_ENCODED_BYTE: usize = 3;
 #[derive(Clone, Default)]
 pub(super) struct Form {
     text: Zeroizing<String>,
-    secrets: Vec<Secret>,
+    pub(super) secrets: Vec<Secret>,
 }
 
 impl Form {
@@ -35,10 +35,6 @@ impl Form {
     pub(super) fn push_secret(&mut self, name: &str, value: &Secret) {
         self.push(name, value.expose());
         self.secrets.push(value.clone());
-    }
-
-    pub(super) fn secrets(&self) -> &[Secret] {
-        &self.secrets
     }
 
     pub(super) fn into_body(self) -> Bytes {

@@ -87,7 +87,6 @@ mod refresh_request;
 mod refresh_token;
 mod response;
 mod sanitize;
-mod scopes;
 mod session;
 mod token_exchange;
 mod token_provider;

@@ -21,7 +21,6 @@ use crate::secret::Secret;
 /// assert!(!format!("{tokens:?}").contains("refresh\""));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
 pub struct TokenSet {
     access_token: Option<Secret>,
     refresh_token: Option<Secret>,
@@ -48,6 +47,7 @@ impl TokenSet {
     ///
     /// A set of a refresh token alone becomes empty once the server has refused that token. A store
     /// keeps the empty set too, so that no process sends the refresh token again.
+    #[must_use]
     pub fn empty() -> Self {
         Self {
             access_token: None,
@@ -59,30 +59,35 @@ impl TokenSet {
     }
 
     /// Sets the refresh token.
+    #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: impl Into<String>) -> Self {
         self.refresh_token = Some(Secret::new(refresh_token));
         self
     }
 
     /// Sets when the access token expires, by the system's clock.
+    #[must_use]
     pub fn with_expires_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);
         self
     }
 
     /// Sets the lifetime that the access token had when it was issued.
+    #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
     /// Sets the granted scopes, separated by spaces.
+    #[must_use]
     pub fn with_scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
     /// Removes the refresh token, once the server has refused it.
+    #[must_use]
     pub fn without_refresh_token(mut self) -> Self {
         self.refresh_token = None;
         self

@@ -148,7 +148,7 @@ impl Digest {
         let next = info.and_then(next_nonce);
         if let Some(next) = next.filter(|next| next != space.nonce()) {
             // A failure is harmless: the server sends another challenge.
-            let _ = self.adopt(response.uri(), space.challenge().with_nonce(next));
+            let _ = self.adopt(response.uri(), space.challenge.with_nonce(next));
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{encoding::percent_encode, error::BoxError, secret::Secret};
 
 /// The part of a server that a challenge covers, with what authorizes requests to it.
 pub(super) struct ProtectionSpace {
-    challenge: DigestChallenge,
+    pub(super) challenge: DigestChallenge,
     /// The same for all requests with this nonce, because `-sess` requires it. The count makes each
     /// authorization unique.
     cnonce: String,
@@ -56,10 +56,6 @@ impl ProtectionSpace {
             count: AtomicU32::new(0),
             accepted: AtomicBool::new(false),
         }
-    }
-
-    pub(super) fn challenge(&self) -> &DigestChallenge {
-        &self.challenge
     }
 
     pub(super) fn nonce(&self) -> &str {

@@ -20,7 +20,7 @@ use crate::{
 impl ServerMetadata {
     /// Creates a builder for a grant or a login at this server.
     pub fn builder<G: StandardGrant>(&self) -> Builder<G> {
-        Builder::described_by(self, self.http())
+        Builder::described_by(self, &self.http)
     }
 }
 

@@ -36,12 +36,12 @@ const MAX_URI_LENGTH: usize = 2000;
 /// These texts come from the server. They have no control characters, and the URLs are https, or http
 /// to this machine.
 pub struct DeviceAuthorization {
-    device_code: Secret,
+    pub(super) device_code: Secret,
     user_code: String,
     verification_uri: String,
     verification_uri_complete: Option<String>,
-    interval: Duration,
-    expires_at: Instant,
+    pub(super) interval: Duration,
+    pub(super) expires_at: Instant,
 }
 
 impl DeviceAuthorization {
@@ -119,18 +119,6 @@ impl DeviceAuthorization {
     #[must_use]
     pub fn time_left(&self) -> Duration {
         self.expires_at.saturating_duration_since(Instant::now())
-    }
-
-    pub(super) fn device_code(&self) -> &Secret {
-        &self.device_code
-    }
-
-    pub(super) fn interval(&self) -> Duration {
-        self.interval
-    }
-
-    pub(super) fn expires_at(&self) -> Instant {
-        self.expires_at
     }
 }
 

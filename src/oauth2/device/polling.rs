@@ -37,12 +37,12 @@ pub(super) struct Polling<'a> {
 impl<'a> Polling<'a> {
     pub(super) fn new(client: &'a Client, authorization: DeviceAuthorization) -> Self {
         let mut form = client.form(GRANT_TYPE, None);
-        form.push_secret("device_code", authorization.device_code());
+        form.push_secret("device_code", &authorization.device_code);
         Self {
             client,
             form,
-            interval: authorization.interval(),
-            expires_at: authorization.expires_at(),
+            interval: authorization.interval,
+            expires_at: authorization.expires_at,
         }
     }
 

@@ -40,7 +40,7 @@ use crate::error::{BoxError, ConfigError};
 pub struct ServerMetadata {
     issuer: String,
     fields: Map<String, Value>,
-    http: Arc<HttpService>,
+    pub(super) http: Arc<HttpService>,
 }
 
 impl ServerMetadata {
@@ -114,10 +114,6 @@ impl ServerMetadata {
             parse_endpoint("mtls_endpoint_aliases", &url, false).map_err(unusable_metadata)?;
         }
         Ok(metadata)
-    }
-
-    pub(super) fn http(&self) -> &Arc<HttpService> {
-        &self.http
     }
 
     /// Returns the issuer.

@@ -2,13 +2,12 @@
 
 mod key;
 mod nonces;
-mod proof;
 #[cfg(test)]
 mod tests;
 mod token;
 
-pub use self::{key::DpopKey, token::DpopToken};
 pub(super) use self::{
+    key::DPOP,
     nonces::{Use, asks_for_nonce},
-    proof::DPOP,
 };
+pub use self::{key::DpopKey, token::DpopToken};

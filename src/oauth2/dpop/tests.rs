@@ -10,7 +10,7 @@ use http_body_util::Full;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Value, json};
 
-use super::{proof, *};
+use super::{key, *};
 use crate::{
     credential::{Credential, RequestHeadMut, ResponseHead, SentHead},
     oauth2::{ClientCredentials, SigningAlgorithm, jwt::jwk},
@@ -31,7 +31,7 @@ fn thumbprints_and_token_hashes_match_the_examples_of_the_rfc() {
     let thumbprint = jwk::thumbprint(key.as_object().unwrap());
     assert_eq!(thumbprint, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
     assert_eq!(
-        proof::token_hash("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"),
+        key::token_hash("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"),
         "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"
     );
 }
@@ -68,7 +68,7 @@ fn a_proof_names_its_request_and_is_unique() {
     assert!(header["jwk"].get("d").is_none());
     assert_eq!(claims["htm"], "PUT");
     assert_eq!(claims["htu"], "https://api.example.com/things");
-    assert_eq!(claims["ath"], proof::token_hash("token"));
+    assert_eq!(claims["ath"], key::token_hash("token"));
     assert!(claims["iat"].is_u64() && claims.get("nonce").is_none());
     let (_, other) = prove(&key, Use::Api("token"), &Method::PUT, API);
     assert_ne!(claims["jti"], other["jti"]);
@@ -92,9 +92,9 @@ fn the_target_is_normalized() {
         ),
         ("https://[::1]:8443/x", "https://[::1]:8443/x"),
     ] {
-        assert_eq!(proof::target(&uri.parse().unwrap()).unwrap(), expected);
+        assert_eq!(key::target(&uri.parse().unwrap()).unwrap(), expected);
     }
-    assert!(proof::target(&Uri::from_static("/things")).is_err());
+    assert!(key::target(&Uri::from_static("/things")).is_err());
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
-use super::{key::DpopKey, nonces::Use, proof::DPOP};
+use super::{
+    key::{DPOP, DpopKey},
+    nonces::Use,
+};
 use crate::{
     challenge::Challenge,
     credential::{Bearer, Credential, RequestHeadMut, ResponseHead, header_value, unshared_value},

@@ -129,7 +129,7 @@ impl<C: AccessToken> AuthorizationCode<C> {
         let mut form = client.form("authorization_code", None);
         form.push_secret("code", &Secret::new(code));
         form.push("redirect_uri", pending.redirect_uri());
-        let verifier = pending.verifier().ok_or(Problem::OtherClient)?;
+        let verifier = pending.verifier.as_ref().ok_or(Problem::OtherClient)?;
         form.push_secret("code_verifier", verifier);
         let requested_at = RequestTime::now();
         let mut response = client.endpoint.exchange(&form).await?;

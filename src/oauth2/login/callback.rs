@@ -80,7 +80,7 @@ impl AuthorizationResponse {
         request: &AuthorizationRequest,
         pending: &PendingLogin,
     ) -> Result<(), LoginError> {
-        if pending.client() != request.client() {
+        if pending.client != request.client() {
             return Err(Problem::OtherClient.into());
         }
         let state = self.get("state").ok_or(Problem::NoState)?;
@@ -118,7 +118,7 @@ impl AuthorizationResponse {
 
     /// Returns a sanitizer that keeps the secrets of this login out of messages.
     pub(super) fn sanitizer(&self, pending: &PendingLogin) -> Sanitizer {
-        let of_login = [Some(pending.state()), pending.verifier()];
+        let of_login = [Some(&pending.state), pending.verifier.as_ref()];
         let mut secrets: Vec<_> = of_login.into_iter().flatten().cloned().collect();
         for name in ["code", "access_token", "id_token"] {
             secrets.extend(self.get(name).map(Secret::new));

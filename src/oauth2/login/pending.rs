@@ -50,10 +50,10 @@ const VERSION: u64 = 1;
 /// ```
 pub struct PendingLogin {
     /// The server and client that the login was started for.
-    client: String,
+    pub(super) client: String,
     redirect_uri: String,
-    state: Secret,
-    verifier: Option<Secret>,
+    pub(super) state: Secret,
+    pub(super) verifier: Option<Secret>,
 }
 
 impl PendingLogin {
@@ -110,18 +110,6 @@ impl PendingLogin {
         })
     }
 
-    pub(super) fn client(&self) -> &str {
-        &self.client
-    }
-
-    pub(super) fn state(&self) -> &Secret {
-        &self.state
-    }
-
-    pub(super) fn verifier(&self) -> Option<&Secret> {
-        self.verifier.as_ref()
-    }
-
     /// Compares a `state` in constant time (RFC 6749 10.12).
     pub(super) fn has_state(&self, state: &str) -> bool {
         self.state
@@ -171,8 +159,8 @@ mod tests {
         let start = || PendingLogin::new(String::new(), "http://127.0.0.1/", true).unwrap();
         let (one, other) = (start(), start());
         let secrets = |login: &PendingLogin| {
-            let verifier = login.verifier().unwrap().expose().to_owned();
-            [login.state().expose().to_owned(), verifier]
+            let verifier = login.verifier.as_ref().unwrap().expose().to_owned();
+            [login.state.expose().to_owned(), verifier]
         };
         let all = [secrets(&one), secrets(&other)].concat();
         for (index, secret) in all.iter().enumerate() {

@@ -81,8 +81,8 @@ impl AuthorizationRequest {
         for resource in &self.resources {
             add("resource", resource);
         }
-        add("state", pending.state().expose());
-        if let Some(verifier) = pending.verifier() {
+        add("state", pending.state.expose());
+        if let Some(verifier) = &pending.verifier {
             add("code_challenge", &challenge(verifier));
             add("code_challenge_method", "S256");
         }

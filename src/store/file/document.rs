@@ -22,7 +22,7 @@ const VERSION: u64 = 1;
 
 /// All entries, sorted by key, so that equal contents yield equal files.
 pub(super) struct Document {
-    last_fence: Fence,
+    pub(super) last_fence: Fence,
     entries: Vec<(String, Entry)>,
 }
 
@@ -81,10 +81,6 @@ impl Document {
             let _ = directory.sync_all();
         }
         Ok(())
-    }
-
-    pub(super) fn last_fence(&self) -> Fence {
-        self.last_fence
     }
 
     pub(super) fn entry(&self, key: &str) -> Option<&Entry> {

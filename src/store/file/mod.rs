@@ -130,7 +130,7 @@ impl Shared {
         let mut document = Document::read(&self.path)?;
         let before = document.entry(key).cloned().unwrap_or_default();
         let mut entry = before.clone();
-        let mut last_fence = document.last_fence();
+        let mut last_fence = document.last_fence;
         let result = step(self, &mut entry, &mut last_fence)?;
         if entry != before {
             document.set(key, entry, last_fence);

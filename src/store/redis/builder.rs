@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    Durability, RedisStore, Shared, connection::Connection, lua_millis, scripts::Scripts, url,
-};
+use super::{Durability, RedisStore, Scripts, Shared, connection::Connection, lua_millis, url};
 use crate::store::{StoreError, StoreKey, TokenStore};
 
 /// A shorter time to live would expire entries between two refreshes.

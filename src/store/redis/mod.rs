@@ -5,7 +5,6 @@ mod connection;
 mod durability;
 mod error_text;
 mod response;
-mod scripts;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -16,7 +15,7 @@ use redis::{Script, ScriptInvocation};
 use zeroize::Zeroizing;
 
 pub use self::{builder::RedisStoreBuilder, durability::Durability};
-use self::{connection::Connection, response::Response, scripts::Scripts};
+use self::{connection::Connection, response::Response};
 use super::{
     Fence, Intent, LockAttempt, Revision, SaveRequest, StoreError, StoreKey, Stored, TokenStore,
     WriteOutcome,
@@ -243,4 +242,38 @@ partial_debug!(
 fn lua_millis(time: Duration) -> u64 {
     const MAX_MILLIS: u64 = 100_000_000_000_000;
     millis(time.saturating_add(Duration::from_nanos(999_999))).min(MAX_MILLIS)
+}
+
+/// One script for each operation.
+struct Scripts {
+    load: Script,
+    save: Script,
+    delete: Script,
+    try_lock: Script,
+    renew: Script,
+    unlock: Script,
+    set_intent: Script,
+}
+
+macro_rules! script {
+    ($name:literal) => {
+        Script::new(concat!(
+            include_str!("lua/entry.lua"),
+            include_str!(concat!("lua/", $name, ".lua"))
+        ))
+    };
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            load: script!("load"),
+            save: script!("save"),
+            delete: script!("delete"),
+            try_lock: script!("try_lock"),
+            renew: script!("renew"),
+            unlock: script!("unlock"),
+            set_intent: script!("set_intent"),
+        }
+    }
 }
