@@ -8,6 +8,7 @@ mod future;
 mod per_key;
 mod select;
 mod service;
+mod state;
 
 #[cfg(feature = "per-key")]
 pub use self::per_key::{PerKey, PerKeyHandle};
