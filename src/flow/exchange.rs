@@ -4,16 +4,13 @@
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, StatusCode};
-use tokio::time::Instant;
 
 use super::{DrainLimit, Flow, NotAttached, NotRetried};
 use crate::{
-    cache::{Acquired, Snapshot, TooManyRejections, Wait},
-    challenge::{self, Challenge, ErrorCode, StepUp},
+    cache::{Snapshot, Wait},
     credential::{AnyRequestHead, Credential, RequestHeadMut, ResponseHead, SentHead},
     error::Error,
     observe,
-    provider::Reason,
 };
 
 /// Everything that exchanges with the same credential share. `D` is what the driver needs to send
@@ -111,12 +108,12 @@ impl<C: Credential, D> Exchange<C, D> {
     }
 
     #[inline(always)]
-    fn flow(&self) -> &Flow<C> {
+    pub(super) fn flow(&self) -> &Flow<C> {
         &self.prepared.flow
     }
 
     #[inline(always)]
-    fn snapshot(&self) -> &Snapshot<C> {
+    pub(super) fn snapshot(&self) -> &Snapshot<C> {
         self.newer.as_ref().unwrap_or(&self.prepared.snapshot)
     }
 
@@ -173,14 +170,7 @@ impl<C: Credential, D> Exchange<C, D> {
     #[inline]
     pub(crate) fn classify(&self, status: StatusCode, headers: &HeaderMap) -> Classification {
         let (flow, snapshot) = (self.flow(), self.snapshot());
-        let rejected = match &flow.policy.rejected_if {
-            None => status == StatusCode::UNAUTHORIZED,
-            Some(rejected_if) => rejected_if(status, headers),
-        };
-        // RFC 6750 section 3.1 answers insufficient rights with status 403.
-        let rejected = rejected
-            || (status == StatusCode::FORBIDDEN
-                && self.can_step_up(&Challenge::from_headers(headers)));
+        let rejected = self.is_rejection(status, headers);
         // A failing server, or a proxy in front of it, has not checked the credential.
         let unchecked =
             status.is_server_error() || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
@@ -226,53 +216,6 @@ impl<C: Credential, D> Exchange<C, D> {
             .unwrap_or_else(|why| Decision::Return(Some(why)))
     }
 
-    fn decide_rejected<Q>(
-        &mut self,
-        headers: &HeaderMap,
-        copy: Option<Q>,
-    ) -> Result<Decision<C, Q>, NotRetried> {
-        let (generation, retried) = (self.snapshot().generation, self.newer.is_some());
-        if self.snapshot().permanent {
-            return Err(NotRetried::StaticCredential);
-        }
-        let challenges = Challenge::from_headers(headers);
-        let insufficient = match challenge::error_code(&challenges) {
-            Some(ErrorCode::InvalidRequest) => return Err(NotRetried::InvalidRequest),
-            Some(ErrorCode::InsufficientScope) => Some(NotRetried::InsufficientScope),
-            Some(ErrorCode::InsufficientAuthentication) => {
-                Some(NotRetried::InsufficientAuthentication)
-            }
-            Some(ErrorCode::InvalidToken) | None => None,
-        };
-        let reason = match insufficient {
-            Some(why) if retried || !self.can_step_up(&challenges) => return Err(why),
-            Some(_) => Reason::StepUp,
-            None => Reason::Rejected,
-        };
-        let flow = self.flow();
-        if retried {
-            flow.cache.note_rejection(generation);
-            return Err(NotRetried::RejectedAgain);
-        }
-        let acquired = flow.cache.reject(generation, reason, challenges);
-        // The refresh runs for later requests, even if this one is not sent again.
-        if !flow.policy.retry {
-            return Err(NotRetried::RetriesDisabled);
-        }
-        let copy = copy.ok_or(NotRetried::BodyNotReplayable)?;
-        match acquired {
-            Ok(Acquired::Use(newer)) => {
-                self.use_newer(newer);
-                Ok(Decision::Resend(copy))
-            }
-            Ok(Acquired::Wait(wait)) => Ok(Decision::Wait(wait, copy)),
-            Ok(Acquired::Fail(error)) => Err(NotRetried::RefreshFailed(error)),
-            Err(TooManyRejections { retry_at }) => Err(NotRetried::TooManyRejections {
-                retry_after: retry_at.saturating_duration_since(Instant::now()),
-            }),
-        }
-    }
-
     /// Takes the outcome of the refresh that a rejection has led to.
     ///
     /// # Errors
@@ -289,7 +232,12 @@ impl<C: Credential, D> Exchange<C, D> {
         Ok(())
     }
 
-    fn use_newer(&mut self, newer: Arc<Snapshot<C>>) {
+    /// Whether this call has been sent again after a rejection.
+    pub(super) fn is_retry(&self) -> bool {
+        self.newer.is_some()
+    }
+
+    pub(super) fn use_newer(&mut self, newer: Arc<Snapshot<C>>) {
         self.newer = Some(newer);
         self.answered_challenge = false;
     }
@@ -301,11 +249,5 @@ impl<C: Credential, D> Exchange<C, D> {
             observe::not_retried(self.flow().cache.name(), why.as_str(), &why);
             extensions.insert(why);
         }
-    }
-
-    /// Whether the provider can get a credential that satisfies these challenges.
-    fn can_step_up(&self, challenges: &[Challenge]) -> bool {
-        StepUp::from_challenges(challenges)
-            .is_some_and(|wanted| self.flow().cache.provider().can_step_up(&wanted))
     }
 }

@@ -8,6 +8,7 @@
 mod exchange;
 mod outcome;
 mod policy;
+mod rejection;
 
 use std::sync::Arc;
 
