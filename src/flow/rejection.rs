@@ -1,4 +1,4 @@
-//! What counts as a rejection, and what follows from one.
+//! The definition of a rejection, and the steps that follow one.
 
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
