@@ -29,13 +29,13 @@
 //!
 //! # Where to go from here
 //!
-//! - One page per task: the module `guide`.
+//! - One page per task: the `guide` module.
 //! - Sources of credentials: [`credential`] for static ones, [`oauth2`] for token endpoints,
-//!   [`provider`] for files, other programs and your own providers. [`store`] keeps tokens beyond
-//!   the process.
+//!   [`provider`] for files, other programs and your own providers. [`store`] keeps tokens across
+//!   restarts and shares them between processes.
 //! - Many users behind one client: `AuthLayer::per_key`.
-//! - Clients other than hyper-util's: the module `reqwest` for reqwest, [`grpc`] for tonic.
-//! - The credential outside of requests, logging out, reading the status: [`Handle`].
+//! - Clients other than hyper-util's: the `reqwest` module for reqwest, [`grpc`] for tonic.
+//! - Using the credential outside of requests, logging out, reading the status: [`Handle`].
 //! - Settings: [`RefreshSettings`] for refreshes, the methods of [`AuthLayer`] for requests.
 //!
 //! # How a request is processed
@@ -58,8 +58,8 @@
 //! # Bodies
 //!
 //! A retry needs the request's body a second time, so `B` must implement [`CloneBody`]. Bodies that
-//! hold all their data (`Full`, `Empty`, `String`, ...) can be cloned. hyper's `Incoming` reports
-//! that it cannot, and such requests are sent once. A [`ReplayLayer`] outside makes any other body
+//! hold all their data (`Full`, `Empty`, `String`, ...) can be cloned. hyper's `Incoming` cannot,
+//! so a request with such a body is sent only once. An outer [`ReplayLayer`] makes any other body
 //! replayable while it streams: see [`body`].
 //!
 #![doc = include_str!("order.md")]
@@ -74,15 +74,15 @@
 //! | `command` | no | a token that another program prints: `provider::CommandToken` |
 //! | `jwt` | no | signed client assertions: `oauth2::SigningKey`, `private_key_jwt`, `client_secret_jwt` |
 //! | `dpop` | no | tokens that are bound to a key (DPoP): `oauth2::DpopKey`; enables `jwt` |
-//! | `loopback` | no | logins in the browser of the user at this machine: `oauth2::Loopback` |
+//! | `loopback` | no | logins in the browser on the user's own machine: `oauth2::Loopback` |
 //! | `implicit` | no | the deprecated implicit flow: `oauth2::Implicit` |
 //! | `digest` | no | HTTP Digest: `credential::Digest` |
 //! | `per-key` | no | many users behind one client: `AuthLayer::per_key` |
 //! | `redis` | no | tokens shared by processes on many machines: `store::RedisStore` |
 //! | `tracing` | no | spans and events for refreshes, retries and failures |
-//! | `metrics` | no | counters and histograms for the same |
-//! | `test-util` | no | a provider and a server for your own tests: the module `test_util` |
-//! | `reqwest` | no | a tower service over a `reqwest::Client`: the module `reqwest` |
+//! | `metrics` | no | counters and histograms for refreshes, rejections and token requests |
+//! | `test-util` | no | a provider and a server for your own tests: the `test_util` module |
+//! | `reqwest` | no | a tower service over a `reqwest::Client`: the `reqwest` module |
 //! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `reqwest::AuthMiddleware` |
 //!
 //! [tower]: https://docs.rs/tower
