@@ -31,8 +31,8 @@ pub(crate) struct Wait<C> {
 }
 
 impl<C: Credential> Cache<C> {
-    /// Returns the current credential, or what a caller has to wait for. Starts a refresh if one is
-    /// due.
+    /// Returns the current credential, or the refresh that the caller has to wait for. Starts a
+    /// refresh if one is due.
     pub(crate) fn acquire(self: &Arc<Self>) -> Acquired<C> {
         match self.fresh() {
             Some(current) => Acquired::Use(current),
@@ -46,8 +46,8 @@ impl<C: Credential> Cache<C> {
         }
     }
 
-    /// Asks the provider for its initial credential, without the state's lock. Other callers that
-    /// need a credential wait until it has returned.
+    /// Asks the provider for its initial credential, without holding the state's lock. Other
+    /// callers that need a credential wait until it has returned.
     fn ask_for_initial(self: &Arc<Self>) {
         let mut was_asked = lock(&self.initial);
         let is_due = self.read(|state, _| state.wants_initial());
@@ -97,8 +97,8 @@ impl<C: Credential> Wait<C> {
     ///
     /// # Errors
     /// The refresh failed or timed out, or the caller is the provider itself. The cache has checked
-    /// for the latter already, but a `Buffer` calls the service in another task than the one that
-    /// polls its future.
+    /// for the latter already, but a `Buffer` calls the service in a different task than the one
+    /// that polls the future.
     pub(crate) async fn outcome(mut self) -> Result<Arc<Snapshot<C>>, Error> {
         if self.waiter.waits_for_itself() {
             return Err(Error::new(ErrorKind::OwnTokenRequest));

@@ -135,7 +135,7 @@ impl Failures {
         (!due).then(|| last.error.clone().remembered())
     }
 
-    /// Whether no attempt is made until a user intervenes.
+    /// Returns whether no attempt is made until a user intervenes.
     #[cfg(feature = "per-key")]
     pub(crate) fn is_final(&self) -> bool {
         self.last
@@ -214,7 +214,7 @@ mod tests {
 
     /// Rule 3.
     #[test]
-    fn each_class_of_failures_counts_its_own() {
+    fn each_class_of_failures_is_counted_separately() {
         let now = now();
         let mut failures = Failures::default();
         let mut wait = |error: ProviderError| {

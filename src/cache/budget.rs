@@ -79,12 +79,12 @@ impl Budget {
         Ok(())
     }
 
-    /// Whether rejection-driven refreshes are delayed, or were at the last rejection.
+    /// Returns whether rejection-driven refreshes are delayed, or were at the last rejection.
     pub(crate) fn is_backing_off(&self) -> bool {
         self.backoff.is_some()
     }
 
-    /// Resets the budget if the current credential stayed unrejected for the whole window.
+    /// Resets the budget if the current credential was not rejected for the whole window.
     fn reset_if_quiet(&mut self, now: Instant) {
         let quiet = |at: Instant| now.saturating_duration_since(at) >= WINDOW;
         if self.disturbed_at.is_some_and(quiet) {

@@ -81,7 +81,7 @@ impl<C: Credential> Cache<C> {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Whether this is the current snapshot, and its last check still holds.
+    /// Returns whether this is the current snapshot and its last check still holds.
     #[inline]
     pub(crate) fn is_fresh(&self, snapshot: &Snapshot<C>) -> bool {
         self.version.load(Ordering::Acquire) == snapshot.version && snapshot.is_checked()
@@ -123,7 +123,7 @@ impl<C: Credential> Cache<C> {
         }
     }
 
-    /// Whether a credential that was current when a caller began to wait can still be used.
+    /// Returns whether a credential that was current when a caller began to wait can still be used.
     pub(super) fn is_usable(&self, snapshot: &Snapshot<C>) -> bool {
         self.read(|state, now| state.is_usable(snapshot, now))
     }
@@ -180,8 +180,8 @@ impl<C: Credential> Cache<C> {
         result
     }
 
-    /// Makes the state's credential the one that readers see. Returns the one before, to be dropped
-    /// without the lock.
+    /// Makes the state's credential the one that readers see. Returns the previous one, to be
+    /// dropped without the lock.
     fn publish(&self, state: &State<C>) -> Option<Arc<Snapshot<C>>> {
         let (version, current) = state.current();
         if self.version.load(Ordering::Relaxed) == version {

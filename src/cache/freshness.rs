@@ -22,7 +22,7 @@ const EARLY_JITTER: f64 = 0.25;
 /// Minimum time between the arrival of a credential and a refresh because of its lifetime, so that a
 /// lifetime of 0 does not cause a loop.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// How far the system's clock may run ahead of the monotonic clock before the difference counts as
+/// How far the system clock may run ahead of the monotonic clock before the difference counts as
 /// elapsed time. A larger difference means that the machine was suspended or the clock was set.
 const MAX_CLOCK_DRIFT: Duration = Duration::from_secs(2);
 
@@ -40,7 +40,7 @@ pub(crate) struct RefreshSchedule {
 /// How a credential is handled at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Used as it is, until the given time.
+    /// Used without a refresh, until the given time.
     Fresh(Option<Instant>),
     /// Refreshed while callers use it, until the given time.
     Early(Instant),

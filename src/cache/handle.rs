@@ -52,9 +52,9 @@ impl<C: Credential> Handle<C> {
 
     /// Reports that a server rejected this credential. It is then replaced before its next use.
     ///
-    /// A report names a generation. So any number of reports cause one refresh, and a late report
-    /// does not affect a newer credential. A report does nothing for a permanent credential, or once
-    /// rejections have caused too many refreshes.
+    /// A report names a generation. Therefore any number of reports cause one refresh, and a late
+    /// report does not affect a newer credential. A report does nothing for a permanent credential,
+    /// or once rejections have caused too many refreshes.
     pub fn reject(&self, current: &CurrentCredential<C>) {
         self.cache.invalidate_rejected(current.snapshot.generation);
     }
@@ -66,12 +66,12 @@ impl<C: Credential> Handle<C> {
     }
 
     /// Logs out: drops the credential, waits for the in-flight refresh to end, and calls
-    /// [`Provider::revoke`](crate::Provider::revoke) with the credential and the one that the refresh
-    /// still issued.
+    /// [`Provider::revoke`](crate::Provider::revoke) with the credential and with any credential
+    /// that this refresh issued.
     ///
-    /// From the first poll, calls fail as logged out, until
-    /// [`set_credential`](Self::set_credential) or [`resume`](Self::resume). The logout goes on if the
-    /// future is dropped after its first poll.
+    /// From the first poll, calls fail with an error that reports the logout, until
+    /// [`set_credential`](Self::set_credential) or [`resume`](Self::resume). The logout continues
+    /// if the future is dropped after its first poll.
     ///
     /// # Errors
     /// The provider failed, or did not return within the refresh timeout. The credential is dropped
@@ -80,8 +80,8 @@ impl<C: Credential> Handle<C> {
         self.cache.log_out().await
     }
 
-    /// Replaces the current credential with one from outside, such as a login or another process.
-    /// Ends a logout, a backoff, and the wait for a new login. Waiters get the credential
+    /// Replaces the current credential with one from another source, such as a login or another
+    /// process. Ends a logout, a backoff, and the wait for a new login. Waiters get the credential
     /// immediately.
     pub fn set_credential(&self, issued: Issued<C>) {
         self.cache.set_credential(issued);
@@ -93,7 +93,7 @@ impl<C: Credential> Handle<C> {
         self.cache.resume();
     }
 
-    /// Returns a snapshot of the credential's state, for people and health checks.
+    /// Returns a snapshot of the credential's state, for operators and health checks.
     #[must_use]
     pub fn status(&self) -> Status {
         self.cache.status()
@@ -123,7 +123,7 @@ impl<C> CurrentCredential<C> {
         self.snapshot.generation
     }
 
-    /// Returns when the credential expires by the system's clock, or `None` if that is not known or
+    /// Returns when the credential expires by the system clock, or `None` if that is not known or
     /// it does not expire.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {

@@ -1,4 +1,4 @@
-//! Rejections, logouts, and everything else that changes a credential from outside of a refresh.
+//! Rejections, logouts, and everything else that changes a credential outside of a refresh.
 
 use std::sync::Arc;
 
@@ -19,11 +19,12 @@ use crate::{
 };
 
 impl<C: Credential> Cache<C> {
-    /// Handles a server's rejection of a generation, which must not be a permanent credential's.
-    /// Returns the newer credential if there is one; otherwise joins or starts the refresh.
+    /// Handles a server's rejection of a generation, which must not belong to a permanent
+    /// credential. Returns the newer credential if there is one; otherwise joins or starts the
+    /// refresh.
     ///
     /// # Errors
-    /// Rejections have caused too many refreshes lately.
+    /// Rejections have caused too many refreshes recently.
     pub(crate) fn reject(
         self: &Arc<Self>,
         generation: u64,
@@ -47,12 +48,13 @@ impl<C: Credential> Cache<C> {
         self.update(|state, env| state.invalidate_rejected(generation, env));
     }
 
-    /// Has the current credential replaced before its next use.
+    /// Makes the next use of the current credential wait for a refresh.
     pub(super) fn invalidate(self: &Arc<Self>) {
         self.update(State::invalidate);
     }
 
-    /// Uses a credential from outside from now on. Ends a logout, a backoff and the wait for a login.
+    /// Replaces the credential with an externally supplied one. Ends a logout, a backoff and the
+    /// wait for a login.
     pub(super) fn set_credential(self: &Arc<Self>, issued: Issued<C>) {
         let received = self.receive(issued);
         self.update(|state, env| state.set_credential(received, env));
@@ -89,7 +91,7 @@ impl<C: Credential> Cache<C> {
         }
     }
 
-    /// Whether nothing is lost if this cache is dropped, and re-created when it is needed.
+    /// Returns whether nothing is lost if this cache is dropped and later re-created.
     #[cfg(feature = "per-key")]
     pub(super) fn is_disposable(&self) -> bool {
         self.provider.is_restorable() && self.read(|state, _| state.is_disposable())

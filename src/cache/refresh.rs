@@ -1,4 +1,4 @@
-//! The in-flight refresh: its task, and how its waiters learn of its outcome.
+//! The in-flight refresh: its task, and how its waiters receive its outcome.
 
 use std::{mem, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::{
 /// A refresh in progress. It runs in its own task, so that dropping a caller does not cancel it.
 pub(super) struct Refresh<C> {
     pub(super) id: RefreshId,
-    /// The id of its cache.
+    /// The ID of the cache that it belongs to.
     cache: usize,
     pub(super) control: Arc<RefreshControl>,
     pub(super) watchdog: Watchdog,
@@ -36,13 +36,13 @@ pub(super) struct Refresh<C> {
 enum Task {
     NotStarted,
     Started(AbortHandle),
-    /// Another refresh has taken its place, so it must not get any further.
+    /// Another refresh has taken its place, so it must not continue.
     GivenUp,
 }
 
 pub(super) enum Progress<C> {
     Running,
-    /// The deadline has passed, so waiters get this outcome; the exchange goes on.
+    /// The deadline has passed, so waiters get this outcome; the exchange continues.
     Overdue(Outcome<C>),
     Ended(Outcome<C>),
 }
@@ -57,7 +57,7 @@ pub(super) trait Owner<C>: Send + Sync {
     /// Takes the result.
     fn complete(&self, refresh: &Refresh<C>, result: Result<Received<C>, Error>) -> Outcome<C>;
 
-    /// Notes that the deadline has passed while the exchange goes on.
+    /// Records that the deadline has passed while the exchange continues.
     fn overdue(&self, refresh: &Refresh<C>) -> Outcome<C>;
 }
 
@@ -97,8 +97,8 @@ impl<C: Credential> Refresh<C> {
         }
     }
 
-    /// Whether the current task works for a refresh of the same cache, so that waiting for this one
-    /// would never end.
+    /// Returns whether the current task belongs to a refresh of the same cache. Waiting for this
+    /// refresh would then never end.
     pub(super) fn waits_for_caller(&self) -> bool {
         REFRESHING.try_with(|id| *id == self.cache).unwrap_or(false)
     }
@@ -108,7 +108,7 @@ impl<C: Credential> Refresh<C> {
         self.watchdog.is_lost(Instant::now(), is_committed)
     }
 
-    /// Aborts the task, also if it is just about to start, and has the waiters acquire again.
+    /// Aborts the task, even if it has not started yet, and makes the waiters acquire again.
     pub(super) fn give_up(&self) {
         let task = mem::replace(&mut *lock(&self.task), Task::GivenUp);
         if let Task::Started(task) = task {
@@ -117,7 +117,7 @@ impl<C: Credential> Refresh<C> {
         self.wake_waiters();
     }
 
-    /// Has the waiters acquire again.
+    /// Makes the waiters acquire again.
     pub(super) fn wake_waiters(&self) {
         self.progress.send_modify(|_| {});
     }
@@ -126,7 +126,7 @@ impl<C: Credential> Refresh<C> {
         self.progress.subscribe()
     }
 
-    /// Waits until it has ended. Returns the credential that it issued too late to be used.
+    /// Waits until the refresh has ended. Returns a credential that it issued too late to be used.
     pub(super) async fn ended(&self) -> Option<C> {
         let mut progress = self.subscribe();
         let ended = |progress: &Progress<C>| matches!(progress, Progress::Ended(_));
@@ -169,7 +169,7 @@ async fn run<C: Credential>(
     });
 }
 
-/// Completes the refresh exactly once, also if its task is dropped before it has a result.
+/// Completes the refresh exactly once, even if its task is dropped before it has a result.
 struct CompletionGuard<C: Credential> {
     owner: Arc<dyn Owner<C>>,
     refresh: Arc<Refresh<C>>,

@@ -53,8 +53,8 @@ impl RefreshSettings {
     /// Sets the maximum time before expiry at which a credential is refreshed, while requests
     /// continue to use it. Default: 5 min.
     ///
-    /// The actual time is also at most 40 % of the lifetime. It is then shortened at random by up
-    /// to a quarter, so that many processes do not refresh at once.
+    /// The actual time is also at most 40% of the lifetime. It is then shortened at random by up to
+    /// a quarter, so that many processes do not refresh at once.
     ///
     /// `None` turns early refresh off. Credentials are then refreshed only in the last 5 % of
     /// their lifetime (at most 10 s), when callers have to wait for the refresh.
@@ -84,8 +84,8 @@ impl RefreshSettings {
     }
 }
 
-/// How many keys a layer for many users keeps, and the [`RefreshSettings`] of each. Passed to
-/// [`AuthLayer::per_key_with`](crate::AuthLayer::per_key_with).
+/// The number of keys that a layer for many users keeps, and the [`RefreshSettings`] of each key.
+/// Passed to [`AuthLayer::per_key_with`](crate::AuthLayer::per_key_with).
 #[cfg(feature = "per-key")]
 #[derive(Clone, Debug)]
 #[must_use]

@@ -58,8 +58,8 @@ impl<C> Snapshot<C> {
         snapshot
     }
 
-    /// Whether the last check still holds. Reads the clock once, or not at all for a credential that
-    /// does not expire.
+    /// Returns whether the last check still holds. Reads the clock once, or not at all for a
+    /// credential that does not expire.
     #[inline]
     pub(crate) fn is_checked(&self) -> bool {
         let recheck_at = self.recheck_at.load(Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl<C> Snapshot<C> {
         }
     }
 
-    /// Returns when it expires by the system's clock, if it does.
+    /// Returns when it expires by the system clock, or `None` if it does not expire.
     pub(crate) fn expires_at(&self) -> Option<SystemTime> {
         let lifetime = self
             .expiry?

@@ -1,4 +1,4 @@
-//! A snapshot of a credential's state, for people and health checks.
+//! A snapshot of a credential's state, for operators and health checks.
 
 use std::{
     fmt,
@@ -61,7 +61,7 @@ impl Status {
         }
     }
 
-    /// Whether requests have a credential that they can use without waiting.
+    /// Returns whether requests have a credential that they can use without waiting.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.credential.as_ref().is_some_and(|known| known.usable)
@@ -86,14 +86,14 @@ impl Status {
         self.refreshing
     }
 
-    /// Returns the time since which refreshes have failed and the last error, if the last refresh
-    /// failed.
+    /// Returns the time of the first of the consecutive failures and the last error, if the last
+    /// refresh failed.
     #[must_use]
     pub fn failing(&self) -> Option<(SystemTime, &Error)> {
         self.failing.as_ref().map(|(since, error)| (*since, error))
     }
 
-    /// Whether calls fail because the user has logged out.
+    /// Returns whether calls fail because the user has logged out.
     #[must_use]
     pub fn is_logged_out(&self) -> bool {
         self.logged_out

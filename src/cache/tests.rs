@@ -114,7 +114,7 @@ async fn ten_thousand_callers_on_a_cold_cache_cause_one_refresh() {
     assert_eq!(calls.load(SeqCst), 1);
 }
 
-/// Rule 1, P1: after the expiry too.
+/// Rule 1, P1: the same holds after the expiry.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_callers_after_the_expiry_cause_one_refresh() {
     let (handle, calls) = handle_over(|call, context| async move {
@@ -165,7 +165,7 @@ async fn a_refresh_without_waiters_is_still_published() {
 
 /// P3.
 #[tokio::test(start_paused = true)]
-async fn aborting_waiters_does_not_affect_the_others() {
+async fn aborting_some_waiters_does_not_affect_the_others() {
     let (handle, calls) = handle_over(|call, _| async move {
         sleep(secs(1)).await;
         lasting(call, 3600)
@@ -471,7 +471,7 @@ async fn a_failed_early_refresh_keeps_the_valid_credential() {
     let calls = calls.load(SeqCst);
     assert!(
         (3..10).contains(&calls),
-        "attempts go on, with backoff: {calls}"
+        "attempts continue, with backoff: {calls}"
     );
 }
 
@@ -663,7 +663,7 @@ async fn a_suspended_machine_does_not_use_an_expired_credential() {
     WALL_AHEAD.set(secs(4000));
     advance(Duration::from_millis(100)).await;
     assert_eq!(token(handle.credential().await), 2);
-    // A clock that jumps costs one refresh at most, whichever way it jumps.
+    // A clock jump in either direction causes at most one refresh.
     for ahead in [4000, 0, 100_000, 100_000, 50_000] {
         WALL_AHEAD.set(secs(ahead));
         advance(secs(1)).await;
@@ -767,7 +767,7 @@ async fn a_failed_revocation_is_reported_and_the_cache_emptied() {
 
 /// P58: dropping the caller does not stop the revocation.
 #[tokio::test(start_paused = true)]
-async fn a_logout_goes_on_when_its_caller_is_dropped() {
+async fn a_logout_continues_when_its_caller_is_dropped() {
     let provider = Arc::new(Revocations::default());
     let handle = handle_of(Arc::clone(&provider));
     assert!(timeout(secs(1), handle.credential()).await.is_err());
@@ -1273,7 +1273,7 @@ fn waiting_for_a_committed_refresh() -> (Handle<Token>, Waiter) {
     (handle, waiting)
 }
 
-/// A refresh always goes on, but its waiters stop waiting.
+/// The refresh continues, but its waiters stop waiting.
 #[tokio::test(start_paused = true)]
 async fn a_set_credential_reaches_waiters_at_once() {
     let start = Instant::now();

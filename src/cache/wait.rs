@@ -19,7 +19,7 @@ pub(super) struct Waiter<C> {
 }
 
 impl<C: Credential> Waiter<C> {
-    /// Must be called under the cache's lock, so that no later end of the epoch is missed.
+    /// Must be called under the cache's lock, so that an end of the epoch cannot be missed.
     pub(super) fn new(refresh: Arc<Refresh<C>>) -> Self {
         Self {
             progress: refresh.subscribe(),
@@ -27,7 +27,7 @@ impl<C: Credential> Waiter<C> {
         }
     }
 
-    /// Waits until the refresh has an outcome, its epoch has ended, or it shows no sign of life.
+    /// Waits until the refresh has an outcome, its epoch has ended, or the watchdog suspects it.
     pub(super) async fn next(&mut self) -> Outcome<C> {
         if let Some(outcome) = self.progress.borrow().outcome() {
             return outcome;
@@ -43,7 +43,7 @@ impl<C: Credential> Waiter<C> {
         }
     }
 
-    /// Whether the refresh is past its deadline and still has to end.
+    /// Returns whether the refresh is past its deadline but has not ended.
     pub(super) fn is_overdue(&self) -> bool {
         matches!(*self.progress.borrow(), Progress::Overdue(_))
     }

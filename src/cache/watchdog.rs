@@ -1,15 +1,14 @@
 //! Detects a refresh whose runtime is not being driven.
 //!
-//! A refresh enforces its own deadline, because it runs as a task with a timer. There is one case
-//! in which that timer never fires: the runtime exists, but no thread drives it. A current-thread
-//! runtime is in this state between two calls to `block_on`. The task then neither ends nor is
-//! dropped, and its refresh would block every later one: callers on other runtimes would time out
-//! forever.
+//! A refresh enforces its own deadline, because it runs as a task with a timer. That timer never
+//! fires in one case: the runtime exists, but no thread drives it. A current-thread runtime is in
+//! this state between two calls to `block_on`. The task then neither ends nor is dropped, and its
+//! refresh would block every later one: callers on other runtimes would time out forever.
 //!
-//! So the callers watch the refresh. One that should have ended by itself is first suspected, and
-//! given up a second later, unless it has ended by then. The second look keeps a result that is
-//! ready to be read (rule 2): after a pause of everything (a blocked runtime, a stopped process, a
-//! suspended machine), a caller may run before the refresh task does.
+//! So the callers watch the refresh. A refresh that should have ended is first marked as suspected,
+//! and is given up a second later unless it has ended by then. This delay preserves a result that
+//! is ready to be read (rule 2): after a pause of everything (a blocked runtime, a stopped process,
+//! a suspended machine), a caller may run before the refresh task does.
 //!
 //! A committed refresh is never given up, because its result must not be lost.
 
@@ -39,15 +38,15 @@ impl Watchdog {
         }
     }
 
-    /// Whether a refresh that has not ended yet has to be given up. The first call after the
-    /// deadline only makes it suspected.
+    /// Returns whether a refresh that has not ended yet has to be given up. The first call after
+    /// the deadline only marks it as suspected.
     pub(super) fn is_lost(&self, now: Instant, is_committed: bool) -> bool {
         !is_committed
             && now > self.deadline + DEADLINE_GRACE
             && now >= *self.suspected_at.get_or_init(|| now) + LAST_CHANCE
     }
 
-    /// Returns how long a waiter waits for a sign of life.
+    /// Returns the time at which a waiter checks the refresh again.
     pub(super) fn waits_until(&self) -> Instant {
         match self.suspected_at.get() {
             Some(at) => *at + LAST_CHANCE,
@@ -65,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_before_the_deadline_has_passed() {
+    fn no_refresh_is_lost_before_its_deadline() {
         let deadline = Instant::now();
         let watchdog = Watchdog::new(deadline);
         for _ in 0..3 {
@@ -76,7 +75,7 @@ mod tests {
 
     /// Rule 2.
     #[test]
-    fn a_refresh_has_a_last_chance_from_when_it_is_suspected() {
+    fn a_suspected_refresh_has_one_more_second() {
         let deadline = Instant::now();
         let watchdog = Watchdog::new(deadline);
         let noticed = deadline + Duration::from_secs(3600);

@@ -1,5 +1,5 @@
-//! One exchange with a server: what was sent, with which credential, and what follows from the
-//! response.
+//! One exchange with a server: what was sent, with which credential, and how the response is
+//! handled.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl<C: Credential, D> Prepared<C, D> {
         self
     }
 
-    /// Whether its credential can be used without asking the cache.
+    /// Returns whether its credential can be used without asking the cache.
     #[inline]
     pub(crate) fn is_fresh(&self) -> bool {
         self.flow.cache.is_fresh(&self.snapshot)
@@ -126,11 +126,11 @@ impl<C: Credential, D> Exchange<C, D> {
         self.flow().policy.drain
     }
 
-    /// Whether the request may be sent again after this attempt, so that copying it is worth the
-    /// cost.
+    /// Returns whether the request may be sent again after this attempt, so that copying it is
+    /// worth the cost.
     #[inline(always)]
     pub(crate) fn wants_copy(&self) -> bool {
-        // A retry is sent again only to answer a challenge.
+        // A retry is resent only to answer a challenge.
         C::HANDLES_CHALLENGES
             || (self.newer.is_none() && self.flow().policy.retry && !self.snapshot().permanent)
     }
@@ -189,8 +189,8 @@ impl<C: Credential, D> Exchange<C, D> {
         }
     }
 
-    /// Decides what follows from a response that is not simply accepted. `copy` is the request for
-    /// another attempt, if there is one that can be sent.
+    /// Decides how to handle a response that was rejected or that the credential can answer. `copy`
+    /// is the request for another attempt, if there is one that can be sent.
     pub(crate) fn decide<Q>(
         &mut self,
         classification: Classification,

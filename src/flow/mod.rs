@@ -1,9 +1,9 @@
 //! Decides what happens to a request: which credential is attached, what a response means, and
 //! whether the request is sent again.
 //!
-//! It knows no I/O and no bodies. Drivers (the tower service, the reqwest middleware) ask it and
-//! follow its decisions, so no decision is written twice. [`Flow`] covers a request until it has a
-//! credential, [`Exchange`] from then on.
+//! It performs no I/O and does not read bodies. The drivers (the tower service, the reqwest
+//! middleware) carry out its decisions, so no decision is implemented twice. [`Flow`] handles a
+//! request until it has a credential, and [`Exchange`] from then on.
 
 mod exchange;
 mod outcome;

@@ -1,4 +1,4 @@
-//! Extensions of requests and responses, with which callers and the layer inform each other.
+//! Request and response extensions that pass information between callers and the layer.
 
 use std::{fmt, time::Duration};
 
@@ -50,8 +50,8 @@ impl fmt::Display for NotAttached {
     }
 }
 
-/// A response extension with the reason why a rejected request was not sent again, or not a second
-/// time. The response is the server's own, with its body unread.
+/// A response extension with the reason why a rejected request was not retried, or why its retry
+/// was not followed by another. The response is the server's own, with its body unread.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum NotRetried {
@@ -69,7 +69,7 @@ pub enum NotRetried {
     RefreshFailed(Error),
     /// Too many credentials were rejected recently, so the layer does not request another one yet.
     TooManyRejections {
-        /// How long until a rejection can start a refresh again.
+        /// The time until a rejection can start a refresh again.
         retry_after: Duration,
     },
     /// The server responded `insufficient_scope` (RFC 6750 section 3.1), and the provider cannot get

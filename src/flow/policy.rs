@@ -64,7 +64,7 @@ impl Policy {
         }
     }
 
-    /// Whether the request keeps its own credential; `last` is the last one known.
+    /// Returns whether the request keeps its own credential; `last` is the last one known.
     pub(crate) fn is_attached<C: Credential>(
         &self,
         last: Option<&C>,

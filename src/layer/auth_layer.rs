@@ -1,4 +1,4 @@
-//! The layer.
+//! The [`AuthLayer`] and its request settings.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,10 +23,10 @@ use crate::{
 /// All clones of a layer, and all services created by them, share one credential and its
 /// refreshes. Pass the settings of the refreshes ([`RefreshSettings`]) when you create the layer.
 ///
-/// The methods [`retry`](Self::retry), [`overwrite_existing`](Self::overwrite_existing),
-/// [`rejected_if`](Self::rejected_if) and [`drain_limit`](Self::drain_limit) set what happens to
-/// requests. They affect only the services that are created from the returned value, not those of
-/// other clones.
+/// [`retry`](Self::retry), [`overwrite_existing`](Self::overwrite_existing),
+/// [`rejected_if`](Self::rejected_if) and [`drain_limit`](Self::drain_limit) configure how requests
+/// are handled. They affect only the services that are created from the returned value, not those
+/// of other clones.
 ///
 /// ```
 /// use tower::ServiceBuilder;

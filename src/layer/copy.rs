@@ -43,7 +43,7 @@ impl<B: CloneBody> RequestCopy<B> {
         })
     }
 
-    /// Whether the body can be sent from its start.
+    /// Returns whether the body can be sent from its start.
     pub(super) fn can_replay(&self) -> bool {
         self.body.can_replay()
     }

@@ -19,9 +19,10 @@ use crate::{
 /// Each request names a key, and each key has its own credential. See [`AuthLayer::per_key`].
 ///
 /// The number of keys is bounded. A key that was not used for a while is dropped, and created again
-/// by its next request. A key is never dropped while it holds what cannot be obtained again: a
-/// credential set through its handle, a logout, a rejected login, or the state of a provider that
-/// reports so ([`Provider::is_restorable`]). If such keys take all the room, a new key is an error.
+/// by its next request. A key is never dropped while it holds state that cannot be restored: a
+/// credential set through its handle, a logout, a rejected login, or a provider whose state is not
+/// restorable ([`Provider::is_restorable`]). If such keys fill the layer, a request with a new key
+/// fails.
 pub struct PerKey<Key> {
     _key: PhantomData<fn(&Key)>,
 }
@@ -188,7 +189,7 @@ where
     Key: Clone + Eq + Hash + Send + Sync + 'static,
     C: Credential,
 {
-    /// Returns the handle of one key: to its credential, its status and its logout.
+    /// Returns a handle to the credential of one key.
     ///
     /// # Errors
     /// The key has no provider, or the layer has no room for another key.

@@ -1,4 +1,4 @@
-//! Which of a layer's credentials a request gets.
+//! Selects which of a layer's credentials a request gets.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The service.
+//! The [`Auth`] service.
 
 use std::{
     mem,
@@ -219,8 +219,8 @@ impl<S: Clone, C: Credential, K: Select> Auth<S, C, K> {
     }
 
     /// Replaces the inner service, which was polled ready, with a clone that was not. A ready
-    /// service may hold a slot in a queue or a permit, which the token request, or a request in
-    /// front of it, may need.
+    /// service may hold a slot in a queue or a permit, which the token request, or a request ahead
+    /// of it in the queue, may need.
     fn release_inner(&mut self) {
         let unready = self.inner.clone();
         drop(mem::replace(&mut self.inner, unready));

@@ -76,7 +76,7 @@ impl<C: Credential> AuthMiddleware<C> {
         }
     }
 
-    /// Sends a request with this credential, and again if the exchange decides so.
+    /// Sends a request with this credential, and again if the exchange requires it.
     async fn exchange(
         &self,
         mut request: Request,

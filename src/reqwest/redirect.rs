@@ -7,9 +7,9 @@ use super::service::ReqwestService;
 /// Returns a redirect policy for API clients that follows redirects only within an origin.
 ///
 /// It follows as many redirects as reqwest does by default. A redirect to another origin (another
-/// scheme, host or port) is returned to the caller as the response. No header of a request can
-/// therefore reach an unintended host. The [module docs](super#redirects) explain what is wrong with
-/// reqwest's default.
+/// scheme, host or port) is returned to the caller as the response. Therefore, request headers
+/// cannot reach an unintended host. The [module docs](super#redirects) explain why reqwest's
+/// default is not safe.
 ///
 /// ```
 /// # fn main() -> Result<(), reqwest::Error> {

@@ -20,7 +20,7 @@ use crate::{body::CloneBody, error::BoxError};
 /// Redirects, proxies, cookies and decompression happen inside reqwest, beneath every layer. See the
 /// [module docs](super) about redirects.
 ///
-/// Errors are reqwest's. A URI without a host is such an error.
+/// Returns reqwest's errors, including one for a URI without a host.
 #[derive(Clone, Debug)]
 pub struct ReqwestService {
     client: reqwest::Client,

@@ -29,10 +29,11 @@ type MakeProvider<K, C> = dyn Fn(&K) -> Option<Arc<dyn ErasedProvider<C>>> + Sen
 
 /// The caches of all keys.
 ///
-/// The library `moka` keeps the recently used ones, bounded in number and idle time. That alone is
-/// not enough, for two reasons. A cache that moka drops while a refresh or a request still uses it
+/// `moka` keeps the recently used caches, bounded in number and idle time. That alone is not
+/// sufficient, for two reasons. A cache that moka drops while a refresh or a request still uses it
 /// must not be created a second time. And a cache must not be dropped if it holds state that the
-/// provider cannot restore. So `known` finds every live cache, and keeps those alive.
+/// provider cannot restore. So `known` tracks every live cache, and holds those whose state would
+/// be lost.
 pub(crate) struct Keys<K, C> {
     make: Box<MakeProvider<K, C>>,
     max_keys: usize,
@@ -95,8 +96,8 @@ where
                 lock(&self.known).insert(key, made, self.max_keys)?
             }
         };
-        // Must not be called under the lock, because the eviction of others calls back. If another
-        // thread was faster, this inserts the same cache again.
+        // Must not be called under the lock, because evicting other keys calls back into this
+        // module. If another thread was faster, this inserts the same cache again.
         self.recent.insert(key.clone(), Arc::clone(&cache));
         lock(&self.known).held.remove(key);
         Ok(cache)
@@ -162,7 +163,7 @@ where
         Ok(cache)
     }
 
-    /// Keeps an evicted cache if something would be lost with it.
+    /// Keeps an evicted cache if dropping it would lose state.
     fn evicted(&mut self, key: &K, cache: Arc<Cache<C>>) {
         if !cache.is_disposable() {
             self.held.insert(key.clone(), cache);

@@ -93,7 +93,7 @@ async fn a_dropped_key_is_re_created() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_act_on_every_key() {
+async fn settings_apply_to_every_key() {
     let time = Duration::from_secs(3);
     let settings = RefreshSettings::default().refresh_timeout(time);
     let setup = setup_with(true, Some(Arc::default()), settings);
@@ -150,7 +150,7 @@ async fn a_new_key_fails_when_no_key_can_be_dropped() {
 
 /// State that the provider cannot restore is kept beyond moka's bound.
 #[tokio::test(start_paused = true)]
-async fn a_key_with_state_to_lose_is_not_dropped() {
+async fn a_key_whose_state_would_be_lost_is_not_dropped() {
     let is_held = |setup: &Setup, key: &'static str| {
         setup.handle("b");
         lock(&setup.keys.known).held.contains_key(key)

@@ -1,11 +1,12 @@
-//! Logouts, new credentials from outside, and `invalidate`, concurrent with callers and refreshes.
+//! Logouts, externally supplied credentials and `invalidate`, concurrent with callers and
+//! refreshes.
 
 use shuttle::{future, future::block_on};
 
 use super::{Outcome, World, explore, outcome, provider::Token, provider::Turn, secs};
 use crate::provider::Issued;
 
-/// The credential from outside.
+/// The externally supplied credential.
 const EXTERNAL: Token = Token(100);
 
 impl World {
@@ -49,7 +50,7 @@ fn after_logout_callers_fail_and_no_credential_is_lost() {
 }
 
 #[test]
-fn a_logout_goes_on_when_its_caller_is_aborted() {
+fn a_logout_continues_when_its_caller_is_aborted() {
     explore(
         "a logout that is dropped",
         |_| Turn::issues(),

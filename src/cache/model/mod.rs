@@ -1,11 +1,11 @@
-//! The real cache and its refresh under a scheduler that chooses the next thread (shuttle): first all
-//! schedules in order, up to a bound, then random ones.
+//! The real cache and its refresh under a scheduler that chooses the next thread (shuttle): first
+//! it runs all schedules in order, up to a bound, then random ones.
 //!
 //! The scheduler may switch at each use of a primitive of `sync` (locks, atomics, the swap of the
 //! snapshot, tasks). Timers and the channel to the waiters are tokio's own, and nothing switches
-//! within them. Time is paused and advanced by a thread of the scenario, so deadlines fall anywhere
-//! in between. The scheduler reports a thread that waits forever as a deadlock, and an endless loop
-//! too.
+//! within them. Time is paused and advanced by a thread of the scenario, so a deadline can pass
+//! between any two steps. The scheduler reports a thread that waits forever as a deadlock, and it
+//! reports endless loops.
 //!
 //! Weak memory is not covered: all threads see atomics in one order.
 //!
@@ -13,7 +13,7 @@
 //! RUSTFLAGS="--cfg tower_auth_model" CARGO_TARGET_DIR=target/model cargo test --lib model:: -- --nocapture
 //! ```
 //!
-//! `TOWER_AUTH_SCHEDULES` sets the number of random schedules per scenario and kind.
+//! `TOWER_AUTH_SCHEDULES` sets the number of random schedules per scenario and scheduler.
 
 #![allow(clippy::unwrap_used, reason = "scenarios are tests")]
 

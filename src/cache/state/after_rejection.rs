@@ -70,7 +70,8 @@ impl<C> State<C> {
     /// Spends from the budget for a rejection of the current generation.
     ///
     /// # Errors
-    /// The budget is spent. If that is new, the duration is how long refreshes are held back.
+    /// The budget is spent. If this rejection was the first to exceed it, the duration is how long
+    /// refreshes are delayed.
     fn spend(&mut self, env: &Env) -> Result<(), (TooManyRejections, Option<Duration>)> {
         let now = env.now.monotonic;
         let is_accepted = env.accepted >= self.current_generation();

@@ -34,8 +34,8 @@ pub(crate) struct State<C> {
     version: u64,
     /// The number of the last credential.
     generation: u64,
-    /// Incremented by a logout and by new credentials from outside. The result of a refresh that
-    /// was started in an earlier epoch is not used.
+    /// Incremented by a logout and by each externally supplied credential. The result of a refresh
+    /// that was started in an earlier epoch is not used.
     epoch: u64,
     /// Whether the provider still has to be asked for its initial credential.
     wants_initial: bool,
@@ -46,7 +46,8 @@ pub(crate) struct State<C> {
     /// Why the current credential must not be used.
     invalidated: Option<Reason>,
     logged_out: bool,
-    /// Whether the current credential came from outside, so that the provider cannot restore it.
+    /// Whether the current credential was supplied externally, so that the provider cannot restore
+    /// it.
     set_externally: bool,
 }
 
@@ -111,7 +112,7 @@ impl<C> State<C> {
             }
             Phase::Early(until) => {
                 let mut effects = Effects::recheck_at(until);
-                // Without a runtime, requests go on as if early refresh were off.
+                // Without a runtime, requests proceed as if early refresh were off.
                 if is_idle && !is_failing(self) && env.has_runtime {
                     effects.start = Some(self.start(Reason::Early, Vec::new(), now.monotonic));
                 }
@@ -127,7 +128,7 @@ impl<C> State<C> {
         }
     }
 
-    /// Has the current credential replaced before its next use.
+    /// Makes the next use of the current credential wait for a refresh.
     pub(crate) fn invalidate(&mut self, env: &Env) -> Effects<C> {
         match self.current {
             Some(_) => self.invalidate_as(Reason::Invalidated, env),
@@ -156,14 +157,14 @@ impl<C> State<C> {
         self.in_flight = None;
     }
 
-    /// Whether nothing is lost if this state is dropped, and re-created when it is needed.
+    /// Returns whether nothing is lost if this state is dropped and later re-created.
     #[cfg(feature = "per-key")]
     pub(crate) fn is_disposable(&self) -> bool {
         let needs_user = self.logged_out || self.failures.is_final();
         !needs_user && !self.set_externally && self.in_flight.is_none()
     }
 
-    /// Whether a credential that was current when a caller began to wait can still be used.
+    /// Returns whether a credential that was current when a caller began to wait can still be used.
     pub(crate) fn is_usable(&self, snapshot: &Snapshot<C>, now: Moment) -> bool {
         self.current_generation() == snapshot.generation
             && self.invalidated.is_none()
@@ -188,7 +189,7 @@ impl<C> State<C> {
             .map_or(0, |current| current.generation)
     }
 
-    /// The error of the last attempt, while the next one is not due.
+    /// Returns the error of the last attempt while the next one is not due.
     fn current_error(&self, now: Instant) -> Option<Error> {
         self.failures.current_error(now)
     }

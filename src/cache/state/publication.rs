@@ -29,7 +29,7 @@ impl<C> State<C> {
         None
     }
 
-    /// Uses a credential from outside, and starts a new epoch.
+    /// Uses an externally supplied credential, and starts a new epoch.
     pub(crate) fn set_credential(&mut self, received: Received<C>, env: &Env) -> Effects<C> {
         let effects = self.end_epoch();
         self.logged_out = false;
@@ -38,7 +38,8 @@ impl<C> State<C> {
         effects
     }
 
-    /// Ends a refresh with its result. A credential that came too late to be used is handed back.
+    /// Ends a refresh with its result. A credential that arrived too late to be used is handed
+    /// back.
     pub(crate) fn complete(
         &mut self,
         id: RefreshId,
@@ -58,7 +59,7 @@ impl<C> State<C> {
         (outcome, None)
     }
 
-    /// Records that a refresh passed its deadline, while it has to go on. If the refresh was started
+    /// Records that a refresh passed its deadline but has to continue. If the refresh was started
     /// in an earlier epoch, its delay is not a failure of this one.
     pub(crate) fn overdue(&mut self, id: RefreshId, env: &Env) -> Outcome<C> {
         match self.in_flight {

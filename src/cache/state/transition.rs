@@ -24,7 +24,7 @@ pub(crate) struct Env {
     pub(crate) accepted: u64,
     /// A random number in `0.0..1.0`.
     pub(crate) draw: f64,
-    /// Whether a refresh could be started, which needs a runtime.
+    /// Whether a refresh can be started, which needs a runtime.
     pub(crate) has_runtime: bool,
 }
 
@@ -40,14 +40,15 @@ pub(crate) enum Next<C> {
     AskInitial,
 }
 
-/// A rejection does not start a refresh, because rejections have caused too many of them lately.
+/// A rejection does not start a refresh, because rejections have caused too many of them recently.
 #[derive(Debug)]
 pub(crate) struct TooManyRejections {
     /// When a rejection may start a refresh again.
     pub(crate) retry_at: Instant,
 }
 
-/// An issued credential. `same_as` is the generation it was found to be the same as.
+/// An issued credential. `same_as` is the generation that has the same credential, if it was
+/// compared.
 pub(crate) struct Received<C> {
     pub(crate) issued: Issued<C>,
     pub(crate) same_as: Option<u64>,
@@ -71,7 +72,7 @@ pub(crate) struct Effects<C> {
     pub(crate) recheck_at: Option<Instant>,
     /// The epoch has ended: all waiters have to acquire again.
     pub(crate) wake_waiters: bool,
-    /// Refreshes caused by rejections are held back from now on, for this long.
+    /// Refreshes caused by rejections are delayed for this long, starting now.
     pub(crate) held_back: Option<Duration>,
 }
 

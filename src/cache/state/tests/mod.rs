@@ -1,4 +1,4 @@
-//! Every transition, with made-up times and without a runtime.
+//! Tests every transition, with artificial times and without a runtime.
 
 mod programs;
 mod reference;
@@ -14,7 +14,7 @@ fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// A state, and everything that is external to it.
+/// A state, with its external inputs.
 struct Machine {
     state: State<u32>,
     env: Env,
@@ -261,7 +261,7 @@ fn callers_get_the_last_error_until_the_next_attempt() {
 
 /// Rule 3, P7.
 #[test]
-fn attempts_go_on_after_permanent_failures() {
+fn attempts_continue_after_permanent_failures() {
     let mut machine = Machine::new();
     for pause in [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
         assert_eq!(machine.acquire(), Got::Wait);
@@ -274,7 +274,7 @@ fn attempts_go_on_after_permanent_failures() {
 
 /// Rule 3.
 #[test]
-fn transient_failures_wait_for_the_drawn_part_of_a_doubling_time() {
+fn transient_delays_double_and_are_jittered() {
     let settings = Backoff::default().transient(secs(1.0), secs(3.0));
     let mut machine = Machine::with(RefreshSettings::default().backoff(settings));
     for (draw, pause) in [(0.5, 0.5), (0.5, 1.0), (0.1, 0.3), (0.0, 0.05)] {
@@ -322,7 +322,7 @@ fn a_failed_early_refresh_changes_nothing_for_callers() {
         }
         machine.pass(1.0);
     }
-    assert_eq!(machine.started.len(), 10, "attempts go on, with backoff");
+    assert_eq!(machine.started.len(), 10, "attempts continue, with backoff");
 }
 
 /// Rule 4: in the last seconds callers wait, unless an attempt has just failed.
@@ -484,7 +484,7 @@ fn a_report_invalidates_once() {
 }
 
 #[test]
-fn a_rejection_of_an_invalidated_credential_is_free() {
+fn rejecting_an_invalidated_credential_costs_no_budget() {
     let mut machine = Machine::holding(3600.0);
     machine.report(1);
     assert_eq!(machine.reject(1), Got::Wait);
@@ -537,7 +537,7 @@ fn an_invalidated_credential_is_refreshed_before_its_next_use() {
 
 /// Rule 11, P8.
 #[test]
-fn a_refresh_follows_a_credential_by_a_second_or_more() {
+fn a_refresh_starts_a_second_or_more_after_a_credential() {
     for lifetime in [0.0, 0.001, 0.05, 0.9, 1.0, 1.5] {
         let mut machine = Machine::holding(lifetime);
         for _ in 0..6000 {
@@ -775,7 +775,7 @@ fn a_state_is_disposable_unless_something_would_be_lost() {
 }
 
 #[test]
-fn the_status_is_that_of_the_state() {
+fn the_status_matches_the_state() {
     let mut machine = Machine::new();
     let show = |machine: &Machine| machine.state.status(machine.env.now).to_string();
     assert_eq!(show(&machine), "none");

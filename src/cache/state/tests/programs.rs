@@ -25,10 +25,10 @@ enum Step {
     Pass(Duration),
     /// Passes this part of the current credential's lifetime.
     Age(f64),
-    /// Only the wall clock sees this time.
+    /// Advances only the wall clock.
     Suspend(Duration),
     Acquire,
-    /// Rejects the generation that is so much older than the current one.
+    /// Rejects the generation that is this much older than the current one.
     Reject(u64),
     Report(u64),
     Accept,
@@ -77,7 +77,7 @@ fn classes() -> impl Strategy<Value = Class> {
     ]
 }
 
-/// From nothing to hours, and the limits of the state's own times.
+/// Yields times from zero to hours, including the limits that the state uses.
 fn times() -> impl Strategy<Value = Duration> {
     prop_oneof![
         2 => Just(Duration::ZERO),
@@ -184,7 +184,7 @@ impl Run {
         generation.checked_sub(older)
     }
 
-    /// Does something, and returns the reason of the refresh that it started.
+    /// Runs an action, and returns the reason for the refresh that it started.
     fn started<T>(&mut self, act: impl FnOnce(&mut Machine) -> T) -> (T, Option<Reason>) {
         let before = self.machine.started.len();
         let outcome = act(&mut self.machine);
@@ -251,7 +251,7 @@ impl Run {
         }
     }
 
-    /// All is well from here on, so the next caller gets a credential.
+    /// Checks that the next caller gets a credential once nothing fails anymore.
     fn recovers(mut self) -> Seen {
         let well = Step::Brings(secs(3600.0));
         for step in [
@@ -307,7 +307,7 @@ fn every_program_keeps_the_rules_and_recovers() {
         })
         .unwrap_or_else(|error| panic!("{error}"));
     let seen = seen.into_inner().unwrap();
-    // The generator has to reach the cases that the rules are about.
+    // The generator has to cover every case that the rules mention.
     assert_eq!(seen.counts.len(), 11, "{seen:?}");
     assert!(
         seen.counts.values().all(|count| *count > cases / 50),

@@ -16,7 +16,7 @@ pub(super) struct Reference {
     epoch: u64,
     running: Option<Running>,
     failing: Option<Failing>,
-    /// When rejections caused refreshes, since the budget was last reset from outside.
+    /// When rejections caused refreshes, since the budget was last reset externally.
     rejected_at: Vec<Instant>,
     pub(super) seen: Seen,
 }
@@ -38,11 +38,11 @@ struct Running {
 struct Failing {
     class: Class,
     earlier: i32,
-    /// No attempt before that; `None` means none at all.
+    /// No attempt may start before this time; `None` means that no attempt may start.
     until: Option<Instant>,
 }
 
-/// How often the cases that the rules are about occurred.
+/// Counts how often each case that the rules mention occurred.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) counts: BTreeMap<&'static str, usize>,
@@ -74,7 +74,7 @@ impl Held {
             }
     }
 
-    /// Returns a time by its distance from the expiry, but at least a second after the arrival.
+    /// Returns the time this long before the expiry, but at least a second after the arrival.
     fn before_expiry(&self, margin: Duration) -> Instant {
         let at = self.requested_at + (self.lifetime - margin);
         at.max(self.arrived.monotonic + secs(1.0))
@@ -163,7 +163,7 @@ impl Reference {
         }
     }
 
-    /// Checks what follows from a rejection of the current generation.
+    /// Checks the result of a rejection of the current generation.
     pub(super) fn rejected(&mut self, got: &Got, started: Option<Reason>, now: Moment) {
         self.current.as_mut().unwrap().rejected = true;
         let was_running = self.is_running();
@@ -189,7 +189,7 @@ impl Reference {
         }
     }
 
-    /// A report of the current generation made the credential unusable.
+    /// Records that a report of the current generation made the credential unusable.
     pub(super) fn report_is_heeded(&mut self, now: Moment) {
         self.seen.count("report");
         assert!(!self.invalidated && !self.is_running() && !self.is_backing_off(now));
