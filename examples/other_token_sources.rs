@@ -1,6 +1,6 @@
-//! Token sources from other crates as providers: the crate `oauth2`, and any `TokenCredential` of the
-//! Azure SDK. The layer decides when to get a token, shares it among callers and handles 401 responses.
-//! So disable the caches and retries of those crates if possible.
+//! Token sources from other crates as providers: the `oauth2` crate, and any `TokenCredential` of
+//! the Azure SDK. The layer decides when to get a token, shares it among callers and handles 401
+//! responses. So disable the caches and retries of those crates if possible.
 //!
 //! `cargo run --example other_token_sources`
 
@@ -41,7 +41,7 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Client credentials with the crate `oauth2`.
+/// Gets client credentials with the `oauth2` crate.
 fn of_oauth2(server: &str) -> Result<impl Provider<Credential = Bearer> + use<>, BoxError> {
     let client = BasicClient::new(ClientId::new("my-service".to_owned()))
         .set_client_secret(ClientSecret::new("correct horse".to_owned()))
@@ -86,7 +86,7 @@ async fn send(
     Ok(Response::from_parts(head, body.to_bytes().to_vec()))
 }
 
-/// Any credential of the Azure SDK, such as those of the crate `azure_identity`.
+/// Any credential of the Azure SDK, such as those in the `azure_identity` crate.
 fn of_azure(credential: Arc<dyn TokenCredential>) -> impl Provider<Credential = Bearer> {
     provider_fn(move |_| {
         let credential = Arc::clone(&credential);

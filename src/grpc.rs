@@ -5,7 +5,7 @@
 //!
 //! The messages of a client are a stream, so a [`ReplayLayer`](crate::ReplayLayer) makes them
 //! replayable. A tonic `Channel` takes only tonic's own body type, so tower's `map_request` turns
-//! the replayable body into that. The example `tonic_client` is a complete program.
+//! the replayable body into that. The `tonic_client` example is a complete program.
 //!
 //! ```
 //! use tonic::{body::Body, transport::Channel};

@@ -1,4 +1,4 @@
-//! The module `test_util`, which users' tests depend on.
+//! The `test_util` module, which users' tests depend on.
 
 use std::{
     sync::{Arc, Mutex},

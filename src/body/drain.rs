@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn reading_stops_at_the_limit_and_at_the_time() {
+    async fn reading_stops_at_the_size_limit_and_at_the_timeout() {
         let start = tokio::time::Instant::now();
         drain(chunks(&[60, 60, 60])).unwrap().await;
         assert_eq!(start.elapsed(), Duration::ZERO);

@@ -90,7 +90,7 @@ impl StepUp {
         self.max_age
     }
 
-    /// Returns the required claims: JSON for the parameter `claims` of a login or a token request.
+    /// Returns the required claims: JSON for the `claims` parameter of a login or a token request.
     /// If the server encodes it in base64, it is decoded.
     #[must_use]
     pub fn claims(&self) -> Option<&str> {

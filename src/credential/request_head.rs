@@ -184,7 +184,7 @@ impl<'a> RequestHeadMut<'a> {
 
 partial_debug!(RequestHeadMut<'_>, method = method());
 
-/// The head of a request of any client.
+/// The head of a request from any client.
 pub(crate) trait AnyRequestHead {
     fn method(&self) -> &Method;
     fn uri(&self) -> &Uri;

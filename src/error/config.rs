@@ -1,10 +1,10 @@
-//! The error of a setting.
+//! The error type for settings.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use super::chain::chain_debug;
 
-/// The reason why a setting was refused: its name, what is wrong, and what would be accepted.
+/// The reason that a setting was refused: its name, the problem, and the accepted values.
 ///
 /// The message never contains a value that may be secret.
 #[derive(Clone, PartialEq, Eq)]

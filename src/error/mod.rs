@@ -1,8 +1,8 @@
-//! The crate's errors: of a request, of a provider, and of a setting.
+//! The crate's error types, for requests, providers and settings.
 //!
 //! They all follow one rule. `Display` prints only the error's own message, and `source()` returns
-//! the next error, so that a walk of the chain prints each message once. The alternate form
-//! (`{:#}`) and `Debug` print the messages of the whole chain, joined by `: `.
+//! the next error, so that walking the chain prints each message once. The alternate form (`{:#}`)
+//! and `Debug` print the messages of the whole chain, joined by `: `.
 
 mod chain;
 mod config;
@@ -25,10 +25,10 @@ pub(crate) use self::{
 /// [`Auth`](crate::Auth) returns it boxed: downcast the service's error to find it. Errors of the
 /// inner service pass through unchanged.
 ///
-/// The message of this error is short, and [`source`](StdError::source) returns the next error:
-/// the [`ProviderError`], then the error it was made from, such as `oauth2::TokenError`. Print the
-/// whole chain with `{:#}`. No message holds a secret. Cloning is cheap: all waiters of one refresh
-/// share the same error.
+/// The message of this error is short, and [`source`](StdError::source) returns the next error: the
+/// [`ProviderError`], then the error it was made from, such as `oauth2::TokenError`. Print the
+/// whole chain with `{:#}`. No message contains a secret. Cloning is cheap: all waiters of one
+/// refresh share the same error.
 ///
 /// ```
 /// # fn handle(error: tower_auth::BoxError) {
@@ -185,7 +185,7 @@ impl Error {
         self.kind == ErrorKind::UnknownKey
     }
 
-    /// Returns how long until the next attempt to get a credential, if one is planned.
+    /// Returns the time until the next attempt to get a credential, if one is planned.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_at

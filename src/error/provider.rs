@@ -1,4 +1,4 @@
-//! The error of a provider.
+//! The error type for providers.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
@@ -30,19 +30,19 @@ pub(crate) enum Class {
 }
 
 impl ProviderError {
-    /// Creates the error of a failure that may be gone at the next attempt.
+    /// Creates an error for a failure that may not recur at the next attempt.
     pub fn transient(source: impl Into<BoxError>) -> Self {
         Self::new(Class::Transient, source.into())
     }
 
-    /// Creates the error of a failure that most likely needs human action. The layer still retries
-    /// now and then, because servers also report temporary problems this way.
+    /// Creates an error for a failure that most likely needs human action. The layer still retries
+    /// occasionally, because servers also report temporary problems this way.
     pub fn permanent(source: impl Into<BoxError>) -> Self {
         Self::new(Class::Permanent, source.into())
     }
 
-    /// Creates the error of a provider whose own credential (a refresh token, a password) was
-    /// refused for good. The layer does not call it again until new credentials are supplied.
+    /// Creates an error for a provider whose own credential (a refresh token, a password) was
+    /// permanently refused. The layer does not call it again until new credentials are supplied.
     pub fn login_required(source: impl Into<BoxError>) -> Self {
         Self::new(Class::LoginRequired, source.into())
     }
@@ -63,7 +63,7 @@ impl ProviderError {
         self
     }
 
-    /// Returns whether the failure may be gone at the next attempt.
+    /// Returns whether the failure may not recur at the next attempt.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.class == Class::Transient

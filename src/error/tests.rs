@@ -52,7 +52,7 @@ fn the_source_can_be_downcast() {
 }
 
 #[test]
-fn the_kind_tells_a_refused_login_from_other_failures() {
+fn the_kind_distinguishes_a_required_login() {
     for (error, kind) in [
         (ProviderError::transient("x"), ErrorKind::Provider),
         (ProviderError::permanent("x"), ErrorKind::Provider),

@@ -73,7 +73,7 @@ impl TokenEndpoint {
         Self { dpop: key, ..self }
     }
 
-    /// Exchanges the form for a token, for grants that lose nothing when they are cut off.
+    /// Exchanges the form for a token, for grants that lose nothing when they are interrupted.
     pub(super) async fn exchange(&self, form: &Form) -> Result<TokenResponse, TokenError> {
         self.send(form).await?.token().await
     }

@@ -10,8 +10,8 @@ use crate::{error::Chain, store::Intent};
 /// This is the source of those [`ProviderError`](crate::ProviderError)s of this module that are
 /// [`is_login_required`](crate::ProviderError::is_login_required). The provider makes no further
 /// attempt until it gets new credentials. Requests use the current access token until it expires.
-/// If a server rejects it before, callers get the server's 401, and the reason is in the response's
-/// [`NotRetried`](crate::NotRetried) extension.
+/// If a server rejects it before then, callers get the server's 401, and the reason is in the
+/// response's [`NotRetried`](crate::NotRetried) extension.
 ///
 /// ```
 /// use tower_auth::{ProviderError, oauth2::LoginRequired};
@@ -44,7 +44,7 @@ enum Why {
 }
 
 impl LoginRequired {
-    /// The server's response to a refresh token proves it dead.
+    /// Creates the error for a refresh token that the server's response proves dead.
     pub(super) fn refused(error: TokenError, orphan: Option<Intent>, rotated: bool) -> Self {
         let why = match orphan {
             Some(intent) => Why::OutcomeLost(intent.holder),
@@ -95,9 +95,9 @@ impl LoginRequired {
         matches!(self.why, Why::SuspectedReuse)
     }
 
-    /// Returns whether an earlier refresh with the refused refresh token was cut off: its process
-    /// was killed, the connection failed, or the server did not respond in time. A token that the
-    /// server may have issued then is lost.
+    /// Returns whether an earlier refresh with the refused refresh token was interrupted: its
+    /// process was killed, the connection failed, or the server did not respond in time. A token
+    /// that the server may have issued then is lost.
     #[must_use]
     pub fn is_outcome_lost(&self) -> bool {
         matches!(self.why, Why::OutcomeLost(_))
@@ -115,7 +115,7 @@ impl LoginRequired {
         matches!(self.why, Why::LoggedOut)
     }
 
-    /// Returns the server's response, if it was asked. It is also the
+    /// Returns the server's response, if a token request was sent. It is also the
     /// [source](StdError::source).
     #[must_use]
     pub fn token_error(&self) -> Option<&TokenError> {

@@ -50,7 +50,7 @@ impl<C> Issued<C> {
         self
     }
 
-    /// Sets the time at which the credential expires, by the system's clock.
+    /// Sets the time at which the credential expires, by the system clock.
     #[must_use]
     pub fn expires_at(mut self, moment: SystemTime) -> Self {
         self.lifetime = Lifetime::At(moment);

@@ -60,7 +60,7 @@ use crate::{challenge::StepUp, credential::Credential, error::ProviderError};
 /// token request that waits for the refresh that sent it fails with an error that explains this. Only
 /// if the provider sends it from another task that it spawned does it wait until the refresh timeout.
 ///
-/// The module `test_util` (feature `test-util`) creates the arguments of these methods for tests.
+/// The `test_util` module (feature `test-util`) creates the arguments of these methods for tests.
 pub trait Provider: Send + Sync + 'static {
     /// The type of the credentials.
     type Credential: Credential;

@@ -12,8 +12,8 @@ const SHORT: Duration = Duration::from_millis(300);
 /// The lease of locks that outlast the test.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Runs all tests, each with separate keys. `new` opens the same store once more, as another process
-/// does, or a separate one.
+/// Runs all tests, each with separate keys. `new` opens the same store again, as another process
+/// would, or opens a separate one.
 pub(crate) async fn run<S: TokenStore>(new: impl Fn() -> S) {
     an_unwritten_entry_is_empty(&new()).await;
     a_token_set_is_loaded_as_it_was_saved(&new()).await;
@@ -272,7 +272,7 @@ async fn concurrent_attempts_acquire_one_lock<S: TokenStore>(store: &S) {
     assert_eq!(attempts.iter().filter(got).count(), 1);
 }
 
-/// A key that no other test uses.
+/// Returns a key that no other test uses.
 fn key() -> StoreKey {
     StoreKey::issuer("https://test").subject(&format!("{:032x}", fastrand::u128(..)))
 }

@@ -1,10 +1,10 @@
-//! The error of a store.
+//! The error type for stores.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 use crate::error::{BoxError, Chain, ProviderError, chain_debug};
 
-/// The failure of a store: which store, during which operation, and why.
+/// The failure of a store: the store, the operation that failed, and the cause.
 ///
 /// The message names the store and the operation, and [`source`](StdError::source) returns the error
 /// of the store itself. Print both with `{:#}`. Cloning is cheap.
@@ -18,7 +18,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// Creates the error of a failed operation.
+    /// Creates an error for a failed operation.
     ///
     /// The message is shown to users and written to logs, so it must not contain a token. It need
     /// not contain the store's [name](super::TokenStore::name), which the crate adds.
@@ -42,7 +42,7 @@ impl StoreError {
 }
 
 impl From<StoreError> for ProviderError {
-    /// A store's failure is transient.
+    /// Converts the failure of a store into a transient error.
     fn from(error: StoreError) -> Self {
         Self::transient(error)
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::sync::lock;
 
-/// An in-memory store, for providers of one process that share tokens, and for tests.
+/// An in-memory store, for providers that share tokens within one process, and for tests.
 ///
 /// Clones share the entries. A memory store never fails, and its entries are lost when the process
 /// ends.

@@ -1,42 +1,44 @@
-//! Token stores: where tokens outlive the process, and how processes coordinate refreshes.
+//! Token stores, which keep tokens across restarts and coordinate refreshes between processes.
 //!
-//! A rotating refresh token can be spent once. If two processes hold the same one, the server treats
-//! the second use as theft and revokes everything. Therefore such processes share a [`TokenStore`]
-//! and refresh under its lock: one of them asks the server, and the others read what it saved.
-//! Sharing access tokens helps too, with a server that revokes the previous one.
+//! A rotating refresh token can be spent once. If two processes hold the same one, the server
+//! treats the second use as theft and revokes everything. Therefore such processes share a
+//! [`TokenStore`] and refresh under its lock: one of them requests new tokens, and the others read
+//! the tokens that it saved. Sharing is also useful with a server that revokes the previous access
+//! token.
 //!
 //! | for | store |
 //! |---|---|
 //! | processes on many machines | `RedisStore` (feature `redis`) |
 //! | processes on one machine | [`FileStore`] |
 //! | providers within one process, tests | [`MemoryStore`] |
-//! | everything else | your own [`TokenStore`]; the example `postgres_store` is one |
+//! | everything else | your own [`TokenStore`]; see the `postgres_store` example |
 //!
 //! A provider works without a store, too.
 //!
 //! # How a refresh uses the store
 //! 1. [`load`](TokenStore::load). If the store has tokens of a newer revision than the process
-//!    knows, the process adopts them and does not ask the server.
+//!    knows, the process adopts them and sends no token request.
 //! 2. [`try_lock`](TokenStore::try_lock). While another process holds the lock, wait for a short,
 //!    random time and start again. With the lock, load and adopt again.
 //! 3. [`set_intent`](TokenStore::set_intent): record that the refresh token of this revision is about
 //!    to be spent.
-//! 4. Ask the server, provided that the lock lasts at least 5 s longer than the refresh may take.
+//! 4. Send the token request, provided that the lock lasts at least 5 s longer than the refresh may
+//!    take.
 //! 5. [`save`](TokenStore::save), and only then use the tokens; [`unlock`](TokenStore::unlock).
 //!
 //! A process that dies between steps 3 and 5 leaves its intent behind. The process that finds it
-//! tries the old refresh token once. If the server refuses it, the outcome was lost and only a new
-//! login helps. That is a distinct error,
+//! tries the old refresh token once. If the server refuses it, the outcome was lost and a new login
+//! is required. This is a distinct error,
 //! [`LoginRequired::is_outcome_lost`](crate::oauth2::LoginRequired::is_outcome_lost).
 //!
 //! # When the store fails
 //! | during | effect |
 //! |---|---|
-//! | startup, or a refresh before the server is asked | The refresh fails with the [`StoreError`], as a transient failure. A token that is still valid remains in use, nothing is overwritten, and the next attempt follows after the backoff. |
+//! | startup, or a refresh before the token request | The refresh fails with the [`StoreError`], as a transient failure. A token that is still valid remains in use, nothing is overwritten, and the next attempt follows after the backoff. |
 //! | the save, after the server has responded | The process continues with the new tokens, keeps the lock, and retries the save every 1 to 30 s and before its next refresh. Meanwhile the provider's `save_error()` returns the error. |
 //! | logout | The process forgets and revokes the tokens anyway, and `Handle::log_out` returns the error. The entry is deleted before the next refresh. |
 //!
-//! Every operation may take 5 s. After that, it counts as failed.
+//! Every operation may take up to 5 s. After that, it counts as failed.
 
 mod boxed;
 #[cfg(test)]
@@ -76,24 +78,25 @@ pub use self::{
 /// | field | initially | |
 /// |---|---|---|
 /// | revision | 0 | increases with each save and each delete, forever |
-/// | tokens | none | a [`TokenSet`], in which every part is optional; keep other users from reading it |
+/// | tokens | none | a [`TokenSet`], in which every part is optional; must not be readable by other users |
 /// | intent | none | an [`Intent`] |
 /// | fence | 0 | the number of the last lock; increases with each lock, forever |
 /// | locked until | not locked | by the store's clock, never by a client's |
 ///
 /// Each method is one atomic step on one entry: a transaction, a script, a statement. An entry that
-/// was never written is equivalent to one with the initial values. Never remove an entry as a whole:
-/// if its numbers started again, a process that was away would take an old entry for a newer one.
+/// was never written is equivalent to one with the initial values. Never remove an entry as a
+/// whole: if its numbers restarted, a process that had been offline would mistake an old entry for
+/// a newer one.
 ///
-/// The only decision a store makes is whether a write is a *conflict*
-/// ([`WriteOutcome::Conflict`]), which is not an error. A fence is **stale** if it is not the number
-/// of the last lock, because another process has locked since. Every write with a stale fence is a
-/// conflict. A lock that has merely expired is not stale: until another process takes it, its holder
-/// can save.
+/// The only decision a store makes is whether a write is a *conflict* ([`WriteOutcome::Conflict`]),
+/// which is not an error. A fence is **stale** if it is not the number of the last lock, because
+/// another process has taken the lock since. Every write with a stale fence is a conflict. A lock
+/// that has merely expired is not stale: until another process takes it, its holder can save.
 ///
-/// In Postgres, this takes one table, whose rows are inserted before their first use, and one
-/// statement per method. A write that changes no row is a conflict. The column `tokens` contains what
-/// the methods of a [`TokenSet`] return. The example `postgres_store` is the complete program.
+/// In Postgres, this requires one table, whose rows are inserted before their first use, and one
+/// statement per method. A write that changes no row is a conflict. The `tokens` column contains
+/// the values that the methods of a [`TokenSet`] return. The `postgres_store` example is a complete
+/// program.
 ///
 /// ```sql
 /// create table tokens (
@@ -148,8 +151,8 @@ pub trait TokenStore: Send + Sync + 'static {
     /// [`SaveRequest::replaces`] (another process has saved or deleted since the entry was loaded).
     ///
     /// # Errors
-    /// The store failed. If it is unknown whether the tokens were saved, the same save is called
-    /// again.
+    /// The store failed. If it is unknown whether the tokens were saved, `save` is called again
+    /// with the same request.
     fn save(
         &self,
         key: &StoreKey,
@@ -168,7 +171,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Takes the lock for the duration `ttl`, or returns how long another process may hold it.
     ///
     /// The number of a new lock is at least 1, and greater than every number before it. The name of
-    /// the holder is for people who read the store. A store need not keep it.
+    /// the holder is for operators who inspect the store. A store need not keep it.
     ///
     /// # Errors
     /// The store failed. If it took the lock nevertheless, the lock expires.

@@ -6,8 +6,8 @@ use crate::secret::Secret;
 
 /// An access token and its related values, as a store keeps them.
 ///
-/// `Debug` shows no token, and the memory of the tokens is wiped on drop. A store writes what the
-/// getters return, and re-creates the set with the builder methods:
+/// `Debug` shows no token, and the memory of the tokens is wiped on drop. A store writes the values
+/// that the getters return, and re-creates the set with the `with_` methods:
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -30,7 +30,7 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
-    /// Creates a set of an access token alone.
+    /// Creates a set with only an access token.
     pub fn new(access_token: impl Into<String>) -> Self {
         Self {
             access_token: Some(Secret::new(access_token)),
@@ -38,15 +38,15 @@ impl TokenSet {
         }
     }
 
-    /// Creates a set of a refresh token alone.
+    /// Creates a set with only a refresh token.
     pub fn from_refresh_token(refresh_token: impl Into<String>) -> Self {
         Self::empty().with_refresh_token(refresh_token)
     }
 
     /// Creates a set without tokens.
     ///
-    /// A set of a refresh token alone becomes empty once the server has refused that token. A store
-    /// keeps the empty set too, so that no process sends the refresh token again.
+    /// A set with only a refresh token becomes empty once the server has refused that token. A
+    /// store keeps the empty set too, so that no process sends the refresh token again.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -65,7 +65,7 @@ impl TokenSet {
         self
     }
 
-    /// Sets when the access token expires, by the system's clock.
+    /// Sets when the access token expires, by the system clock.
     #[must_use]
     pub fn with_expires_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);

@@ -4,13 +4,14 @@ use std::{fmt, time::Duration};
 
 use super::TokenSet;
 
-/// The number of an entry's state. Each save and each delete increases it.
+/// The revision number of an entry. Each save and each delete increases it.
 ///
-/// Of two states of an entry, the newer is the one with the greater revision. No clock is involved.
+/// The newer of two states of an entry is the one with the greater revision. Clocks are not
+/// compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
-/// The number of a lock. It identifies late writes of an earlier holder.
+/// The number of a lock (a fencing token). It identifies late writes by an earlier holder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
@@ -30,7 +31,7 @@ impl fmt::Display for Fence {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stored {
-    /// The number of this state.
+    /// The revision of this state.
     pub revision: Revision,
     /// The tokens. `None` before the first login and after a logout.
     pub tokens: Option<TokenSet>,
@@ -70,7 +71,7 @@ impl Stored {
 pub struct Intent {
     /// The revision whose refresh token is about to be spent.
     pub revision: Revision,
-    /// The process that spends it, for people who read the store.
+    /// The process that spends it, for operators who inspect the store.
     pub holder: String,
 }
 
@@ -86,7 +87,7 @@ impl Intent {
 
 /// New tokens for an entry: the argument of [`TokenStore::save`](super::TokenStore::save).
 ///
-/// A store that wraps another one can replace single fields, because the fields are public:
+/// A store that wraps another one can replace individual fields, because the fields are public:
 ///
 /// ```
 /// use tower_auth::store::{Fence, Revision, SaveRequest, TokenSet};
@@ -128,7 +129,7 @@ impl<'a> SaveRequest<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum WriteOutcome {
-    /// The write is done.
+    /// The write was applied.
     Applied,
     /// Nothing was written: another process has changed or locked the entry since.
     Conflict,

@@ -1,7 +1,7 @@
 //! The crate against real servers: each flow sends requests through an `AuthLayer` to a real server
 //! over loopback. `tests/interop/run` installs the servers and runs all flows.
 //!
-//! A server whose programs are not installed is skipped, which the end of the output reports. With
+//! A server whose programs are not installed is skipped and listed at the end of the output. With
 //! `TOWER_AUTH_REQUIRE_SERVERS=1`, that is a failure. An argument selects flows by a part of
 //! `server flow`: `cargo test --all-features --test interop -- doorkeeper`.
 //!

@@ -306,7 +306,7 @@ fn an_invalid_redirect_uri_is_refused() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn the_error_names_what_is_missing() {
     let problem = |builder: tower_auth::oauth2::Builder<AuthorizationCode>| {
         builder
             .build()

@@ -307,7 +307,7 @@ async fn missing_and_extreme_values_have_bounds() {
 
 /// The texts come from the server. Terminals obey control characters, and systems open any URL.
 #[tokio::test]
-async fn texts_that_are_unsafe_to_show_are_refused() {
+async fn server_text_that_is_unsafe_to_show_is_refused() {
     for reply in [
         r#"{"user_code":"u","verification_uri":"https://a.example.com"}"#,
         r#"{"device_code":"","user_code":"u","verification_uri":"https://a.example.com"}"#,
@@ -347,7 +347,7 @@ async fn a_refusal_by_the_device_endpoint_is_reported() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named() {
+async fn the_error_names_what_is_missing() {
     let server = Server::new([PENDING]);
     let http = tower::service_fn(move |request| server.clone().reply(request));
     let new = |device: &str| DeviceCode::builder(device, TOKEN).http(http.clone());

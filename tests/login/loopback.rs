@@ -174,7 +174,7 @@ async fn a_browser_that_never_returns_times_out() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named() {
+async fn the_error_names_a_port_that_is_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port();
     let (login, _) = client(200, TOKENS);

@@ -20,7 +20,7 @@ pub(crate) struct Reference {
     epoch: u64,
     running: Option<Running>,
     failing: Option<Failing>,
-    /// When rejections caused refreshes, since the budget was last reset from outside.
+    /// When rejections caused refreshes, since the budget was last reset externally.
     rejected_at: Vec<Instant>,
     requests: Vec<Request>,
     pub(crate) seen: Seen,
@@ -282,7 +282,7 @@ impl Reference {
         }
     }
 
-    /// Rule 2: only its deadline ends a refresh from outside, and not once it is committed.
+    /// Rule 2: only its deadline ends a refresh externally, and not once the refresh is committed.
     pub(crate) fn refresh_is_dropped(&mut self, committed: bool) {
         let running = self.running.take().unwrap();
         assert!(!committed, "a committed refresh was dropped");

@@ -1,4 +1,4 @@
-//! The store of the example `postgres_store`, with a real Postgres server.
+//! The store of the `postgres_store` example, with a real Postgres server.
 
 #[path = "../../src/store/conformance.rs"]
 mod conformance;

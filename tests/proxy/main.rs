@@ -1,4 +1,4 @@
-//! The example `proxy`: access control, credentials and the command line.
+//! The `proxy` example: access control, credentials and the command line.
 
 #[path = "../../examples/proxy/proxy.rs"]
 mod proxy;

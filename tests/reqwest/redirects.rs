@@ -1,5 +1,5 @@
 //! Redirects that reqwest follows beneath the layer, with its default policy and with
-//! `same_origin_redirects`. The docs of the module `tower_auth::reqwest` describe both.
+//! `same_origin_redirects`. The docs of the `tower_auth::reqwest` module describe both.
 
 use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};

@@ -15,7 +15,7 @@ const NOTHING: [&str; 0] = [];
 
 /// P44: the error names the store, and the server is not asked.
 #[tokio::test(start_paused = true)]
-async fn at_the_start_a_failure_is_a_temporary_error() {
+async fn a_failure_at_startup_is_a_temporary_error() {
     for operation in [Load, Lock, Operation::Intent] {
         let (server, store) = (Server::new(), Faulty::default());
         let provider = with_initial_token(&server).store(store.clone(), key());
@@ -46,7 +46,7 @@ async fn at_the_start_a_failure_is_a_temporary_error() {
 
 /// P44: the process keeps its valid token, and nothing is overwritten.
 #[tokio::test(start_paused = true)]
-async fn while_refreshing_the_valid_token_is_still_used() {
+async fn a_failure_during_a_refresh_keeps_the_valid_token() {
     let (server, store) = (Server::new(), Faulty::default());
     let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, handle) = server.layer(provider.build().unwrap());
@@ -89,7 +89,7 @@ async fn a_hanging_store_fails() {
 /// Rule 8, P44: after the server has rotated the token, the process uses the new one, keeps the
 /// lock, reports the failure, and saves the token as soon as possible.
 #[tokio::test(start_paused = true)]
-async fn at_the_save_the_new_token_is_used_and_saved_later() {
+async fn after_a_failed_save_the_token_is_used_and_saved_later() {
     for operations in [vec![Saving], ALL.to_vec()] {
         let (server, store) = (Server::new(), Faulty::default());
         let provider = || {

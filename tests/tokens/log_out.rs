@@ -111,7 +111,7 @@ async fn a_server_need_not_revoke_access_tokens() {
 
 /// P58: the store is emptied even if the revocation fails, and the error reports the failure.
 #[tokio::test(start_paused = true)]
-async fn a_failing_revocation_is_reported_and_stops_nothing() {
+async fn a_failed_revocation_is_reported_and_logout_continues() {
     let body = r#"{"error":"invalid_client"}"#;
     for (failure, text) in [
         (
@@ -217,7 +217,7 @@ async fn the_token_of_an_in_flight_refresh_is_revoked_too() {
 
 /// P12: across processes. One of them is refreshing while the other logs out.
 #[tokio::test(start_paused = true)]
-async fn a_logout_elsewhere_wins_over_a_refresh() {
+async fn a_logout_in_another_process_wins_over_a_refresh() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || {
@@ -252,7 +252,7 @@ async fn a_logout_elsewhere_wins_over_a_refresh() {
 
 /// An idle process notices the logout at its next refresh, and does not log in by itself.
 #[tokio::test(start_paused = true)]
-async fn a_logout_elsewhere_ends_the_session_here() {
+async fn a_logout_in_another_process_ends_the_session() {
     let server = Server::new();
     let store = MemoryStore::new();
     let process = || {
@@ -281,7 +281,7 @@ async fn a_logout_elsewhere_ends_the_session_here() {
 
 /// P58: the other process loaded the entry just before the newest tokens were saved.
 #[tokio::test(start_paused = true)]
-async fn tokens_unseen_by_a_logout_elsewhere_are_revoked_here() {
+async fn tokens_missed_by_a_logout_elsewhere_are_revoked() {
     let server = Server::new();
     let store = MemoryStore::new();
     let provider = with_initial_token(&server).store(store.clone(), key());

@@ -135,7 +135,9 @@ async fn an_unused_but_dead_refresh_token_is_suspected_reuse() {
 }
 
 fn token_error_of(error: &tower_auth::Error) -> &tower_auth::oauth2::TokenError {
-    login(error).token_error().expect("the server was asked")
+    login(error)
+        .token_error()
+        .expect("a token request was sent")
 }
 
 /// Rule 8: the response to an interrupted refresh is lost. The old refresh token is tried once more,
@@ -177,7 +179,7 @@ async fn a_started_response_is_not_cut_off() {
 
 /// The time after the deadline is bounded.
 #[tokio::test(start_paused = true)]
-async fn an_endless_response_is_given_up() {
+async fn an_endless_response_is_abandoned() {
     let server = Server::new();
     let (api, handle) = server.layer(with_initial_token(&server).build().unwrap());
     server.instead([Fault::Slowly(Duration::from_secs(1000))]);
@@ -307,7 +309,7 @@ async fn without_tokens_the_user_must_log_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_client_learns_what_to_check() {
+async fn the_error_of_a_refused_client_names_what_to_check() {
     let server = Server::new();
     server.instead([Fault::Respond(
         401,

@@ -185,9 +185,9 @@ async fn a_lock_that_outlasts_the_refresh_is_a_clear_error() {
     assert_eq!(call_all(&api, 10).await, 0);
 }
 
-/// P42: a process that was suspended until others may have taken over does not ask the server.
+/// P42: a process that was suspended until others may have taken over sends no token request.
 #[tokio::test(start_paused = true)]
-async fn a_suspended_process_notices_that_its_time_is_over() {
+async fn a_suspended_process_sends_no_late_token_request() {
     let (server, store) = (Server::new(), Faulty::default());
     let provider = with_initial_token(&server).store(store.clone(), key());
     let (api, _) = server.layer(provider.build().unwrap());

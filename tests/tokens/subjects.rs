@@ -89,7 +89,7 @@ async fn the_exchange_names_the_tokens_and_their_types() {
 
 /// R25: the actor's type is sent only with an actor.
 #[tokio::test(start_paused = true)]
-async fn what_is_not_set_is_not_sent() {
+async fn unset_parameters_are_not_sent() {
     let server = responding(200, EXCHANGED);
     let (api, _) = server.layer(exchange(&server).build().unwrap());
     call(&api).await.unwrap();
@@ -227,7 +227,7 @@ async fn each_token_request_has_a_new_assertion() {
 }
 
 #[tokio::test]
-async fn a_missing_setting_is_named() {
+async fn the_error_names_the_missing_setting() {
     let server = Server::new();
     let error = TokenExchange::builder(TOKEN_URL)
         .http(server.client())

@@ -106,8 +106,8 @@ impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
 #[cfg(feature = "dpop")]
 impl<G: TokenEndpointGrant> Builder<G> {
     /// Binds the tokens to this key (DPoP, RFC 9449), so that `build()` returns a provider of
-    /// [`DpopToken`](crate::oauth2::DpopToken)s. Needs the feature `dpop`. Default: the tokens are
-    /// not bound.
+    /// [`DpopToken`](crate::oauth2::DpopToken)s. Requires the `dpop` feature. Default: the tokens
+    /// are not bound.
     ///
     /// Token requests carry proofs, and each is sent once more if the server asks for a nonce
     /// (`use_dpop_nonce`). A token that the server has not bound (`token_type` other than `DPoP`)

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Requires the feature `jwt`.
+/// Requires the `jwt` feature.
 impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
     /// Authenticates the client with a signed assertion (`private_key_jwt`, RFC 7523 2.2) that is
     /// valid for 60 s. It replaces a [`client_secret`](Self::client_secret).

@@ -351,7 +351,7 @@ async fn the_last_client_authentication_setting_wins() {
 }
 
 #[tokio::test]
-async fn a_missing_or_conflicting_setting_is_named() {
+async fn the_error_names_a_missing_or_conflicting_setting() {
     let field = async |client: Builder<ClientCredentials>| {
         let service = tower::service_fn(|_| async {
             let body = http_body_util::Full::<bytes::Bytes>::default();

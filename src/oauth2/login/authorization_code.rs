@@ -77,8 +77,8 @@ struct Flow<C: AccessToken> {
 }
 
 impl AuthorizationCode {
-    /// Creates a builder. Both URLs must be https, or http to this machine. The client id and the HTTP
-    /// service are required. A client without a secret sends only its id.
+    /// Creates a builder. Both URLs must be https, or http to this machine. The client ID and the
+    /// HTTP service are required. A client without a secret sends only its ID.
     pub fn builder(
         authorization_url: impl Into<String>,
         token_url: impl Into<String>,

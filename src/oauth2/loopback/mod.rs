@@ -39,8 +39,8 @@ type OpenFn = Box<dyn FnOnce(&str) -> io::Result<()> + Send>;
 /// # let _ = layer; Ok(()) }
 /// ```
 ///
-/// Only the first callback is accepted, and it ends the login whatever it contains. Dropping the future
-/// closes the listener.
+/// Only the first callback is accepted, and it ends the login regardless of its contents. Dropping
+/// the future closes the listener.
 #[must_use = "call log_in(..)"]
 pub struct Loopback {
     address: IpAddr,

@@ -1,4 +1,4 @@
-//! One refresh: newer tokens that another process has saved, or tokens from the server.
+//! One refresh: it returns newer tokens that another process has saved, or tokens from the server.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
 enum LockOutcome {
     /// Another process has saved newer tokens.
     Adopted(IssuedTokens),
-    /// The entry is locked, and holds this.
+    /// The entry is locked, and has these contents.
     Locked(Stored),
 }
 
@@ -32,7 +32,7 @@ impl<G: Grant> Session<G> {
         self: &Arc<Self>,
         context: RefreshContext<Bearer>,
     ) -> Result<Issued<Bearer>, ProviderError> {
-        // The caller counts a lifetime from here.
+        // The caller measures the lifetime from this time.
         let begun = Instant::now();
         let mut state = self.state.lock().await;
         let result = self.next(&mut state, &context).await;

@@ -12,33 +12,34 @@ use crate::{
     time::ExponentialBackoff,
 };
 
-/// How long past the refresh deadline the lock is requested.
+/// The time after the refresh deadline for which the lock is still requested.
 const LOCK_MARGIN: Duration = Duration::from_secs(8);
 /// How long before the deadline the wait for the lock ends, so that the error can name the reason.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(100);
 const BACKOFF: ExponentialBackoff =
     ExponentialBackoff::new(Duration::from_millis(50), Duration::from_millis(500));
 
-/// One entry of a store. Everyone can read and delete it; only a [`LockGuard`] can write to it.
+/// One entry of a store. Reading and deleting it require no lock; writing to it requires a
+/// [`LockGuard`].
 pub(super) struct StoreEntry {
     store: SharedStore,
     key: StoreKey,
-    /// Names this process, for people who look up what holds the lock.
+    /// Names this process, for operators who look up what holds the lock.
     holder: String,
 }
 
 /// Proof that this process locked the entry.
 ///
-/// Dropping it does not release the lock, because that takes a request to the store:
-/// [`StoreEntry::unlock`] does. A guard that is kept keeps the lock, and a lock that no guard is
-/// kept for expires.
+/// Dropping it does not release the lock, because that requires a request to the store:
+/// [`StoreEntry::unlock`] sends it. Keeping the guard keeps the lock, and a lock without a guard
+/// expires.
 #[must_use = "pass it to unlock(), or keep it in the state"]
 pub(super) struct LockGuard {
     fence: Fence,
     expires_at: Instant,
 }
 
-/// How often this process has waited for the lock, and until when it does.
+/// Counts how often this process has waited for the lock, and limits how long it waits.
 pub(super) struct LockBackoff {
     deadline: Instant,
     waits: u32,
@@ -66,7 +67,7 @@ impl StoreEntry {
     }
 
     /// Tries to lock the entry until some time after the deadline. If another process holds the
-    /// lock, returns for how long at most.
+    /// lock, returns its remaining lease.
     pub(super) async fn try_lock(
         &self,
         kept: &mut Option<LockGuard>,
@@ -102,8 +103,8 @@ impl StoreEntry {
         Ok(())
     }
 
-    /// Renews the lock of a guard that was kept. The guard is gone if another process has taken
-    /// the lock.
+    /// Renews the lock of a guard that was kept. Removes the guard if another process has taken the
+    /// lock.
     pub(super) async fn renew(
         &self,
         kept: &mut Option<LockGuard>,
@@ -166,7 +167,7 @@ impl LockGuard {
         entry.store.save(&entry.key, save).await
     }
 
-    /// Records that a refresh token is about to be spent, or that it was not.
+    /// Records that a refresh token is about to be spent, or clears that record.
     pub(super) async fn set_intent(
         &self,
         entry: &StoreEntry,
@@ -176,7 +177,7 @@ impl LockGuard {
     }
 }
 
-/// When a lock that is requested now should expire, and how long that is from now.
+/// Returns when a lock that is requested now should expire, and the time until then.
 fn lease(deadline: Instant) -> (Instant, Duration) {
     let now = Instant::now();
     let expires_at = deadline.max(now) + LOCK_MARGIN;

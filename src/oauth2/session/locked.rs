@@ -15,7 +15,7 @@ use crate::{
     store::{Intent, Revision, StoreError, Stored, TokenSet, WriteOutcome},
 };
 
-/// How much longer than the refresh the lock must last when the server is asked, so that the
+/// How much longer than the refresh the lock must last when the token request is sent, so that the
 /// response can be saved under it.
 const SAVE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -36,7 +36,7 @@ impl<'a, G: Grant> Locked<'a, G> {
         })
     }
 
-    /// Returns the current time, if there is enough time left to ask the server under the lock.
+    /// Returns the current time, if there is enough time left for a token request under the lock.
     pub(super) fn request_time(
         &self,
         context: &RefreshContext<Bearer>,
@@ -50,7 +50,7 @@ impl<'a, G: Grant> Locked<'a, G> {
         Err(lock_lost())
     }
 
-    /// Records that the refresh token is about to be spent, or that it was not. Fails if another
+    /// Records that the refresh token is about to be spent, or clears that record. Fails if another
     /// process has taken the lock.
     pub(super) async fn set_intent(&self, intent: Option<Intent>) -> Result<(), ProviderError> {
         match self.lock.set_intent(&self.session.entry, intent).await? {
@@ -96,7 +96,7 @@ impl<'a, G: Grant> Locked<'a, G> {
         })
     }
 
-    /// Writes what this process knows to a store that has lost acknowledged writes.
+    /// Writes the known tokens back to a store that has lost acknowledged writes.
     pub(super) async fn restore(&mut self, stored: Stored) -> Result<Stored, StoreError> {
         let known = self.tokens.known.as_ref();
         let newer = known.filter(|known| known.revision > stored.revision);
@@ -138,5 +138,5 @@ impl<'a, G: Grant> Locked<'a, G> {
 }
 
 fn lock_lost() -> ProviderError {
-    ProviderError::transient("the token store's lock was lost before the server was asked")
+    ProviderError::transient("the token store's lock was lost before the token request was sent")
 }

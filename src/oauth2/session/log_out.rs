@@ -25,7 +25,7 @@ impl<G: Grant> Session<G> {
         &self,
         context: RevokeContext<Bearer>,
     ) -> Result<(), ProviderError> {
-        // If this call is cut off, or the store fails, the next refresh starts by emptying it.
+        // If this call is interrupted or the store fails, the next refresh starts by emptying it.
         self.set_delete_due(true);
         let mut state = self.state.lock().await;
         let known = state.tokens.known.take().and_then(|known| known.tokens);
@@ -129,7 +129,7 @@ impl<G: Grant> Session<G> {
     }
 }
 
-/// Why a token was not revoked.
+/// The reason that a token was not revoked.
 #[derive(Debug)]
 struct RevocationError {
     kind: &'static str,
@@ -148,7 +148,7 @@ impl StdError for RevocationError {
     }
 }
 
-/// A server need not revoke every type of token (RFC 7009 2.2.1).
+/// Returns whether the server does not support revoking this type of token (RFC 7009 2.2.1).
 fn is_unsupported(error: &TokenError) -> bool {
     error.code() == Some("unsupported_token_type")
 }

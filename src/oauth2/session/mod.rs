@@ -1,7 +1,7 @@
 //! The tokens of one user or client, in this process and in the store.
 //!
-//! All grants, with or without a store, decide here whether to ask the server at all, and what to
-//! do with its response.
+//! For all grants, with or without a store, this module decides whether to contact the server and
+//! what to do with its response.
 
 mod issue;
 mod lock;

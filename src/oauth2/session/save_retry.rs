@@ -14,14 +14,14 @@ use super::{
 };
 use crate::{oauth2::grant::sealed::Grant, observe, store::StoreError, time::ExponentialBackoff};
 
-/// How long the lock is requested at a time while saves fail. Longer than the pauses between
+/// The lock lease that is requested while saves fail. It is longer than the pauses between
 /// attempts.
 const LOCK_LEASE: Duration = Duration::from_secs(60);
 const BACKOFF: ExponentialBackoff =
     ExponentialBackoff::new(Duration::from_secs(1), Duration::from_secs(30));
 
 impl<G: Grant> Session<G> {
-    /// Finishes what an earlier refresh or logout could not.
+    /// Completes a save or delete that an earlier refresh or logout could not complete.
     pub(super) async fn catch_up(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
         if self.is_delete_due() {
             let revision = self.entry.delete().await?;
@@ -60,8 +60,8 @@ impl<G: Grant> Session<G> {
             _ => false,
         };
         if !is_saved {
-            // The entry is newer. It holds these tokens, if the store has saved them after all, or
-            // those of another process. The next refresh adopts it.
+            // The entry is newer. It contains either these tokens, because the store saved them
+            // after all, or those of another process. The next refresh adopts it.
             state.tokens.unsaved = false;
             self.set_save_error(None);
         }

@@ -15,7 +15,7 @@ use crate::{
     sync::lock,
 };
 
-/// Where a session's tokens come from and go to.
+/// The source of a session's tokens, and where they are stored.
 #[derive(Default)]
 pub(in crate::oauth2) struct SessionSettings {
     pub(in crate::oauth2) store: Option<(SharedStore, StoreKey)>,
@@ -31,7 +31,7 @@ pub(in crate::oauth2) struct Session<G> {
     pub(super) revocation: Option<TokenEndpoint>,
     /// Locked for the whole of each refresh, including the wait for the server's response.
     pub(super) state: tokio::sync::Mutex<State>,
-    /// Why the newest tokens are not in the store.
+    /// The reason that the newest tokens are not in the store.
     save_error: Mutex<Option<StoreError>>,
     delete_due: AtomicBool,
 }
@@ -76,7 +76,7 @@ impl<G> Session<G> {
         *lock(&self.save_error) = error;
     }
 
-    /// Whether the store must be emptied before anything else.
+    /// Returns whether the store must be emptied before anything else.
     pub(super) fn is_delete_due(&self) -> bool {
         self.delete_due.load(Ordering::Acquire)
     }
@@ -85,7 +85,7 @@ impl<G> Session<G> {
         self.delete_due.store(is_due, Ordering::Release);
     }
 
-    /// Replaces what is known, and ends attempts to save what was known before.
+    /// Replaces the known tokens, and ends attempts to save the previous ones.
     pub(super) fn set_known(&self, tokens: &mut Tokens, known: Option<Known>) {
         tokens.known = known;
         tokens.unsaved = false;

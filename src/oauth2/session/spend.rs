@@ -14,13 +14,13 @@ use crate::{
     store::{Intent, Revision, Stored, TokenSet},
 };
 
-/// The state of the store entry, as far as this refresh has learned it.
+/// The state of the store entry, as known to this refresh.
 struct Progress {
     revision: Revision,
     /// A process recorded that it was about to spend the stored refresh token, and did not save
     /// an outcome.
     orphan: Option<Intent>,
-    /// Why the last refresh token that was tried is dead.
+    /// The reason that the last refresh token that was tried is dead.
     refused: Option<LoginRequired>,
 }
 
@@ -38,7 +38,7 @@ enum Origin {
 }
 
 impl<G: Grant> Locked<'_, G> {
-    /// Tries the tokens at hand in order, and logs in if none of them is of use.
+    /// Tries the available tokens in order, and logs in if none of them is usable.
     pub(super) async fn refresh_or_log_in(
         &mut self,
         stored: Stored,
@@ -63,7 +63,7 @@ impl<G: Grant> Locked<'_, G> {
         let requested = self.request_time(context)?;
         let response = session.grant.log_in(progress.refused, context).await?;
         self.tokens.rotated = false;
-        // A grant without refresh tokens leaves one alone that another grant has stored.
+        // A grant that does not use refresh tokens ignores one that another grant has stored.
         let unused = stored.tokens.filter(|tokens| {
             session.grant.refresh().is_none() && tokens.expose_refresh_token().is_some()
         });
@@ -71,7 +71,7 @@ impl<G: Grant> Locked<'_, G> {
         self.save_issued(progress.revision, tokens, requested).await
     }
 
-    /// The stored tokens, if they have a refresh token, and then the initial ones.
+    /// Returns the stored tokens, if they have a refresh token, and then the initial ones.
     fn candidates(&self, stored: Option<&TokenSet>) -> Vec<Candidate> {
         let stored = stored.filter(|tokens| tokens.expose_refresh_token().is_some());
         let initial = self.tokens.initial.as_ref();
@@ -90,8 +90,8 @@ impl<G: Grant> Locked<'_, G> {
             .collect()
     }
 
-    /// Uses the access token of a candidate, or else spends its refresh token. `None` if neither
-    /// is of use.
+    /// Uses the access token of a candidate, or else spends its refresh token. `None` if neither is
+    /// usable.
     async fn try_candidate(
         &mut self,
         context: &RefreshContext<Bearer>,

@@ -14,8 +14,8 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Remains here if a refresh is cut off, because the server may still be processing it, and if
-    /// a save failed.
+    /// Kept if a refresh is interrupted, because the server may still be processing it, or if a
+    /// save failed.
     pub(super) lock: Option<LockGuard>,
     pub(super) tokens: Tokens,
 }
@@ -24,11 +24,11 @@ pub(super) struct State {
 pub(super) struct Tokens {
     /// The tokens that this process uses.
     pub(super) known: Option<Known>,
-    /// The known tokens are not in the store yet.
+    /// True if the known tokens are not in the store yet.
     pub(super) unsaved: bool,
     /// The tokens that the user supplied; `None` once they are obsolete.
     pub(super) initial: Option<TokenSet>,
-    /// The known refresh token came in exchange for another one.
+    /// True if the known refresh token replaced an earlier one.
     pub(super) rotated: bool,
 }
 
@@ -38,12 +38,12 @@ pub(super) struct Known {
     pub(super) revision: Revision,
     /// `None` after a logout.
     pub(super) tokens: Option<TokenSet>,
-    /// The server issued them to this process.
+    /// True if the server issued them to this process.
     pub(super) is_own: bool,
 }
 
 impl Known {
-    /// The entry is empty, after a logout.
+    /// Creates the state for an entry that is empty after a logout.
     pub(super) fn nothing(revision: Revision) -> Self {
         Self {
             revision,
@@ -78,7 +78,7 @@ impl RequestTime {
 }
 
 impl Tokens {
-    /// Adopts stored tokens that this process does not know, if they help.
+    /// Adopts stored tokens that this process does not know, if they are usable.
     pub(super) fn adopt(
         &mut self,
         stored: &Stored,
@@ -105,7 +105,7 @@ impl Tokens {
     }
 }
 
-/// The tokens of a store entry, if their access token serves as the result of the refresh.
+/// Returns the tokens of a store entry if their access token can be the result of the refresh.
 pub(super) fn usable(
     known: Option<Revision>,
     stored: &Stored,
@@ -118,7 +118,7 @@ pub(super) fn usable(
     let has_expired = left.is_some_and(|left| left.is_zero());
     let helps = match known {
         Some(known) if reason != Reason::Initial => stored.revision > known,
-        // Nothing is known that they could be newer than.
+        // There are no known tokens to compare with.
         _ => !has_expired,
     };
     let previous = context.previous().map(Bearer::expose);
@@ -134,7 +134,8 @@ pub(super) fn usable(
     })
 }
 
-/// The tokens of a response. What it leaves out is as in the tokens that it replaces (RFC 6749 6).
+/// Returns the tokens of a response. Values that it omits are copied from the tokens that it
+/// replaces (RFC 6749 6).
 pub(in crate::oauth2) fn tokens(
     response: TokenResponse,
     replaced: Option<&TokenSet>,

@@ -73,7 +73,7 @@ fn an_invalid_token_url_is_refused() {
 }
 
 #[test]
-fn a_missing_setting_is_named() {
+fn the_error_names_the_missing_setting() {
     let new = || ClientCredentials::builder(URL);
     assert_eq!(
         refused(new()).to_string(),

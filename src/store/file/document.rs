@@ -1,4 +1,4 @@
-//! The contents of the file.
+//! The contents of a token file.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -29,10 +29,10 @@ use crate::sync::lock;
 ///
 /// The file contains all entries, as JSON with a version number. Each write atomically replaces the
 /// file by a new one. Only its owner can read it (mode 0600 on Unix), and symbolic links are not
-/// followed. Processes exclude each other with file locks of the operating system, on separate files
-/// next to the store's file, named after it with the suffix `.lock` and more. The operating system
-/// releases these locks when a process ends in any way, so the lock of a killed process is free at
-/// once.
+/// followed. Processes exclude each other with file locks of the operating system, on separate
+/// files next to the store's file, named after it with suffixes that begin with `.lock`. The
+/// operating system releases these locks when a process ends in any way, so the lock of a killed
+/// process is free at once.
 ///
 /// Do not put the file on a network file system, whose locks and renames guarantee less. The tokens
 /// are not encrypted.
@@ -87,8 +87,8 @@ impl FileStore {
         &self.shared.path
     }
 
-    /// Runs one atomic step on an entry, on a thread that may block. The step runs to its end even if
-    /// the caller is canceled.
+    /// Runs one atomic step on an entry, on a thread where blocking is allowed. The step runs to
+    /// its end even if the caller is canceled.
     async fn step<T: Send + 'static>(
         &self,
         key: &StoreKey,
@@ -281,7 +281,7 @@ impl TokenStore for FileStore {
 
 partial_debug!(FileStore, path = shared.path);
 
-/// Milliseconds since 1970, by the clock that all processes of the machine share.
+/// Returns the milliseconds since 1970, by the clock that all processes of the machine share.
 fn now() -> u64 {
     millis(
         SystemTime::now()

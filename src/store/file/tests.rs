@@ -67,7 +67,7 @@ async fn save(store: &FileStore, fence: Fence, replaces: u64) -> Result<WriteOut
     store.save(&key(), save).await
 }
 
-/// P42, P12. Each test opens the file again, as another process does.
+/// P42, P12. Each test opens the file again, as another process would.
 #[tokio::test]
 async fn it_conforms_to_the_store_contract() {
     let dir = TempDir::new();
@@ -208,7 +208,7 @@ fn a_path_that_cannot_be_a_file_is_rejected() {
     assert!(FileStore::new("/no/such/dir/tokens.json").is_err());
 }
 
-/// No reader sees half a file, either.
+/// Also, no reader sees a partially written file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_concurrent_change_is_lost() {
     let dir = TempDir::new();

@@ -27,7 +27,7 @@ impl RedisStoreBuilder {
 
     /// Sets the prefix of the entries' names in Redis. The [`StoreKey`] follows it.
     ///
-    /// Programs with different prefixes share nothing. Default: `tower-auth:`.
+    /// Programs with different prefixes share no entries. Default: `tower-auth:`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -37,9 +37,9 @@ impl RedisStoreBuilder {
     /// whose lock is held is not removed.
     ///
     /// Removal is meant for entries that are no longer used, such as those of users who have left.
-    /// The refresh token is lost with the entry, and the user must log in again. Therefore choose a
-    /// longer time than the refresh tokens stay valid without use. The numbers are lost too:
-    /// revisions start from zero, and a process that was away for longer than this time overwrites
+    /// The refresh token is lost with the entry, and the user must log in again. Therefore, choose
+    /// a time longer than unused refresh tokens remain valid. The revision numbers are lost too and
+    /// restart from zero. A process that was offline for longer than this time then overwrites
     /// newer tokens with the ones it still has.
     ///
     /// Default: entries are never removed.
@@ -76,7 +76,7 @@ impl RedisStoreBuilder {
                 durability,
             }),
         };
-        // Missing permissions show at this first read.
+        // Missing permissions cause an error at this first read.
         match store.load(&StoreKey::new("")).await {
             Ok(_) => Ok(store),
             Err(error) => Err(failed(error)),

@@ -35,8 +35,8 @@ use crate::{store::StoreError, sync::lock};
 
 /// The time limit for connecting, and for each response.
 const STEP_TIMEOUT: Duration = Duration::from_secs(2);
-/// The time limit for a whole operation, reconnecting included. It is shorter than the 5 s that
-/// every store has, so that this module's more specific error is the one that callers get.
+/// The time limit for a whole operation, reconnecting included. It is shorter than the 5 s limit of
+/// every store, so that callers get this module's more specific error.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(4500);
 
 type Connecting = Shared<BoxFuture<'static, Result<MultiplexedConnection, RedisError>>>;

@@ -6,10 +6,11 @@ use crate::store::StoreError;
 /// Whether the server keeps the writes that it has acknowledged, according to its settings at the
 /// time the store connected.
 ///
-/// A server that loses writes loses the newest states of entries. The refresh token of an older
-/// state has been spent, and a server that rotates refresh tokens treats its second use as theft. A
-/// process that still has the newer tokens writes them back at its next refresh. If all processes
-/// end together with the server, only a new login helps. A lock that is lost can be acquired twice.
+/// A server that loses writes loses the newest revisions of entries. The refresh token of an older
+/// revision has been spent, and an authorization server that rotates refresh tokens treats its
+/// second use as theft. A process that still has the newer tokens writes them back at its next
+/// refresh. If all processes end together with the server, a new login is required. A lock that is
+/// lost can be acquired twice.
 ///
 /// The settings describe one server. A failover to a replica loses the writes that had not reached
 /// the replica, whatever these settings are.
@@ -19,8 +20,8 @@ pub enum Durability {
     /// The server appends each write to a file and syncs the file before it responds (`appendonly
     /// yes`, `appendfsync always`).
     Synced,
-    /// The server can lose writes when it is killed or its machine fails. The text explains why, for
-    /// people.
+    /// The server can lose writes when it is killed or its machine fails. The text is a
+    /// human-readable explanation.
     Lossy(&'static str),
     /// The server does not reveal its settings: managed servers often forbid `CONFIG GET`.
     Unknown,

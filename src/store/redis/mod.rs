@@ -27,9 +27,9 @@ const REVISION_LIMIT: u64 = 1_000_000_000_000_000_000;
 
 /// A store in a Redis server (or Valkey), for the processes of many machines.
 ///
-/// Each entry is a hash, and each operation is a script, which Redis runs atomically. Locks expire by
-/// the server's clock. Clones share one connection. If it breaks, the next operation connects again;
-/// connecting and each response may take 2 s.
+/// Each entry is a hash, and each operation is a script, which Redis runs atomically. Locks expire
+/// by the server's clock. Clones share one connection. If it breaks, the next operation connects
+/// again. Connecting and waiting for each response may take up to 2 s each.
 ///
 /// Requires Redis 5 or newer: a single server, or a proxy that looks like one. Cluster and Sentinel
 /// are not supported.
@@ -58,8 +58,8 @@ const REVISION_LIMIT: u64 = 1_000_000_000_000_000_000;
 /// the entries or the server's slow log can read the tokens.
 ///
 /// # TLS
-/// URLs with `rediss://` require the crate `redis` to be built with TLS. Add it to your dependencies
-/// next to this crate, with a crypto provider for it:
+/// URLs with `rediss://` require the `redis` crate to be built with TLS. Add it to your
+/// dependencies next to this crate, with a crypto provider for it:
 ///
 /// ```toml
 /// redis = { version = "1.8", default-features = false, features = ["tokio-rustls-comp"] }
@@ -71,8 +71,8 @@ const REVISION_LIMIT: u64 = 1_000_000_000_000_000_000;
 /// (`rustls::crypto::ring::default_provider().install_default()`).
 ///
 /// # Foreign values
-/// If the name of an entry holds anything other than an entry, the operation fails with an error that
-/// names it, and leaves it untouched.
+/// If the Redis key of an entry holds a value of another kind, the operation fails with an error
+/// that names the key, and the value is left untouched.
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
@@ -103,8 +103,8 @@ impl RedisStore {
         RedisStoreBuilder::new(url)
     }
 
-    /// Returns whether the server keeps the writes that it has acknowledged. A program should report
-    /// it at startup if it does not.
+    /// Returns whether the server keeps the writes that it has acknowledged. A program should warn
+    /// at startup if it does not.
     #[must_use]
     pub fn durability(&self) -> Durability {
         self.shared.durability

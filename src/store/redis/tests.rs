@@ -30,7 +30,7 @@ async fn save(store: &RedisStore, fence: Fence, replaces: u64) -> Result<WriteOu
     store.save(&key(), save).await
 }
 
-/// P42, P12. Each part has a separate connection, as another process does.
+/// P42, P12. Each store has a separate connection, as another process would.
 #[tokio::test]
 async fn it_conforms_to_the_store_contract() {
     let Some(server) = RedisServer::synced() else {
@@ -382,7 +382,7 @@ async fn errors_contain_no_password() {
     );
 }
 
-/// Rule 10: such a server quotes what it was sent.
+/// Rule 10: such a server quotes the command that it received.
 #[tokio::test]
 async fn a_server_without_scripts_is_an_error_at_connect() {
     let Some(server) = RedisServer::start(&["--rename-command", "EVALSHA", ""]) else {
@@ -395,7 +395,7 @@ async fn a_server_without_scripts_is_an_error_at_connect() {
     assert!(error.ends_with("ERR unknown command 'EVALSHA'"), "{error}");
 }
 
-/// The user that the docs describe.
+/// Uses the permissions that the docs list.
 #[tokio::test]
 async fn the_documented_permissions_suffice() {
     let Some(server) = RedisServer::synced() else {
