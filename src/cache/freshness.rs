@@ -19,7 +19,7 @@ const MAX_WAIT_FRACTION: f64 = 0.05;
 const MAX_EARLY_FRACTION: f64 = 0.4;
 /// By up to this part, the margin of an early refresh is shortened at random.
 const EARLY_JITTER: f64 = 0.25;
-/// Minimum time between the arrival of a credential and a refresh because of its lifetime, so that a
+/// Minimum time between the arrival of a credential and a refresh due to its lifetime, so that a
 /// lifetime of 0 does not cause a loop.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// How far the system clock may run ahead of the monotonic clock before the difference counts as

@@ -43,8 +43,8 @@ impl Default for RefreshSettings {
 }
 
 impl RefreshSettings {
-    /// Sets the name used in spans, events and metrics, for programs with several layers. It has
-    /// an effect only with the features `tracing` and `metrics`. Default: `""`.
+    /// Sets the name used in spans, events and metrics, for programs with several layers. It has an
+    /// effect only with the `tracing` and `metrics` features. Default: `""`.
     pub fn name(mut self, name: &'static str) -> Self {
         self.name = name;
         self
@@ -56,8 +56,8 @@ impl RefreshSettings {
     /// The actual time is also at most 40% of the lifetime. It is then shortened at random by up to
     /// a quarter, so that many processes do not refresh at once.
     ///
-    /// `None` turns early refresh off. Credentials are then refreshed only in the last 5 % of
-    /// their lifetime (at most 10 s), when callers have to wait for the refresh.
+    /// `None` turns early refresh off. Credentials are then refreshed only in the last 5% of their
+    /// lifetime (at most 10 s), when callers have to wait for the refresh.
     pub fn early_refresh(mut self, margin: impl Into<Option<Duration>>) -> Self {
         self.early_refresh = margin.into();
         self

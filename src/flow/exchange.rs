@@ -216,7 +216,7 @@ impl<C: Credential, D> Exchange<C, D> {
             .unwrap_or_else(|why| Decision::Return(Some(why)))
     }
 
-    /// Takes the outcome of the refresh that a rejection has led to.
+    /// Continues after the refresh that a rejection started or joined.
     ///
     /// # Errors
     /// The request is not sent again, for this reason.

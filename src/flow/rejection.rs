@@ -77,7 +77,7 @@ impl<C: Credential, D> Exchange<C, D> {
         }
     }
 
-    /// Whether the provider can get a credential that satisfies these challenges.
+    /// Returns whether the provider can get a credential that satisfies these challenges.
     fn can_step_up(&self, challenges: &[Challenge]) -> bool {
         StepUp::from_challenges(challenges)
             .is_some_and(|wanted| self.flow().cache.provider().can_step_up(&wanted))

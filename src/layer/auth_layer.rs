@@ -93,9 +93,9 @@ impl<P: Provider, K: Select> AuthLayer<P, K> {
 
     /// Sets which responses mean that the credential was not accepted. Default: status 401.
     ///
-    /// A rejected request is sent again. Status 401 promises that the request was not applied
-    /// (RFC 9110 section 15.5.2). Other responses may not promise that: if you accept one here, a
-    /// request that is not idempotent may be applied twice.
+    /// A rejected request is sent again. Status 401 promises that the request was not applied (RFC
+    /// 9110 section 15.5.2). Other responses may not promise that: if you treat one as a rejection,
+    /// a request that is not idempotent may be applied twice.
     pub fn rejected_if(
         mut self,
         rejected: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,

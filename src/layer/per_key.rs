@@ -110,7 +110,8 @@ where
     P: Provider,
     Key: Clone + Eq + Hash + Send + Sync + 'static,
 {
-    /// Sets where the key of a request is. Default: in its extensions, as a value of type `Key`.
+    /// Sets how the key of a request is found. Default: in its extensions, as a value of type
+    /// `Key`.
     pub fn key_from(
         mut self,
         key_of: impl Fn(&RequestHead<'_>) -> Option<Key> + Send + Sync + 'static,

@@ -47,7 +47,7 @@ fn every_program_keeps_the_rules_and_recovers() {
         .unwrap_or_else(|error| panic!("{error:#}"));
     let mut seen = seen.into_inner().unwrap();
     println!("{cases} programs: {seen:?}");
-    // The generator has to reach the cases that the rules are about.
+    // The generator has to cover every case that the rules mention.
     assert!(seen.least() > cases as usize / 50, "{seen:?}");
 }
 

@@ -72,7 +72,7 @@ struct Sent {
     status: u16,
 }
 
-/// How often the cases that the rules are about occurred.
+/// Counts how often each case that the rules mention occurred.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) requests: usize,

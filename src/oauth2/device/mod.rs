@@ -72,9 +72,9 @@ struct Flow<C: AccessToken> {
 }
 
 impl DeviceCode {
-    /// Creates a builder with the URLs of the device authorization endpoint and the token endpoint. Both
-    /// must be https, or http to this machine. The client id and the HTTP service are required. A client
-    /// without a secret sends only its id.
+    /// Creates a builder with the URLs of the device authorization endpoint and the token endpoint.
+    /// Both must be https, or http to this machine. The client ID and the HTTP service are
+    /// required. A client without a secret sends only its ID.
     pub fn builder(device_url: impl Into<String>, token_url: impl Into<String>) -> Builder<Self> {
         Builder::new(token_url, Some(device_url.into()))
     }

@@ -34,7 +34,7 @@ impl<G: Grant> Session<G> {
         Ok(())
     }
 
-    /// Reports why the known tokens are not saved, and saves them in the background.
+    /// Records why the known tokens are not saved, and keeps trying to save them in the background.
     pub(super) fn retry_save_in_background(self: &Arc<Self>, error: StoreError) {
         observe::save_failed(&error);
         self.set_save_error(Some(error));
