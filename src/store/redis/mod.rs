@@ -3,7 +3,6 @@
 mod builder;
 mod connection;
 mod durability;
-mod error_text;
 mod response;
 #[cfg(test)]
 mod tests;
