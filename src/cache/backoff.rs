@@ -27,7 +27,7 @@ pub struct Backoff {
     max_retry_after: Duration,
 }
 
-/// Minimum delay after a failure, whatever the jitter.
+/// Minimum delay after a failure, regardless of the jitter.
 const MIN_DELAY: Duration = Duration::from_millis(50);
 
 impl Backoff {

@@ -10,14 +10,14 @@ use crate::{
     time::{MAX_LIFETIME, Moment},
 };
 
-/// How long before the expiry callers start to wait for the refresh: at most this, and at most this
-/// part of the lifetime.
+/// How long before the expiry callers start to wait for the refresh: at most this duration, and at
+/// most this fraction of the lifetime.
 const MAX_WAIT_MARGIN: Duration = Duration::from_secs(10);
 const MAX_WAIT_FRACTION: f64 = 0.05;
-/// An early refresh starts at most this part of the lifetime before the expiry. The setting
-/// `early_refresh` limits it further.
+/// An early refresh starts at most this fraction of the lifetime before the expiry. The
+/// `early_refresh` setting limits it further.
 const MAX_EARLY_FRACTION: f64 = 0.4;
-/// By up to this part, the margin of an early refresh is shortened at random.
+/// The margin of an early refresh is shortened at random by up to this fraction.
 const EARLY_JITTER: f64 = 0.25;
 /// Minimum time between the arrival of a credential and a refresh due to its lifetime, so that a
 /// lifetime of 0 does not cause a loop.

@@ -59,7 +59,7 @@ impl<C: Credential> Handle<C> {
         self.cache.invalidate_rejected(current.snapshot.generation);
     }
 
-    /// Requires a refresh before the credential's next use, whatever its lifetime. This is for
+    /// Requires a refresh before the credential's next use, regardless of its lifetime. This is for
     /// operators: the number of calls is not limited.
     pub fn invalidate(&self) {
         self.cache.invalidate();

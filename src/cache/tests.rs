@@ -272,7 +272,7 @@ async fn a_panic_of_a_credential_fails_one_refresh() {
     }
 }
 
-/// A credential whose drop asks for the status.
+/// A credential that reads the status when it is dropped.
 #[derive(Clone)]
 struct Curious(Handle<Curious>);
 
@@ -292,7 +292,7 @@ impl Drop for Curious {
     }
 }
 
-/// Credentials are dropped without the lock, also an initial one that came too late.
+/// Credentials are dropped without the lock, including an initial one that arrived too late.
 #[tokio::test(start_paused = true)]
 async fn dropping_a_credential_may_use_its_handle() {
     #[derive(Clone, Default)]
@@ -1000,7 +1000,7 @@ async fn the_initial_credential_is_used_without_a_refresh() {
     assert_eq!(token(handle.credential().await), 2);
 }
 
-/// Code of users may use the handle. Under the lock that would be a deadlock.
+/// User code may use the handle, which would deadlock under the lock.
 #[test]
 fn user_code_runs_without_the_lock() {
     thread_local! {
@@ -1087,9 +1087,9 @@ async fn settings_take_effect() {
     assert_eq!(token(handle.credential().await), 3);
 }
 
-/// A setting must not make the addition of times overflow.
+/// No setting may cause an overflow when times are added.
 #[tokio::test(start_paused = true)]
-async fn settings_may_be_longer_than_any_clock() {
+async fn extreme_settings_do_not_overflow_times() {
     let max = Duration::MAX;
     let settings = RefreshSettings::default()
         .early_refresh(max)

@@ -16,7 +16,7 @@ use crate::{
 
 /// A key that is sent in a header or in the query.
 ///
-/// It is also a provider of itself, as a credential that never changes.
+/// It is also its own provider, because it never changes.
 ///
 /// Prefer the header: URIs end up in logs, histories and `Referer` headers. Requests with the key
 /// in the query also get `Cache-Control: no-store`, unless they already have a `Cache-Control`

@@ -13,7 +13,7 @@ use crate::error::{BoxError, ConfigError};
 /// A user name and a password (RFC 7617): `Authorization: Basic ...`, as `curl -u user:password`
 /// sends it.
 ///
-/// It is also a provider of itself, as a credential that never changes.
+/// It is also its own provider, because it never changes.
 ///
 /// ```
 /// use tower_auth::credential::Basic;

@@ -13,7 +13,7 @@ const SCHEME: &str = "Bearer ";
 
 /// A bearer token (RFC 6750): `Authorization: Bearer <token>`.
 ///
-/// It is also a provider of itself, for personal access tokens and other tokens that never change.
+/// It is also its own provider, for personal access tokens and other tokens that never change.
 ///
 /// ```
 /// use tower_auth::credential::Bearer;

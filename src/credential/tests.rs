@@ -245,7 +245,7 @@ fn name_and_key_are_percent_encoded_in_the_query() {
     );
 }
 
-/// P21, for the query: also if the caller encodes the name differently.
+/// P21, for the query, even if the caller encodes the name differently.
 #[test]
 fn an_existing_parameter_is_kept_or_replaced_as_configured() {
     let key = ApiKey::query("api_key", "k").unwrap();

@@ -232,7 +232,7 @@ impl<C: Credential, D> Exchange<C, D> {
         Ok(())
     }
 
-    /// Whether this call has been sent again after a rejection.
+    /// Returns whether this call has been sent again after a rejection.
     pub(super) fn is_retry(&self) -> bool {
         self.newer.is_some()
     }

@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl<C: Credential, D> Exchange<C, D> {
-    /// Whether a response reports that the credential was not accepted: by default with status
-    /// 401, or as `rejected_if` decides.
+    /// Returns whether a response reports that the credential was not accepted: by default with
+    /// status 401, or as `rejected_if` decides.
     #[inline]
     pub(super) fn is_rejection(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let rejected = match &self.flow().policy.rejected_if {

@@ -110,7 +110,7 @@ impl sealed::Grant for ClientCredentials {
     }
 }
 
-/// The scopes that a client requests always, and those that it requests after an API required them.
+/// The scopes that a client always requests, and those that it requests after an API required them.
 #[derive(Debug)]
 struct Scopes {
     always: Vec<String>,
@@ -128,8 +128,8 @@ impl Scopes {
         }
     }
 
-    /// Whether requesting more scopes could satisfy the API. It could not if the API names no scope,
-    /// or one that is not among the client's.
+    /// Returns whether requesting more scopes could satisfy the API. It cannot if the API names no
+    /// scope, or names one that is not among the client's.
     fn can_satisfy(&self, wanted: &StepUp) -> bool {
         let known = |scope: &str| {
             let mut known = self.always.iter().chain(&self.step_up);

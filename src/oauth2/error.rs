@@ -148,8 +148,8 @@ impl TokenError {
         }
     }
 
-    /// Whether nothing has changed at the server, because the request was not sent, or because the
-    /// server understood and refused it. The effect of all other failures is unknown.
+    /// Returns whether nothing has changed at the server, because the request was not sent, or
+    /// because the server understood and refused it. The effect of all other failures is unknown.
     pub(super) fn is_without_effect(&self) -> bool {
         match self.problem {
             Problem::Unsent(_) => true,
@@ -177,7 +177,7 @@ impl TokenError {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// Returns whether the same request may succeed later.
     pub(super) fn is_transient(&self) -> bool {
         match (&self.problem, self.status) {
             (Problem::Network(_) | Problem::Unsent(_), _) => true,

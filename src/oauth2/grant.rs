@@ -83,13 +83,13 @@ pub(in crate::oauth2) mod sealed {
             context: &RefreshContext<Bearer>,
         ) -> impl Future<Output = Result<TokenResponse, ProviderError>> + Send;
 
-        /// Whether the next tokens must come from a login, not from the tokens at hand.
+        /// Returns whether the next tokens must come from a login, not from existing tokens.
         #[doc(hidden)]
         fn must_log_in(&self) -> bool {
             false
         }
 
-        /// Whether the grant depends on tokens that a new provider could not get again.
+        /// Returns whether the grant depends on tokens that a new provider could not get again.
         #[doc(hidden)]
         fn depends_on_tokens(&self) -> bool {
             self.refresh().is_some()

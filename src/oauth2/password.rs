@@ -45,7 +45,7 @@ impl PasswordFlow {
     }
 }
 
-/// Whether the status is one of those with which servers refuse a user's name or password.
+/// Returns whether the status is one of those with which servers refuse a user's name or password.
 pub(super) fn is_client_refusal(error: &TokenError) -> bool {
     matches!(
         error.status(),

@@ -53,7 +53,8 @@ impl RefreshRequest {
     }
 }
 
-/// Whether an error proves a refresh token dead at a standard token endpoint (RFC 6749 5.2).
+/// Returns whether an error proves a refresh token dead at a standard token endpoint (RFC 6749
+/// 5.2).
 pub(super) fn is_invalid_grant(error: &TokenError) -> bool {
     error.code() == Some("invalid_grant") && !error.is_transient()
 }

@@ -150,7 +150,7 @@ pub(super) fn unreadable(status: StatusCode, why: impl Into<Cow<'static, str>>) 
     })
 }
 
-/// Whether there is an error. Some servers send the field on success too, but empty.
+/// Returns whether there is an error. Some servers send the field on success too, but empty.
 fn has_error(fields: &Map<String, Value>) -> bool {
     match fields.get("error") {
         None | Some(Value::Null | Value::Bool(false)) => false,

@@ -78,7 +78,8 @@ impl Origins {
         Self::of(origins, Pattern::parse)
     }
 
-    /// Denies these origins or patterns, whatever else allows them. They may be plain http.
+    /// Denies these origins or patterns, even if another pattern allows them. They may be plain
+    /// http.
     ///
     /// # Errors
     /// One of them is not a valid origin.
@@ -145,8 +146,8 @@ impl Origins {
         }
     }
 
-    /// Allows origins or patterns of plain http, whatever their hosts. Dangerous: everyone on the
-    /// network path can read the credential.
+    /// Allows origins or patterns of plain http, regardless of their hosts. Dangerous: everyone on
+    /// the network path can read the credential.
     ///
     /// # Errors
     /// The list is empty, or one of them is not a valid origin.

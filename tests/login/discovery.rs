@@ -60,7 +60,7 @@ async fn the_well_known_path_is_inserted_before_the_issuer_path() {
     assert_eq!(*requests.lock().unwrap(), [format!("GET {OAUTH}")]);
 }
 
-/// The OpenID URL is tried second, also if a site serves a page at every path.
+/// The OpenID URL is tried second, even if a site serves a page at every path.
 #[tokio::test]
 async fn openid_metadata_is_tried_second() {
     for nothing in [

@@ -452,7 +452,7 @@ async fn a_body_of_exactly_the_cap_is_replayed() {
     assert_eq!(read(copy).await.0, vec![7; DEFAULT_CAP]);
 }
 
-/// P31: not even its start.
+/// P31: not even its first bytes are recorded.
 #[test]
 fn a_body_announced_above_the_cap_is_never_recorded() {
     let body = with_length(fed_with([data("1"), data("0123456789")]), 11);

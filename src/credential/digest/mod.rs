@@ -43,9 +43,9 @@ const MAX_SPACES: usize = 64;
 /// If the server rejects a request with a fresh nonce, the password is wrong, and the 401 goes to
 /// the caller unchanged.
 ///
-/// It is also a provider of itself, as a credential that never changes. A request whose body cannot
-/// be replayed fails unless there is a nonce already: put a [`ReplayLayer`](crate::ReplayLayer)
-/// above the layer, or send another request first.
+/// It is also its own provider, because it never changes. A request whose body cannot be
+/// replayed fails unless there is a nonce already: put a [`ReplayLayer`](crate::ReplayLayer) above
+/// the layer, or send another request first.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, credential::Digest};

@@ -64,7 +64,8 @@ impl Nonces {
     }
 }
 
-/// Whether the body of a token response asks for the same request with the response's nonce.
+/// Returns whether the body of a token response asks for the same request with the response's
+/// nonce.
 pub(in crate::oauth2) fn asks_for_nonce(body: &[u8]) -> bool {
     let fields = serde_json::from_slice::<Map<String, Value>>(body);
     fields.is_ok_and(|fields| fields.get("error").and_then(Value::as_str) == Some("use_dpop_nonce"))

@@ -241,7 +241,7 @@ fn unreadable_pem(text: &str) -> ConfigError {
     ConfigError::new("key", problem)
 }
 
-/// `KeyRejected` is one of a fixed set of messages, which hold nothing of the key.
+/// `KeyRejected` is one of a fixed set of messages, which contain no part of the key.
 fn refused(algorithm: SigningAlgorithm, why: ring::error::KeyRejected) -> ConfigError {
     let name = algorithm.name();
     ConfigError::new("key", format!("cannot be used for {name}: {why}"))

@@ -70,8 +70,8 @@ struct Flow {
 }
 
 impl Implicit {
-    /// Creates a builder. The URL of the authorization endpoint must be https, or http to this machine.
-    /// The client id is required. The flow has no client secret.
+    /// Creates a builder. The URL of the authorization endpoint must be https, or http to this
+    /// machine. The client ID is required. The flow has no client secret.
     pub fn builder(authorization_url: impl Into<String>) -> Builder<Self> {
         let settings = AuthorizationSettings {
             url: authorization_url.into(),

@@ -196,7 +196,7 @@ impl ProcessGroup {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // Without an ID, the program has ended by itself. Processes that it left behind may stay.
+        // Without an ID, the program has exited. Processes that it left behind may keep running.
         #[cfg(unix)]
         if let Some(id) = self.0.id().and_then(|id| i32::try_from(id).ok())
             && let Some(group) = rustix::process::Pid::from_raw(id)

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 /// lost can be acquired twice.
 ///
 /// The settings describe one server. A failover to a replica loses the writes that had not reached
-/// the replica, whatever these settings are.
+/// the replica, regardless of these settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Durability {

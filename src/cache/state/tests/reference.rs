@@ -96,7 +96,7 @@ impl Held {
         self.now(now) >= self.before_expiry(margin)
     }
 
-    /// Rule 12: whether an early refresh must have started, whatever was drawn.
+    /// Rule 12: whether an early refresh must have started, regardless of the random draw.
     fn must_be_early(&self, now: Moment) -> bool {
         let margin = secs(300.0).min(self.lifetime * 2 / 5);
         self.now(now) >= self.before_expiry(margin.mul_f64(0.74))
