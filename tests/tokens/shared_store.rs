@@ -6,6 +6,7 @@ use http::StatusCode;
 use tower_auth::{
     Handle,
     credential::Bearer,
+    oauth2::StoredAccessToken,
     store::{
         Fence, Intent, LockAttempt, MemoryStore, Revision, SaveRequest, TokenSet, TokenStore,
         WriteOutcome,
@@ -375,6 +376,29 @@ async fn initial_tokens_are_used_when_the_stored_ones_are_dead() {
         ["refresh r2 400"],
         "no initial token is sent late"
     );
+}
+
+/// An access token without a refresh token does not replace the refresh token that another grant has
+/// stored under the same key.
+#[tokio::test(start_paused = true)]
+async fn an_initial_access_token_keeps_a_stored_refresh_token() {
+    let (server, store) = (Server::new(), MemoryStore::new());
+    server.state().valid.insert("a9".to_owned());
+    let tokens = TokenSet::new("a0").with_refresh_token("r0");
+    let tokens = tokens.with_expires_at(SystemTime::UNIX_EPOCH);
+    assert_eq!(saved(&store, (0, 1), tokens).await, WriteOutcome::Applied);
+
+    let provider = StoredAccessToken::builder().initial_tokens(TokenSet::new("a9"));
+    let (api, _) = server.layer(provider.store(store.clone(), key()).build().unwrap());
+    let error = auth_error(call(&api).await.unwrap_err());
+    assert!(!login(&error).is_refused(), "{error:#}");
+    let stored = store.load(&key()).await.unwrap();
+    assert_eq!((stored.revision, stored.intent), (Revision(1), None));
+    assert_eq!(stored.tokens.unwrap().expose_refresh_token(), Some("r0"));
+
+    let (api, _) = server.layer(refresh_token(&server).store(store, key()).build().unwrap());
+    assert_eq!(call(&api).await.unwrap(), 200);
+    assert_eq!(server.trace(), ["refresh r0 200"]);
 }
 
 /// P60: a process that knows newer tokens restores writes that the store acknowledged and lost.

@@ -63,7 +63,7 @@ impl<G: Grant> Locked<'_, G> {
         let requested = self.request_time(context)?;
         let response = session.grant.log_in(progress.refused, context).await?;
         self.tokens.rotated = false;
-        // A grant that does not use refresh tokens ignores one that another grant has stored.
+        // A grant without refresh tokens keeps one that another grant has stored.
         let unused = stored.tokens.filter(|tokens| {
             session.grant.refresh().is_none() && tokens.expose_refresh_token().is_some()
         });
@@ -71,12 +71,17 @@ impl<G: Grant> Locked<'_, G> {
         self.save_issued(progress.revision, tokens, requested).await
     }
 
-    /// Returns the stored tokens, if they have a refresh token, and then the initial ones.
+    /// Returns the stored tokens, if they have a refresh token, and then the initial ones. A grant
+    /// without refresh tokens must not overwrite one that another grant has stored.
     fn candidates(&self, stored: Option<&TokenSet>) -> Vec<Candidate> {
         let stored = stored.filter(|tokens| tokens.expose_refresh_token().is_some());
+        let can_refresh = self.session.grant.refresh().is_some();
+        let may_replace = |initial: &TokenSet, stored: &TokenSet| {
+            can_refresh && !has_same_refresh_token(initial, stored)
+        };
         let initial = self.tokens.initial.as_ref();
-        let initial = initial
-            .filter(|initial| stored.is_none_or(|stored| !has_same_refresh_token(initial, stored)));
+        let initial =
+            initial.filter(|initial| stored.is_none_or(|stored| may_replace(initial, stored)));
         let candidate = |origin| {
             move |tokens: &TokenSet| Candidate {
                 tokens: tokens.clone(),
