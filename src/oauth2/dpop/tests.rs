@@ -1,19 +1,28 @@
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex},
+    future::{Ready, ready},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use super::{key, *};
 use crate::{
     credential::{Credential, RequestHeadMut, ResponseHead, SentHead},
-    oauth2::{ClientCredentials, SigningAlgorithm, jwt::jwk},
+    error::ProviderError,
+    oauth2::{
+        Builder, ClientCredentials, JwtBearer, SigningAlgorithm, TokenExchange,
+        grant::{Grant, TokenEndpointGrant},
+        jwt::jwk,
+    },
     provider::Provider,
 };
 
@@ -191,34 +200,67 @@ fn the_callers_own_credential_is_sent_without_a_proof() {
 
 type Responses = Vec<(u16, &'static str, &'static str)>;
 
-/// Requests a token from a server that returns these responses (status, nonce, body). Also returns
-/// the claims of the proofs.
-async fn issue(key: &DpopKey, responses: Responses) -> (Result<String, String>, Vec<Value>) {
-    let responses = Arc::new(Mutex::new(responses));
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let proofs = Arc::clone(&seen);
-    let server = tower::service_fn(move |request: Request<Full<Bytes>>| {
+/// A token server that returns these responses (status, nonce, body), and the claims and forms of the
+/// requests that it gets.
+struct TokenServer {
+    responses: Mutex<Responses>,
+    proofs: Mutex<Vec<Value>>,
+    forms: Mutex<Vec<String>>,
+}
+
+impl TokenServer {
+    fn new(responses: Responses) -> Arc<Self> {
+        Arc::new(Self {
+            responses: Mutex::new(responses),
+            proofs: Mutex::default(),
+            forms: Mutex::default(),
+        })
+    }
+
+    async fn respond(
+        self: Arc<Self>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (_, claims) = read(request.headers()["dpop"].to_str().unwrap());
-        proofs.lock().unwrap().push(claims);
-        let (status, nonce, body) = responses.lock().unwrap().remove(0);
-        let mut response = Response::new(Full::<Bytes>::from(body));
+        self.proofs.lock().unwrap().push(claims);
+        let form = request.into_body().collect().await?.to_bytes();
+        let form = String::from_utf8(form.to_vec()).unwrap();
+        self.forms.lock().unwrap().push(form);
+        let (status, nonce, body) = self.responses.lock().unwrap().remove(0);
+        let mut response = Response::new(Full::from(body));
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         *response.headers_mut() = headers(nonce, "");
-        async move { Ok::<_, Infallible>(response) }
-    });
-    let provider = ClientCredentials::builder("https://login.example.com/token?tenant=1")
-        .client_id("me")
-        .client_secret("hidden")
-        .http(server)
-        .dpop(key.clone())
-        .build()
-        .unwrap();
-    let bind = |bearer| DpopToken::new(bearer, key.clone()).unwrap();
-    let context = crate::oauth2::tests::context().map(bind);
-    let issued = provider.issue(context).await;
-    let token = issued.map(|issued| issued.credential().expose().to_owned());
-    let seen = seen.lock().unwrap().clone();
-    (token.map_err(|error| format!("{error:#}")), seen)
+        Ok(response)
+    }
+
+    /// Gets a token with a grant.
+    async fn issue<G: TokenEndpointGrant + Grant>(
+        self: &Arc<Self>,
+        key: &DpopKey,
+        builder: Builder<G>,
+    ) -> Result<String, String> {
+        let server = Arc::clone(self);
+        let service = tower::service_fn(move |request| Arc::clone(&server).respond(request));
+        let provider = builder.http(service).dpop(key.clone()).build().unwrap();
+        let bind = |bearer| DpopToken::new(bearer, key.clone()).unwrap();
+        let context = crate::oauth2::tests::context().map(bind);
+        let issued = provider.issue(context).await;
+        let token = issued.map(|issued| issued.credential().expose().to_owned());
+        token.map_err(|error| format!("{error:#}"))
+    }
+}
+
+const TOKEN_URL: &str = "https://login.example.com/token?tenant=1";
+
+/// Requests a token from a server that returns these responses. Also returns the claims of the
+/// proofs.
+async fn issue(key: &DpopKey, responses: Responses) -> (Result<String, String>, Vec<Value>) {
+    let server = TokenServer::new(responses);
+    let client = ClientCredentials::builder(TOKEN_URL);
+    let client = client.client_id("me").client_secret("hidden");
+    let token = server.issue(key, client).await;
+    let proofs = server.proofs.lock().unwrap().clone();
+    (token, proofs)
 }
 
 const TOKEN: &str = r#"{"access_token":"t","token_type":"dpop"}"#;
@@ -244,6 +286,55 @@ async fn a_token_request_is_sent_again_with_the_nonce() {
         (json!("n2"), json!("n3"))
     );
     assert!(token.unwrap_err().contains("use_dpop_nonce"));
+}
+
+/// R29, R31: grants with assertions ask their closure once for a token, and send its assertion again
+/// with the nonce.
+#[tokio::test]
+async fn assertions_are_exchanged_for_bound_tokens() {
+    const EXCHANGED: &str = r#"{"access_token":"t","token_type":"DPoP","issued_token_type":"x"}"#;
+    const UNBOUND: &str = r#"{"access_token":"t","token_type":"Bearer","issued_token_type":"x"}"#;
+
+    async fn check<G: TokenEndpointGrant + Grant>(
+        builder: impl Fn(Arc<AtomicUsize>) -> Builder<G>,
+        parameter: &str,
+    ) {
+        let key = DpopKey::generate().unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let server = TokenServer::new(vec![(400, "n1", WANTS), (200, "", EXCHANGED)]);
+        let token = server.issue(&key, builder(Arc::clone(&count))).await;
+        assert_eq!(token.unwrap(), "t");
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        let proofs = server.proofs.lock().unwrap();
+        assert!(proofs[0].get("nonce").is_none() && proofs[1]["nonce"] == "n1");
+        assert_ne!(proofs[0]["jti"], proofs[1]["jti"]);
+        let forms = server.forms.lock().unwrap();
+        assert!(forms[0].contains(parameter), "{}", forms[0]);
+        assert_eq!(forms[0], forms[1]);
+
+        let server = TokenServer::new(vec![(200, "", UNBOUND)]);
+        let error = server.issue(&key, builder(count)).await.unwrap_err();
+        assert!(
+            error.contains("its token_type is `Bearer`, not DPoP"),
+            "{error}"
+        );
+    }
+
+    fn counting(
+        count: Arc<AtomicUsize>,
+    ) -> impl Fn() -> Ready<Result<String, ProviderError>> + Send + Sync + 'static {
+        move || {
+            let number = count.fetch_add(1, Ordering::Relaxed) + 1;
+            ready(Ok(format!("proof{number}")))
+        }
+    }
+
+    let jwt_bearer = |count| JwtBearer::builder(TOKEN_URL).assertion(counting(count));
+    check(jwt_bearer, "&assertion=proof1").await;
+    let exchange = |count| {
+        TokenExchange::builder(TOKEN_URL).subject_token(TokenExchange::JWT, counting(count))
+    };
+    check(exchange, "&subject_token=proof1").await;
 }
 
 #[tokio::test]
