@@ -1,3 +1,4 @@
+mod cancellation;
 mod config;
 mod loopback;
 mod requests;
