@@ -93,7 +93,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All numbered entries, or `None` if `docs/` is not part of this copy of the crate.
+/// Returns all numbered entries, or `None` if `docs/` is not part of this copy of the crate.
 fn entries() -> Option<Vec<Entry>> {
     if !root().join("docs").is_dir() {
         println!("skipped: this copy of the crate has no docs/");
@@ -127,7 +127,7 @@ fn entries() -> Option<Vec<Entry>> {
     Some(entries)
 }
 
-/// The `.rs` and `.md` files below the given directories.
+/// Returns the `.rs` and `.md` files below the given directories.
 fn sources(directories: &[&str]) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut queue: Vec<_> = directories.iter().map(|name| root().join(name)).collect();
@@ -152,7 +152,7 @@ fn sources(directories: &[&str]) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The part of a line in which references count: comments in code, everything in Markdown.
+/// Returns the part of a line in which references count: comments in code, everything in Markdown.
 fn prose_of<'a>(path: &Path, line: &'a str) -> &'a str {
     // This file quotes references that do not exist.
     if path == Path::new("tests/docs.rs") {
@@ -164,7 +164,8 @@ fn prose_of<'a>(path: &Path, line: &'a str) -> &'a str {
     }
 }
 
-/// The ids that a line refers to: `P16`, `R28-R31`, `Rule 7`, `Rules 1, 2 and 3`, `Rules 1 to 7`.
+/// Returns the IDs that a line refers to: `P16`, `R28-R31`, `Rule 7`, `Rules 1, 2 and 3`, `Rules 1
+/// to 7`.
 fn references(line: &str) -> Vec<String> {
     let mut ids = Vec::new();
     let words: Vec<_> = line
@@ -204,7 +205,7 @@ fn references(line: &str) -> Vec<String> {
     ids
 }
 
-/// The letter and number of an id such as `P16`.
+/// Returns the letter and number of an ID such as `P16`.
 fn numbered(word: &str) -> Option<(char, u32)> {
     let letter = word.chars().next().filter(|c| matches!(c, 'P' | 'R'))?;
     let digits = word[1..].chars().all(|c| c.is_ascii_digit());
@@ -213,12 +214,12 @@ fn numbered(word: &str) -> Option<(char, u32)> {
         .map(|number| (letter, number))
 }
 
-/// The words in backticks.
+/// Returns the words in backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// The names of all test functions.
+/// Returns the names of all test functions.
 fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (path, text) in sources(&["src", "tests"]) {

@@ -1,4 +1,4 @@
-//! The callback of a browser. `{state}` stands for the login's state.
+//! The callback from a browser. `{state}` stands for the login's state.
 
 #![no_main]
 

@@ -140,7 +140,7 @@ impl<C: Credential> Refresh<C> {
     }
 }
 
-/// The refresh task: calls the provider, and hands its result to the cache.
+/// Runs the refresh task: calls the provider, and passes its result to the cache.
 async fn run<C: Credential>(
     guard: CompletionGuard<C>,
     provider: Arc<dyn ErasedProvider<C>>,

@@ -1,13 +1,13 @@
 //! Challenges, and the grammar of RFC 9110 section 11.6.1 as servers write it.
 //!
-//! The `http-auth` crate does not fit: it does not know token68, accepts only ASCII, and gives up
-//! on the whole field at the first syntax error.
+//! The `http-auth` crate is not suitable: it does not support token68, accepts only ASCII, and
+//! gives up on the whole field at the first syntax error.
 
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-/// Bounds the challenges that are read. Real responses have far fewer.
+/// Bounds the number of challenges that are read. Real responses have far fewer.
 pub(super) const MAX_CHALLENGES: usize = 32;
-/// Bounds the parameters that are read of one challenge.
+/// Bounds the number of parameters that are read per challenge.
 const MAX_PARAMS: usize = 64;
 
 /// One challenge of a `WWW-Authenticate` header: a scheme with either parameters or a token68.

@@ -36,7 +36,7 @@ impl CredentialHeader {
 }
 
 /// Creates a header value that is marked sensitive, wiped when its last copy is dropped, and whose
-/// reference count has its cache lines for itself.
+/// reference count shares no cache line with other data.
 ///
 /// Copies of a header value share that count, and every request with a copy writes it twice: see
 /// `Credential::unshared`.

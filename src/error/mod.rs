@@ -94,7 +94,7 @@ impl Error {
         }
     }
 
-    /// The provider failed to return a credential.
+    /// Creates an error for a provider that failed to return a credential.
     pub(crate) fn provider(error: ProviderError) -> Self {
         let kind = match error.class() {
             Class::LoginRequired => ErrorKind::LoginRequired,
@@ -103,12 +103,12 @@ impl Error {
         Self::new(kind).with_source(Arc::new(error))
     }
 
-    /// The provider failed to revoke a credential.
+    /// Creates an error for a provider that failed to revoke a credential.
     pub(crate) fn revoke(error: ProviderError) -> Self {
         Self::new(ErrorKind::Revoke).with_source(Arc::new(error))
     }
 
-    /// The credential failed to attach itself to a request.
+    /// Creates an error for a credential that could not be attached to a request.
     pub(crate) fn apply(error: BoxError) -> Self {
         Self::new(ErrorKind::Apply).with_source(error.into())
     }

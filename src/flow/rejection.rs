@@ -29,7 +29,8 @@ impl<C: Credential, D> Exchange<C, D> {
                 && self.can_step_up(&Challenge::from_headers(headers)))
     }
 
-    /// Decides what follows from a rejection: a refresh and a retry, or the reason for neither.
+    /// Decides how to handle a rejection: with a refresh and a retry, or with the reason for
+    /// neither.
     pub(super) fn decide_rejected<Q>(
         &mut self,
         headers: &HeaderMap,

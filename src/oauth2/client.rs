@@ -57,7 +57,7 @@ impl ClientSettings {
         }
     }
 
-    /// The settings that follow from a server's metadata.
+    /// Returns the settings that a server's metadata determines.
     pub(super) fn described_by(metadata: &ServerMetadata, http: &Arc<HttpService>) -> Self {
         let place = if metadata.wants_secret_in_body() {
             SecretPlace::Body
@@ -75,7 +75,8 @@ impl ClientSettings {
         }
     }
 
-    /// The same client for the refreshes that follow a login. Their scopes are those of the login.
+    /// Returns the same client for the refreshes that follow a login. Their scopes are those of the
+    /// login.
     pub(super) fn for_session(&self) -> Self {
         Self {
             scopes: Vec::new(),
@@ -173,7 +174,7 @@ impl ClientSettings {
 }
 
 impl Client {
-    /// The parameters of a grant, except for its own.
+    /// Returns the parameters that all grants share.
     pub(super) fn form(&self, grant_type: &str, scope: Option<&str>) -> Form {
         let mut form = Form::default();
         form.push("grant_type", grant_type);
@@ -194,7 +195,8 @@ impl Client {
         }
     }
 
-    /// The requested scope. It applies if the server's response does not name one (RFC 6749 5.1).
+    /// Returns the requested scope, which applies if the server's response does not name one (RFC
+    /// 6749 5.1).
     pub(super) fn scope(&self) -> Option<String> {
         join(&self.scopes)
     }

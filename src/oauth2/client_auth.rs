@@ -65,7 +65,7 @@ pub(super) enum SecretPlace {
 }
 
 impl ClientAuth {
-    /// A client with a secret, or a public client.
+    /// Creates a client with a secret, or a public client.
     pub(super) fn new(
         place: SecretPlace,
         id: &str,
@@ -90,7 +90,7 @@ impl ClientAuth {
         }
     }
 
-    /// A client with a certificate.
+    /// Creates a client with a certificate.
     pub(super) fn certificate(id: &str, secret: Option<&Secret>) -> Result<Self, ConfigError> {
         refuse_empty("client_id", id)?;
         match secret {
@@ -141,7 +141,7 @@ impl ClientAuth {
         }
     }
 
-    /// The secrets that messages must not show, in every encoding in which they are sent.
+    /// Returns the secrets that messages must not show, in every encoding in which they are sent.
     pub(super) fn secrets(&self) -> &[Secret] {
         match self {
             Self::None | Self::Public { .. } | Self::Certificate { .. } => &[],

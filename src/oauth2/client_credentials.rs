@@ -138,7 +138,7 @@ impl Scopes {
         wanted.scopes().next().is_some() && wanted.scopes().all(known)
     }
 
-    /// The scopes added so far, and those that are wanted now.
+    /// Returns the scopes added so far, and those that are required now.
     fn with(&self, wanted: Option<&StepUp>) -> Vec<String> {
         let mut added = lock(&self.added).clone();
         let wanted = wanted.into_iter().flat_map(StepUp::scopes);
@@ -150,7 +150,7 @@ impl Scopes {
         added
     }
 
-    /// The parameter of a token request that also requests these additions.
+    /// Returns the parameter of a token request that also requests these additions.
     fn parameter(&self, added: &[String]) -> Option<String> {
         let all: Vec<&str> = self
             .always

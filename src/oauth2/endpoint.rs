@@ -67,7 +67,7 @@ impl TokenEndpoint {
         Self::new(kind, uri, Arc::clone(&self.auth), Arc::clone(&self.http))
     }
 
-    /// The same endpoint, which binds the tokens to this key.
+    /// Returns the same endpoint, which binds the tokens to this key.
     #[cfg(feature = "dpop")]
     pub(super) fn bound_to(self, key: Option<DpopKey>) -> Self {
         Self { dpop: key, ..self }
@@ -110,7 +110,7 @@ impl TokenEndpoint {
         reply.token().await.map(drop)
     }
 
-    /// The error of an endpoint that did not respond in time.
+    /// Creates an error for an endpoint that did not respond in time.
     pub(super) fn timed_out(&self, time: Duration) -> TokenError {
         let problem = format!("it did not arrive within {} s", time.as_secs());
         self.failed(Problem::Network(problem.into()))

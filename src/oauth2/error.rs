@@ -59,7 +59,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// The name in metrics.
+    /// Returns the name in metrics.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Token(_) => "token",
@@ -165,7 +165,7 @@ impl TokenError {
         }
     }
 
-    /// The server's `Retry-After`.
+    /// Returns the server's `Retry-After`.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

@@ -51,7 +51,7 @@ pub(in crate::oauth2) mod sealed {
         #[doc(hidden)]
         type Settings: Default;
 
-        /// The settings that follow from a server's metadata.
+        /// Returns the settings that a server's metadata determines.
         #[doc(hidden)]
         fn described_by(_: &ServerMetadata) -> Self::Settings {
             Self::Settings::default()
@@ -69,7 +69,7 @@ pub(in crate::oauth2) mod sealed {
             settings: Self::Settings,
         ) -> Result<(Self, Option<TokenEndpoint>), ConfigError>;
 
-        /// How the grant spends refresh tokens; `None` if it has none.
+        /// Returns how the grant spends refresh tokens, or `None` if it has none.
         #[doc(hidden)]
         fn refresh(&self) -> Option<&RefreshRequest> {
             None

@@ -56,7 +56,7 @@ impl HttpService {
 
 partial_debug!(HttpService);
 
-/// A body that was already read.
+/// Creates a body that was already read.
 #[cfg(feature = "dpop")]
 pub(super) fn whole(body: Bytes) -> ResponseBody {
     Full::new(body)

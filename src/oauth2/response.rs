@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{credential::Bearer, secret::Secret, time::MAX_LIFETIME};
 
-/// How many characters of an error code or a type, and of other text from a server, are shown.
+/// Maximum number of characters that are shown of an error code or a type, and of other text from a
+/// server.
 pub(super) const MAX_CODE_LENGTH: usize = 60;
 pub(super) const MAX_TEXT_LENGTH: usize = 200;
 
@@ -42,7 +43,7 @@ pub struct TokenResponse {
     pub(super) expires_in: Option<Duration>,
     /// The granted scope, if the response names it.
     pub(super) scope: Option<String>,
-    /// `None` for an empty one too.
+    /// Also `None` for an empty token.
     pub(super) refresh_token: Option<Secret>,
     /// Whether there is an `issued_token_type` (RFC 8693 2.2.1).
     pub(super) has_issued_type: bool,
@@ -96,7 +97,7 @@ impl TokenResponse {
     }
 }
 
-/// The fields of a complete response.
+/// Returns the fields of a complete response.
 pub(super) fn object(
     status: StatusCode,
     headers: &HeaderMap,
@@ -139,7 +140,7 @@ pub(super) fn refuse_error(
     }))
 }
 
-/// The problem with a response that cannot be read.
+/// Describes the problem with a response that cannot be read.
 pub(super) fn unreadable(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Problem {
     if status.is_success() {
         return Problem::Unusable(why.into());
@@ -159,7 +160,7 @@ fn has_error(fields: &Map<String, Value>) -> bool {
     }
 }
 
-/// Seconds, as a number or a string, of any size; `None` for everything else.
+/// Reads seconds of any size, as a number or a string. Returns `None` for everything else.
 pub(super) fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,

@@ -1,4 +1,4 @@
-//! Processes and the store's server are killed all the time, and clocks are wrong.
+//! Tests in which processes and the store's server are killed repeatedly, and clocks are wrong.
 //!
 //! If a process dies between receiving and saving a token, that token is lost. The next use of the
 //! refresh token reveals the loss, the error reports it, and the user logs in again. Nothing else may

@@ -1,6 +1,6 @@
 //! glewlwyd, the least conventional server: errors of its token endpoint and rejections of its API
-//! are bare statuses. It is two authorization servers in one: refresh tokens of the plugin `glwd`
-//! are static, and those of `oidc` rotate.
+//! are bare statuses. It is two authorization servers in one: refresh tokens of the `glwd` plugin
+//! are static, and those of the `oidc` plugin rotate.
 
 mod machines;
 mod users;

@@ -402,12 +402,12 @@ impl Reference {
         );
     }
 
-    /// Whether all requests have ended.
+    /// Returns whether all requests have ended.
     pub(crate) fn is_over(&self) -> bool {
         self.requests.iter().all(|request| !request.open)
     }
 
-    /// Whether callers get a credential only after a resume.
+    /// Returns whether callers get a credential only after a resume.
     pub(crate) fn needs_help(&self) -> bool {
         let stuck = |failing: &Failing| failing.until.is_none();
         self.logged_out || self.failing.as_ref().is_some_and(stuck)

@@ -1,4 +1,4 @@
-//! Feature `metrics`.
+//! The `metrics` feature.
 
 use std::{collections::BTreeMap, time::Duration};
 

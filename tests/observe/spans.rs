@@ -1,4 +1,4 @@
-//! Feature `tracing`.
+//! The `tracing` feature.
 
 use std::time::Duration;
 

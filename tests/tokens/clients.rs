@@ -39,7 +39,7 @@ pub(crate) fn key() -> StoreKey {
     StoreKey::issuer(TOKEN_URL).client("app").subject("alice")
 }
 
-/// The reason why the provider failed, if it has this type.
+/// Returns the reason that the provider failed, if it has this type.
 pub(crate) fn reason<E: std::error::Error + 'static>(error: &Error) -> Option<&E> {
     error.provider_error()?.get_ref().downcast_ref()
 }

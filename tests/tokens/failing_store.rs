@@ -13,7 +13,7 @@ use crate::{
 
 const NOTHING: [&str; 0] = [];
 
-/// P44: the error names the store, and the server is not asked.
+/// P44: the error names the store, and no token request is sent.
 #[tokio::test(start_paused = true)]
 async fn a_failure_at_startup_is_a_temporary_error() {
     for operation in [Load, Lock, Operation::Intent] {

@@ -1,4 +1,4 @@
-//! Several processes on one store. Each process is a separate provider and layer here.
+//! Several processes that share one store. Each process is a separate provider and layer here.
 
 use std::time::{Duration, SystemTime};
 
@@ -62,7 +62,8 @@ async fn ten_processes_that_are_rejected_refresh_once() {
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
 }
 
-/// Each process draws another time for its early refresh. The first refresh serves all.
+/// Each process draws a different time for its early refresh. The first refresh serves all
+/// processes.
 #[tokio::test(start_paused = true)]
 async fn an_early_refresh_serves_all_processes() {
     let server = Server::new();

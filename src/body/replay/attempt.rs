@@ -123,8 +123,8 @@ impl<B: Body> Attempt<B> {
         true
     }
 
-    /// The first poll. An attempt that was superseded before its first poll fails, because it would
-    /// take the body away from the retry.
+    /// Handles the first poll. An attempt that was superseded before its first poll fails, because
+    /// it would take the body away from the retry.
     fn start(&mut self) -> Result<(), ReplayError> {
         let mut state = self.shared.lock();
         let turn = *self.turn.get_mut();

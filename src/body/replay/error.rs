@@ -1,4 +1,4 @@
-//! The error of an attempt that cannot read its body.
+//! The error type for an attempt that cannot read its body.
 
 use std::{error::Error as StdError, fmt};
 

@@ -2,7 +2,7 @@ use http::{Method, Request};
 
 use super::{super::SentHead, *};
 
-/// The first challenge of RFC 7616 section 3.9.1, for an algorithm.
+/// Returns the first challenge of RFC 7616 section 3.9.1, for an algorithm.
 fn mufasa(algorithm: &str) -> Challenge {
     let value = format!(
         "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm={algorithm}, \

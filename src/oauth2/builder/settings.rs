@@ -39,7 +39,7 @@ impl<G: Configurable> Builder<G> {
         Self::with_client(ClientSettings::new(token_url), grant)
     }
 
-    /// A builder with the settings that follow from a server's metadata.
+    /// Creates a builder with the settings that a server's metadata determines.
     pub(in crate::oauth2) fn described_by(
         metadata: &ServerMetadata,
         http: &Arc<HttpService>,
@@ -65,7 +65,7 @@ impl<G: Configurable> Builder<G> {
 }
 
 impl<G: Configurable, C: AccessToken> Builder<G, C> {
-    /// A builder for the refreshes that follow a login: the same server and client.
+    /// Creates a builder for the refreshes that follow a login: the same server and client.
     pub(in crate::oauth2) fn for_session<Q>(&self) -> Builder<Q, C>
     where
         Q: Configurable,

@@ -1,4 +1,4 @@
-//! The error of discovery.
+//! The error type for discovery.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 

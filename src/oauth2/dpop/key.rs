@@ -169,8 +169,8 @@ partial_debug!(
     thumbprint = thumbprint()
 );
 
-/// The `htu` claim: without query and fragment, and normalized as servers do before they compare
-/// (RFC 3986 6.2.2 and 6.2.3).
+/// Returns the `htu` claim: without query and fragment, and normalized as servers do before they
+/// compare (RFC 3986 6.2.2 and 6.2.3).
 pub(super) fn target(uri: &Uri) -> Result<String, BoxError> {
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err("a DPoP proof contains the whole URI: use absolute URIs".into());
@@ -187,7 +187,7 @@ pub(super) fn target(uri: &Uri) -> Result<String, BoxError> {
     Ok(format!("{scheme}://{host}{port}{path}"))
 }
 
-/// The `ath` claim.
+/// Returns the `ath` claim.
 pub(super) fn token_hash(token: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }

@@ -279,7 +279,7 @@ async fn a_token_request_is_sent_again_with_the_nonce() {
 
     let (_, proofs) = issue(&key, vec![(200, "", TOKEN)]).await;
     assert_eq!(proofs[0]["nonce"], "n2");
-    // The server may ask for another nonce than the known one, but only once per request.
+    // The server may ask for a different nonce, but only once per request.
     let (token, proofs) = issue(&key, vec![(401, "n3", WANTS), (401, "n4", WANTS)]).await;
     assert_eq!(
         (proofs[0]["nonce"].clone(), proofs[1]["nonce"].clone()),

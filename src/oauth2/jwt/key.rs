@@ -161,7 +161,7 @@ impl SigningKey {
     }
 }
 
-/// The part of a JWS that is signed (RFC 7515 5.1).
+/// Returns the part of a JWS that is signed (RFC 7515 5.1).
 pub(in crate::oauth2) fn signing_input(header: &Map<String, Value>, claims: &Value) -> String {
     let encode = |text: String| BASE64_URL_SAFE_NO_PAD.encode(text);
     let header = encode(Value::from(header.clone()).to_string());

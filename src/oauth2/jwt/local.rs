@@ -210,7 +210,7 @@ pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     bytes.ok().map(Zeroizing::new)
 }
 
-/// A DER element with a length below 256, which is enough for a P-256 key.
+/// Returns a DER element with a length below 256, which is enough for a P-256 key.
 fn der_element(tag: u8, parts: &[&[u8]]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
     let content = Zeroizing::new(parts.concat());
     let header: &[u8] = match u8::try_from(content.len()) {
@@ -226,7 +226,7 @@ fn der_element(tag: u8, parts: &[&[u8]]) -> Result<Zeroizing<Vec<u8>>, ConfigErr
     Ok(Zeroizing::new([header, &content].concat()))
 }
 
-/// Why a text has no usable private key. The parser's own errors can quote the text.
+/// Explains why a text has no usable private key. The parser's own errors can quote the text.
 fn unreadable_pem(text: &str) -> ConfigError {
     let problem = if text.contains("ENCRYPTED") {
         "is encrypted: decrypt it first, for example with `openssl pkcs8`"

@@ -1,4 +1,4 @@
-//! The error of a login.
+//! The error type for logins.
 
 use std::{error::Error as StdError, fmt};
 #[cfg(feature = "loopback")]
@@ -118,7 +118,7 @@ impl LoginError {
 }
 
 impl Problem {
-    /// The token endpoint reported that the user denied the login.
+    /// Creates an error for a login that the token endpoint reported as denied.
     pub(in crate::oauth2) fn denied(error: TokenError) -> Self {
         Self::Refused {
             is_denied: true,

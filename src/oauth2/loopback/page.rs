@@ -54,8 +54,9 @@ impl Outcome {
     }
 }
 
-/// A page that posts the fragment, which only the browser can read, to the listener, and clears it from
-/// the address bar and the history (RFC 6749 4.2.2). The page with the outcome replaces it.
+/// Returns a page that posts the fragment, which only the browser can read, to the listener, and
+/// clears it from the address bar and the history (RFC 6749 4.2.2). The page with the outcome
+/// replaces it.
 pub(super) fn relay(nonce: &str) -> String {
     page(
         "Logging in",
@@ -81,7 +82,7 @@ fetch(location.pathname, {{
     )
 }
 
-/// The page for requests other than the callback.
+/// Returns the page for requests other than the callback.
 pub(super) fn not_found() -> String {
     page("Not found", "<h1>Not found</h1>")
 }

@@ -194,7 +194,7 @@ fn has_error(query: Option<&str>) -> bool {
         .any(|pair| pair.starts_with("error="))
 }
 
-/// A response that loads no resources, sends no referrer, and is not cached.
+/// Creates a response that loads no resources, sends no referrer, and is not cached.
 fn html(status: StatusCode, page: String, nonce: Option<&str>) -> Response<Full<Bytes>> {
     let script = nonce.map(|nonce| format!("script-src 'nonce-{nonce}'; connect-src 'self'; "));
     let policy = format!(

@@ -27,7 +27,7 @@ use crate::{
 pub(super) const URL: &str = "https://auth.example.com/oauth/v2/token";
 const TOKEN: &str = r#"{"access_token":"abc","token_type":"Bearer"}"#;
 
-/// The context that the layer passes to a provider, with the default refresh timeout.
+/// Returns the context that the layer passes to a provider, with the default refresh timeout.
 pub(super) fn context() -> RefreshContext<Bearer> {
     context_because(Reason::Initial)
 }
@@ -38,7 +38,7 @@ fn context_because(reason: Reason) -> RefreshContext<Bearer> {
     RefreshContext::new(reason, None, Vec::new(), control)
 }
 
-/// A builder that lacks only the HTTP service.
+/// Returns a builder that lacks only the HTTP service.
 pub(super) fn client() -> Builder<ClientCredentials> {
     ClientCredentials::builder(URL)
         .client_id("id")

@@ -553,7 +553,7 @@ async fn scripts_are_loaded_again_if_the_server_lost_them() {
     assert_eq!(save(&store, fence, 0).await.unwrap(), WriteOutcome::Applied);
 }
 
-/// The messages of an error and its sources.
+/// Returns the messages of an error and its sources.
 fn text(error: &StoreError) -> String {
     format!("{error:#}")
 }

@@ -157,7 +157,7 @@ impl Machine {
         assert!(matches!(outcome, Outcome::Published(_)));
     }
 
-    /// The refresh returns the current credential again.
+    /// Completes the refresh with the current credential.
     fn repeats(&mut self, lifetime: f64) {
         let current = self.state.current.clone().unwrap();
         let again = Received {
