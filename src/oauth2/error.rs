@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use http::StatusCode;
 
-use crate::error::{BoxError, Chain, ProviderError};
+use crate::error::{BoxError, Chain, ProviderError, chain_debug};
 
 /// Why a token endpoint did not return a token.
 ///
@@ -21,7 +21,6 @@ use crate::error::{BoxError, Chain, ProviderError};
 ///     error.and_then(TokenError::code) == Some("invalid_client")
 /// }
 /// ```
-#[derive(Debug)]
 pub struct TokenError {
     endpoint: Endpoint,
     problem: Problem,
@@ -321,6 +320,8 @@ impl Refusal {
         text
     }
 }
+
+chain_debug!(TokenError);
 
 impl StdError for TokenError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {

@@ -3,7 +3,10 @@
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 use super::error::TokenError;
-use crate::{error::Chain, store::Intent};
+use crate::{
+    error::{Chain, chain_debug},
+    store::Intent,
+};
 
 /// Why the user must log in again.
 ///
@@ -24,7 +27,7 @@ use crate::{error::Chain, store::Intent};
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LoginRequired {
     why: Why,
     error: Option<Arc<TokenError>>,
@@ -154,6 +157,8 @@ impl fmt::Display for LoginRequired {
         })
     }
 }
+
+chain_debug!(LoginRequired);
 
 impl StdError for LoginRequired {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {

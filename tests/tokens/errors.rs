@@ -3,7 +3,7 @@
 use tower_auth::{Error, Provider, credential::Bearer};
 
 use crate::{
-    clients::{client_credentials, password_login, with_initial_token},
+    clients::{client_credentials, login, password_login, with_initial_token},
     server::{Fault, Server, auth_error, call},
 };
 
@@ -57,6 +57,17 @@ async fn a_dead_refresh_token() {
         "failed to get a credential: log in again: the server no longer accepts the refresh \
          token: the token endpoint refused the request: 400 invalid_grant (Token has been \
          revoked)"
+    );
+    let login = login(&error);
+    assert_eq!(
+        format!("{login:?}"),
+        "LoginRequired(\"the server no longer accepts the refresh token: the token endpoint refused \
+         the request: 400 invalid_grant (Token has been revoked)\")"
+    );
+    assert_eq!(
+        format!("{:?}", login.token_error().unwrap()),
+        "TokenError(\"the token endpoint refused the request: 400 invalid_grant (Token has been \
+         revoked)\")"
     );
 }
 

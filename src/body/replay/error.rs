@@ -2,10 +2,12 @@
 
 use std::{error::Error as StdError, fmt};
 
+use crate::error::chain_debug;
+
 /// The reason why a [`ReplayBody`](crate::ReplayBody) failed although the wrapped body did not.
 ///
 /// The client that sends the body reports it as the source of the client's error.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReplayError {
     kind: Kind,
 }
@@ -51,5 +53,7 @@ impl fmt::Display for ReplayError {
         })
     }
 }
+
+chain_debug!(ReplayError);
 
 impl StdError for ReplayError {}
