@@ -305,10 +305,10 @@ async fn assertions_are_exchanged_for_bound_tokens() {
         let token = server.issue(&key, builder(Arc::clone(&count))).await;
         assert_eq!(token.unwrap(), "t");
         assert_eq!(count.load(Ordering::Relaxed), 1);
-        let proofs = server.proofs.lock().unwrap();
+        let proofs = server.proofs.lock().unwrap().clone();
         assert!(proofs[0].get("nonce").is_none() && proofs[1]["nonce"] == "n1");
         assert_ne!(proofs[0]["jti"], proofs[1]["jti"]);
-        let forms = server.forms.lock().unwrap();
+        let forms = server.forms.lock().unwrap().clone();
         assert!(forms[0].contains(parameter), "{}", forms[0]);
         assert_eq!(forms[0], forms[1]);
 
