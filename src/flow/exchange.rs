@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, StatusCode};
 
-use super::{DrainLimit, Flow, NotAttached, NotRetried};
+use super::{Attachment, DrainLimit, Flow, NotAttached, NotRetried};
 use crate::{
     cache::{Snapshot, Wait},
-    credential::{AnyRequestHead, Credential, RequestHeadMut, ResponseHead, SentHead},
+    credential::{AnyRequestHead, Credential, ResponseHead, SentHead},
     error::Error,
     observe,
 };
@@ -48,6 +48,21 @@ impl<C: Credential, D> Prepared<C, D> {
     pub(crate) fn is_fresh(&self) -> bool {
         self.flow.cache.is_fresh(&self.snapshot)
     }
+
+    /// Returns whether a request with its credential may be sent again, so that copying it is
+    /// worth the cost.
+    #[inline(always)]
+    pub(crate) fn wants_copy(&self) -> bool {
+        C::HANDLES_CHALLENGES || (self.flow.policy.retry && !self.snapshot.permanent)
+    }
+
+    /// Puts its credential on the first attempt of a request. See [`Exchange::attach`].
+    #[inline(always)]
+    pub(crate) fn attach(&self, head: &mut dyn AnyRequestHead) -> Result<Attachment, Error> {
+        let credential = self.unshared.as_ref();
+        let credential = credential.unwrap_or(&self.snapshot.credential);
+        self.flow.attach(credential, head)
+    }
 }
 
 /// One call: the credential of the current attempt, and what was already done for the call.
@@ -86,12 +101,13 @@ pub(crate) enum Decision<C, Q> {
 }
 
 impl<C: Credential, D> Exchange<C, D> {
+    /// Starts an exchange whose first attempt was sent, or is about to be sent.
     #[inline(always)]
-    pub(crate) fn new(prepared: Arc<Prepared<C, D>>) -> Self {
+    pub(crate) fn new(prepared: Arc<Prepared<C, D>>, sent: Option<Box<SentHead>>) -> Self {
         Self {
             prepared,
             newer: None,
-            sent: None,
+            sent,
             answered_challenge: false,
             is_complete: false,
         }
@@ -128,11 +144,12 @@ impl<C: Credential, D> Exchange<C, D> {
 
     /// Returns whether the request may be sent again after this attempt, so that copying it is
     /// worth the cost.
-    #[inline(always)]
     pub(crate) fn wants_copy(&self) -> bool {
-        // A retry is resent only to answer a challenge.
-        C::HANDLES_CHALLENGES
-            || (self.newer.is_none() && self.flow().policy.retry && !self.snapshot().permanent)
+        match &self.newer {
+            None => self.prepared.wants_copy(),
+            // A retry is resent only to answer a challenge.
+            Some(_) => C::HANDLES_CHALLENGES,
+        }
     }
 
     /// Puts the credential on a request that is about to be sent. Returns the reason if the
@@ -140,7 +157,6 @@ impl<C: Credential, D> Exchange<C, D> {
     ///
     /// # Errors
     /// The credential cannot be put on this request.
-    #[inline(always)]
     pub(crate) fn attach(
         &mut self,
         head: &mut dyn AnyRequestHead,
@@ -150,20 +166,17 @@ impl<C: Credential, D> Exchange<C, D> {
             let (generation, answer) = (self.snapshot().generation, self.answered_challenge);
             observe::resent(self.flow().cache.name(), generation, answer);
         }
-        let credential = match (&self.newer, &self.prepared.unshared) {
-            (None, Some(unshared)) => unshared,
-            _ => &self.snapshot().credential,
+        let attachment = match &self.newer {
+            None => self.prepared.attach(head)?,
+            Some(newer) => self.flow().attach(&newer.credential, head)?,
         };
-        let keep_existing = self.flow().policy.keep_existing;
-        let mut outgoing = RequestHeadMut::over(head).keep_existing(keep_existing);
-        credential.apply(&mut outgoing).map_err(Error::apply)?;
-        if outgoing.found_existing() {
-            return Ok(Some(NotAttached::AlreadyPresent));
-        }
-        if C::HANDLES_CHALLENGES {
-            self.sent = Some(Box::new(SentHead::of(head)));
-        }
-        Ok(None)
+        Ok(match attachment {
+            Ok(sent) => {
+                self.sent = sent;
+                None
+            }
+            Err(why) => Some(why),
+        })
     }
 
     /// Classifies a response. Remembers that its credential was accepted.

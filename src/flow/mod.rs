@@ -19,7 +19,8 @@ pub(crate) use self::{
 };
 use crate::{
     cache::{Acquired, Cache},
-    credential::{AnyRequestHead, Credential},
+    credential::{AnyRequestHead, Credential, RequestHeadMut, SentHead},
+    error::Error,
 };
 
 /// A credential cache, and the policy of one layer value for the requests that use it.
@@ -27,6 +28,10 @@ pub(crate) struct Flow<C> {
     pub(crate) cache: Arc<Cache<C>>,
     pub(crate) policy: Arc<Policy>,
 }
+
+/// The request as it is sent with the credential, for a credential that handles challenges, or the
+/// reason why the request keeps its own credential.
+type Attachment = Result<Option<Box<SentHead>>, NotAttached>;
 
 impl<C: Credential> Flow<C> {
     /// Returns the credential for a request, or what the request has to wait for.
@@ -43,6 +48,24 @@ impl<C: Credential> Flow<C> {
             return Err(NotAttached::AlreadyPresent);
         }
         Ok(self.cache.acquire())
+    }
+
+    /// Puts a credential on a request.
+    ///
+    /// # Errors
+    /// The credential cannot be put on this request.
+    #[inline(always)]
+    fn attach(&self, credential: &C, head: &mut dyn AnyRequestHead) -> Result<Attachment, Error> {
+        let keep_existing = self.policy.keep_existing;
+        let mut outgoing = RequestHeadMut::over(head).keep_existing(keep_existing);
+        credential.apply(&mut outgoing).map_err(Error::apply)?;
+        Ok(if outgoing.found_existing() {
+            Err(NotAttached::AlreadyPresent)
+        } else if C::HANDLES_CHALLENGES {
+            Ok(Some(Box::new(SentHead::of(head))))
+        } else {
+            Ok(None)
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 
-use crate::{body::CloneBody, credential::Credential, flow::Exchange};
+use crate::body::CloneBody;
 
 /// A copy of a request without its credential.
 ///
@@ -20,15 +20,8 @@ pub(super) struct RequestCopy<B> {
 impl<B: CloneBody> RequestCopy<B> {
     /// Copies a request that may have to be sent again, if its body can be copied.
     #[inline(always)]
-    pub(super) fn if_wanted<C: Credential, D>(
-        exchange: &Exchange<C, D>,
-        request: &Request<B>,
-    ) -> Option<Self> {
-        if exchange.wants_copy() {
-            Self::new(request)
-        } else {
-            None
-        }
+    pub(super) fn if_wanted(is_wanted: bool, request: &Request<B>) -> Option<Self> {
+        if is_wanted { Self::new(request) } else { None }
     }
 
     #[inline]

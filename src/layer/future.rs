@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
 };
 
@@ -14,14 +15,14 @@ use tower_service::Service;
 
 use super::{
     copy::RequestCopy,
-    state::{ServiceExchange, State, StateProjection, Unsent, completed},
+    state::{State, StateProjection, Unsent, completed},
 };
 use crate::{
     body::CloneBody,
     cache::Wait,
-    credential::Credential,
+    credential::{Credential, SentHead},
     error::{BoxError, Error},
-    flow::{Classification, Flow, NotAttached},
+    flow::{Classification, Exchange, Flow, NotAttached, Prepared},
 };
 
 pin_project! {
@@ -44,14 +45,24 @@ impl<S, C, B, R> ResponseFuture<S, C, B, R>
 where
     S: Service<Request<B>>,
 {
+    // The parts of the exchange are passed separately, because moving it as a whole costs a copy.
     #[inline(always)]
     pub(super) fn sending(
         future: S::Future,
-        exchange: ServiceExchange<S, C>,
+        prepared: Arc<Prepared<C, Mutex<S>>>,
+        sent: Option<Box<SentHead>>,
         copy: Option<RequestCopy<B>>,
-    ) -> Self {
-        let state = State::Sending { future, exchange };
-        Self { state, copy }
+    ) -> Self
+    where
+        C: Credential,
+    {
+        Self {
+            state: State::Sending {
+                future,
+                exchange: Exchange::new(prepared, sent),
+            },
+            copy,
+        }
     }
 
     pub(super) fn passing(future: S::Future, why: NotAttached) -> Self {

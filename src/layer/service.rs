@@ -22,7 +22,7 @@ use crate::{
     cache::{Acquired, Handle, Wait},
     credential::{AnyRequestHead, Credential},
     error::{BoxError, Error},
-    flow::{Exchange, Flow, NotAttached, Policy, Prepared},
+    flow::{Flow, NotAttached, Policy, Prepared},
     origin::Origins,
     provider::Provider,
 };
@@ -270,11 +270,10 @@ where
             Ok(Acquired::Fail(error)) => return self.fail(error),
             Err(why) => return self.pass(why, request),
         };
-        let mut exchange = Exchange::new(prepared);
-        let copy = RequestCopy::if_wanted(&exchange, &request);
-        match exchange.attach(&mut request) {
-            Ok(None) => ResponseFuture::sending(self.inner.call(request), exchange, copy),
-            Ok(Some(why)) => self.pass(why, request),
+        let copy = RequestCopy::if_wanted(prepared.wants_copy(), &request);
+        match prepared.attach(&mut request) {
+            Ok(Ok(sent)) => ResponseFuture::sending(self.inner.call(request), prepared, sent, copy),
+            Ok(Err(why)) => self.pass(why, request),
             Err(error) => self.fail(error),
         }
     }

@@ -176,7 +176,7 @@ impl<S, C: Credential, B: CloneBody> Attempt<S, C, B> {
             mut exchange,
             mut request,
         } = self;
-        let kept = RequestCopy::if_wanted(&exchange, &request);
+        let kept = RequestCopy::if_wanted(exchange.wants_copy(), &request);
         Ok(match exchange.attach(&mut request)? {
             None => {
                 *copy = kept;
@@ -201,7 +201,7 @@ impl<S: Clone, C: Credential, B: CloneBody> Unsent<S, C, B> {
             drain: None,
             attempt: Box::new(Attempt {
                 service: self.service,
-                exchange: Exchange::new(Arc::new(prepared)),
+                exchange: Exchange::new(Arc::new(prepared), None),
                 request: self.request,
             }),
         }

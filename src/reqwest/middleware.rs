@@ -85,7 +85,7 @@ impl<C: Credential> AuthMiddleware<C> {
         next: Next<'_>,
     ) -> Result<Response, MiddlewareError> {
         let prepared = Prepared::new(self.flow.clone(), snapshot, ());
-        let mut exchange = Exchange::new(Arc::new(prepared));
+        let mut exchange = Exchange::new(Arc::new(prepared), None);
         loop {
             let copy = if exchange.wants_copy() {
                 request.try_clone()
