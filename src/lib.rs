@@ -3,7 +3,7 @@
 //!
 //! [`AuthLayer`] wraps any `tower::Service<http::Request<B>>`. It gets credentials from a
 //! [`Provider`], attaches them to requests to the given [`Origins`], refreshes them once for all
-//! concurrent callers, and retries a request with a new credential when the server rejects it.
+//! concurrent callers, and retries a rejected request with a new credential.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -83,7 +83,7 @@
 //! | `metrics` | no | counters and histograms for refreshes, rejections and token requests |
 //! | `test-util` | no | a provider and a server for your own tests: the `test_util` module |
 //! | `reqwest` | no | a tower service over a `reqwest::Client`: the `reqwest` module |
-//! | `reqwest-middleware` | no | the same layer for reqwest-middleware: `reqwest::AuthMiddleware` |
+//! | `reqwest-middleware` | no | the layer as a middleware for reqwest-middleware: `reqwest::AuthMiddleware` |
 //!
 //! [tower]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -103,7 +103,7 @@ mod flow;
 pub mod grpc;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
-// The pages link to items of all features, so the module exists only if those are enabled.
+// The guide links to items from all of these features, so it exists only if all are enabled.
 #[cfg(all(
     any(doc, doctest),
     feature = "command",

@@ -53,8 +53,8 @@ impl<C: Credential> Cache<C> {
         self.update(State::invalidate);
     }
 
-    /// Replaces the credential with an externally supplied one. Ends a logout, a backoff and the
-    /// wait for a login.
+    /// Replaces the credential with an externally supplied one. If the cache was logged out, in a
+    /// backoff or waiting for a login, that state ends.
     pub(super) fn set_credential(self: &Arc<Self>, issued: Issued<C>) {
         let received = self.receive(issued);
         self.update(|state, env| state.set_credential(received, env));
@@ -75,7 +75,7 @@ impl<C: Credential> Cache<C> {
         let runtime =
             runtime::Handle::try_current().map_err(|_| Error::new(ErrorKind::NoRuntime))?;
         let (provider, time) = (Arc::clone(&self.provider), self.refresh_timeout);
-        // A separate task, so that dropping the caller does not keep tokens from being revoked.
+        // Runs in a separate task, so that the tokens are revoked even if the caller is dropped.
         let task = runtime.spawn(async move {
             if let Some(refresh) = refresh {
                 credentials.extend(refresh.ended().await);
@@ -91,7 +91,7 @@ impl<C: Credential> Cache<C> {
         }
     }
 
-    /// Returns whether nothing is lost if this cache is dropped and later re-created.
+    /// Returns whether this cache can be dropped and later re-created without losing anything.
     #[cfg(feature = "per-key")]
     pub(super) fn is_disposable(&self) -> bool {
         self.provider.is_restorable() && self.read(|state, _| state.is_disposable())

@@ -8,7 +8,7 @@ use super::{endpoint::TokenEndpoint, error::Problem, form::Form, response::Token
 use crate::{error::ProviderError, secret::Secret};
 
 /// Supplies an assertion each time one is needed.
-#[expect(unnameable_types, reason = "only a builder has it")]
+#[expect(unnameable_types, reason = "used only inside a builder")]
 #[derive(Clone)]
 pub struct AssertionSource(Arc<SourceFn>);
 

@@ -3,7 +3,7 @@
 use super::discovery::ServerMetadata;
 
 /// The settings that only a [`BrowserGrant`](super::BrowserGrant) has.
-#[expect(unnameable_types, reason = "only a builder has it")]
+#[expect(unnameable_types, reason = "used only inside a builder")]
 #[derive(Clone, Debug, Default)]
 pub struct AuthorizationSettings {
     pub(in crate::oauth2) url: String,

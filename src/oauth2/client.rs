@@ -17,7 +17,7 @@ use super::{
 use crate::{error::ConfigError, secret::Secret};
 
 /// The settings of a client and its server, before they are checked.
-#[expect(unnameable_types, reason = "only a builder has it")]
+#[expect(unnameable_types, reason = "used only inside a builder")]
 #[derive(Clone, Default)]
 pub struct ClientSettings {
     pub(super) token_url: String,

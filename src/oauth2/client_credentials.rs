@@ -38,8 +38,9 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// Starts with the URL of the token endpoint, which must be https or on this machine. The
-    /// client's ID and secret (or another way to authenticate) and the HTTP service are required.
+    /// Creates a builder from the URL of the token endpoint, which must be https or on this
+    /// machine. The client's ID and secret (or another way to authenticate) and the HTTP service
+    /// are required.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
         Builder::new(token_url, Vec::new())
     }

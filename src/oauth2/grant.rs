@@ -47,7 +47,7 @@ pub(in crate::oauth2) mod sealed {
     /// A grant or login that a [`Builder`](crate::oauth2::Builder) can build.
     #[expect(unnameable_types, reason = "it seals the traits above")]
     pub trait Configurable: Sized {
-        /// The settings that only this grant has.
+        /// The settings that are specific to this grant.
         #[doc(hidden)]
         type Settings: Default;
 

@@ -65,9 +65,9 @@ use crate::{
 pub struct JwtBearer(AssertionFlow);
 
 impl JwtBearer {
-    /// Starts with the URL of the token endpoint, which must be https or on this machine. The
-    /// [assertion](Builder::assertion) and the HTTP service are required. A client without a secret
-    /// sends only its ID; a client without an ID sends neither.
+    /// Creates a builder from the URL of the token endpoint, which must be https or on this
+    /// machine. The [assertion](Builder::assertion) and the HTTP service are required. A client
+    /// without a secret sends only its ID; a client without an ID sends neither.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
         Builder::new(token_url, None)
     }

@@ -106,7 +106,7 @@ impl LoginRequired {
         matches!(self.why, Why::OutcomeLost(_))
     }
 
-    /// Returns whether the server refused the user's name or password. They are not sent again.
+    /// Returns whether the server refused the user name or password. They are not sent again.
     #[must_use]
     pub fn is_password_refused(&self) -> bool {
         matches!(self.why, Why::PasswordRefused)

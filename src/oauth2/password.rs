@@ -1,4 +1,4 @@
-//! Logins with a user's name and password, which are not sent again once they were refused.
+//! Logins with a user name and password, which are not sent again once they have been refused.
 
 use std::sync::Mutex;
 
@@ -16,11 +16,11 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct PasswordFlow {
     pub(super) login: TokenEndpoint,
-    /// All parameters except for the user's name and password.
+    /// All parameters except for the user name and password.
     pub(super) form: Form,
     /// The requested scope.
     pub(super) scope: Option<String>,
-    /// Whether an error of the login endpoint can be about the user's name and password.
+    /// Whether an error of the login endpoint can be about the user name and password.
     pub(super) is_refused: fn(&TokenError) -> bool,
     pub(super) refresh: RefreshRequest,
     pub(super) password: Password,
@@ -45,7 +45,7 @@ impl PasswordFlow {
     }
 }
 
-/// Returns whether the status is one of those with which servers refuse a user's name or password.
+/// Returns whether the status is one that servers use to refuse a user name or password.
 pub(super) fn is_client_refusal(error: &TokenError) -> bool {
     matches!(
         error.status(),
@@ -53,8 +53,8 @@ pub(super) fn is_client_refusal(error: &TokenError) -> bool {
     )
 }
 
-/// A user's name and password. Once refused they are not sent again, because servers lock accounts.
-#[expect(unnameable_types, reason = "only a builder has it")]
+/// A user name and password. Once refused, they are not sent again, because servers lock accounts.
+#[expect(unnameable_types, reason = "used only inside a builder")]
 pub struct Password(Mutex<State>);
 
 struct State {

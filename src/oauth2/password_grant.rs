@@ -31,9 +31,9 @@ use crate::{
 pub struct PasswordGrant(PasswordFlow);
 
 impl PasswordGrant {
-    /// Starts with the URL of the token endpoint, which must be https or on this machine. The
-    /// credentials and the HTTP service are required. A client without a secret sends only its ID;
-    /// a client without an ID sends neither.
+    /// Creates a builder from the URL of the token endpoint, which must be https or on this
+    /// machine. The credentials and the HTTP service are required. A client without a secret sends
+    /// only its ID; a client without an ID sends neither.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
         Builder::new(token_url, None)
     }
@@ -50,7 +50,7 @@ impl<C: AccessToken> TokenProvider<PasswordGrant, C> {
 }
 
 impl<C: AccessToken> Builder<PasswordGrant, C> {
-    /// Sets the user's name and password. Required.
+    /// Sets the user name and password. Required.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.grant = Some(Password::new(user, password));
         self

@@ -1,4 +1,4 @@
-//! Logins with a user's name and password at endpoints that are not those of OAuth.
+//! Logins with a user name and password at endpoints that are not OAuth endpoints.
 
 use http::StatusCode;
 
@@ -23,22 +23,22 @@ use crate::{
     store::TokenSet,
 };
 
-/// A login with a user's name and password, at servers with two endpoints that are not those of
-/// OAuth:
+/// A login with a user name and password, for servers that have two custom endpoints instead of
+/// OAuth endpoints:
 ///
 /// | | request | form parameters |
 /// |---|---|---|
 /// | login | `POST {login_url}` | only `username` and `password` |
 /// | refresh | `POST {refresh_url}` | only `refresh_token` |
 ///
-/// Both respond like a token endpoint (RFC 6749 5.1), and a new refresh token replaces the old one.
+/// Both respond like a token endpoint (RFC 6749 section 5.1), and a new refresh token replaces the old one.
 ///
-/// The password is sent if there is no refresh token, if the refresh endpoint responds with 401, and
-/// after [`set_credentials`](TokenProvider::set_credentials). It is sent once, in the same refresh.
-/// After any other failure of the refresh endpoint the password is not sent. If the login endpoint
-/// refuses it (400, 401, 403), it is not sent again, so that the server does not lock the account:
-/// the error is a [`LoginRequired`], until
-/// [`set_credentials`](TokenProvider::set_credentials) supplies another.
+/// The password is sent if there is no refresh token, if the refresh endpoint responds with 401, or
+/// after [`set_credentials`](TokenProvider::set_credentials). After a 401, the same refresh sends
+/// it, and only once. After any other failure of the refresh endpoint, the password is not sent. If
+/// the login endpoint refuses the password (400, 401, 403), it is not sent again, so that the
+/// server does not lock the account: the error is a [`LoginRequired`] until
+/// [`set_credentials`](TokenProvider::set_credentials) supplies new credentials.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, oauth2::PasswordLogin};
@@ -64,8 +64,8 @@ use crate::{
 #[derive(Debug)]
 pub struct PasswordLogin(PasswordFlow);
 
-/// The settings that only this login has.
-#[expect(unnameable_types, reason = "only a builder has it")]
+/// The settings that are specific to this login.
+#[expect(unnameable_types, reason = "used only inside a builder")]
 #[derive(Debug, Default)]
 pub struct PasswordLoginSettings {
     login_url: String,
@@ -73,8 +73,8 @@ pub struct PasswordLoginSettings {
 }
 
 impl PasswordLogin {
-    /// Starts with the URLs of the two endpoints, which must be https or on this machine. The
-    /// credentials and the HTTP service are required.
+    /// Creates a builder from the URLs of the two endpoints, which must be https or on this
+    /// machine. The credentials and the HTTP service are required.
     pub fn builder(login_url: impl Into<String>, refresh_url: impl Into<String>) -> Builder<Self> {
         let settings = PasswordLoginSettings {
             login_url: login_url.into(),
@@ -85,17 +85,17 @@ impl PasswordLogin {
 }
 
 impl TokenProvider<PasswordLogin> {
-    /// Replaces the credentials. The next refresh logs in with the new ones. If the layer waits for
-    /// a new login, then call [`Handle::resume`](crate::Handle::resume).
+    /// Replaces the credentials. The next refresh logs in with the new ones. If the layer is waiting
+    /// for a new login, also call [`Handle::resume`](crate::Handle::resume).
     ///
-    /// With a store the user must remain the same, because the store's key identifies the user.
+    /// With a store, the user must remain the same, because the store's key identifies the user.
     pub fn set_credentials(&self, user: impl Into<String>, password: impl Into<String>) {
         self.session().grant().0.password.replace(user, password);
     }
 }
 
 impl Builder<PasswordLogin> {
-    /// Sets the user's name and password. Required.
+    /// Sets the user name and password. Required.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.grant.password = Some(Password::new(user, password));
         self
@@ -157,7 +157,7 @@ impl sealed::Grant for PasswordLogin {
     }
 }
 
-/// Rule 8: the refresh endpoint documents that a 401 means a dead refresh token.
+/// Rule 8: at this refresh endpoint, a 401 means that the refresh token is dead.
 fn is_unauthorized(error: &TokenError) -> bool {
     error.status() == Some(StatusCode::UNAUTHORIZED)
 }

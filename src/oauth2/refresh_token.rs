@@ -57,9 +57,9 @@ pub struct RefreshTokenGrant {
 }
 
 impl RefreshTokenGrant {
-    /// Starts with the URL of the token endpoint, which must be https or on this machine. The HTTP
-    /// service is required. A client without a secret sends only its ID; a client without an ID
-    /// sends neither.
+    /// Creates a builder from the URL of the token endpoint, which must be https or on this
+    /// machine. The HTTP service is required. A client without a secret sends only its ID; a client
+    /// without an ID sends neither.
     ///
     /// [Scopes](Builder::scopes) narrow the token, and must be a subset of those granted at login.
     /// Default: all of them.

@@ -54,8 +54,8 @@ use crate::{
 #[derive(Debug)]
 pub struct TokenExchange(AssertionFlow);
 
-/// The settings that only this grant has.
-#[expect(unnameable_types, reason = "only a builder has it")]
+/// The settings that are specific to this grant.
+#[expect(unnameable_types, reason = "used only inside a builder")]
 #[derive(Debug, Default)]
 pub struct ExchangeSettings {
     subject: Option<TypedToken>,
@@ -82,9 +82,9 @@ impl TokenExchange {
     /// The type of a SAML 2.0 assertion, in base64url.
     pub const SAML2: &str = "urn:ietf:params:oauth:token-type:saml2";
 
-    /// Starts with the URL of the token endpoint, which must be https or on this machine. The
-    /// [subject token](Builder::subject_token) and the HTTP service are required. A client without
-    /// a secret sends only its ID; a client without an ID sends neither.
+    /// Creates a builder from the URL of the token endpoint, which must be https or on this
+    /// machine. The [subject token](Builder::subject_token) and the HTTP service are required. A
+    /// client without a secret sends only its ID; a client without an ID sends neither.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
         Builder::new(token_url, ExchangeSettings::default())
     }

@@ -120,7 +120,7 @@ async fn follow_redirect_outside_retries_each_hop_after_a_401() {
     assert_eq!(api.tokens_seen(), ["t1", "t2", "t2", "t3"]);
 }
 
-/// Bodies are resent at a 307 only if the redirect policy clones them. tower-http's own policies
+/// Bodies are resent after a 307 only if the redirect policy clones them. tower-http's own policies
 /// never do.
 #[tokio::test(start_paused = true)]
 async fn follow_redirect_outside_resends_bodies_its_policy_clones() {

@@ -1,12 +1,12 @@
-//! The crate against real servers: each flow sends requests through an `AuthLayer` to a real server
-//! over loopback. `tests/interop/run` installs the servers and runs all flows.
+//! Tests the crate against real servers: each flow sends requests through an `AuthLayer` to a
+//! server over loopback. `tests/interop/run` installs the servers and runs all flows.
 //!
 //! A server whose programs are not installed is skipped and listed at the end of the output. With
-//! `TOWER_AUTH_REQUIRE_SERVERS=1`, that is a failure. An argument selects flows by a part of
-//! `server flow`: `cargo test --all-features --test interop -- doorkeeper`.
+//! `TOWER_AUTH_REQUIRE_SERVERS=1`, that is a failure. An argument selects the flows whose name
+//! (`server flow`) contains it: `cargo test --all-features --test interop -- doorkeeper`.
 //!
 //! A flow is an `async fn(&Server) -> Result<(), BoxError>`, listed in the `SUITE` of its server's
-//! file. It fails with an error or a panic.
+//! file. It fails by returning an error or by panicking.
 
 mod apache;
 mod browser;
@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    // The location of a panic is enough, because a flow causes it.
+    // Prints no backtrace: a panic is a failed flow, and its location is enough.
     std::panic::set_hook(Box::new(|panic| println!("{panic}")));
     // An interrupt drops the servers, so that none keeps running.
     tokio::select! {

@@ -45,7 +45,7 @@ struct Setup {
     calls: Arc<AtomicUsize>,
 }
 
-/// Room for one key.
+/// Creates a cache with room for one key.
 fn setup(restorable: bool, release: Option<Arc<Notify>>) -> Setup {
     setup_with(restorable, release, RefreshSettings::default())
 }
@@ -87,7 +87,7 @@ async fn a_dropped_key_is_re_created() {
     for key in ["a", "b", "a", "a"] {
         assert_eq!(setup.token(key).await, key);
     }
-    // moka frees an evicted entry a little later. Until then, the key finds it again.
+    // moka frees an evicted entry after a short delay. Until then, a lookup still finds it.
     assert!((2..=3).contains(&setup.calls.load(SeqCst)));
     assert!(lock(&setup.keys.known).held.is_empty());
 }
@@ -122,7 +122,11 @@ async fn an_evicted_key_keeps_its_refresh_in_flight() {
     assert_eq!(setup.calls.load(SeqCst), 1);
     release.notify_one();
     assert_eq!(setup.token("a").await, "a");
-    assert_eq!(setup.calls.load(SeqCst), 1, "the same refresh");
+    assert_eq!(
+        setup.calls.load(SeqCst),
+        1,
+        "the second caller joins the in-flight refresh"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +161,7 @@ async fn a_key_whose_state_would_be_lost_is_not_dropped() {
     };
     let one = setup(true, None);
     assert_eq!(one.token("a").await, "a");
-    assert!(!is_held(&one, "a"), "all of this can be restored");
+    assert!(!is_held(&one, "a"), "the provider can restore its state");
     one.handle("a").log_out().await.unwrap();
     assert!(is_held(&one, "a"));
     let outcome = one.handle("a").credential().await;
@@ -197,7 +201,7 @@ fn an_unknown_key_is_an_error() {
     assert!(error.is_unknown_key(), "{error:#}");
 }
 
-/// For all type parameters within the bounds that users have to meet.
+/// Compiles only if the bounds of the public API are sufficient.
 #[test]
 fn is_send_and_sync() {
     fn shared<T: Send + Sync>() {}

@@ -1,13 +1,13 @@
-//! The real cache and its refresh under a scheduler that chooses the next thread (shuttle): first
-//! it runs all schedules in order, up to a bound, then random ones.
+//! Runs the real cache and its refreshes under shuttle, whose schedulers choose the next thread:
+//! first depth-first through all schedules, up to a limit, then at random.
 //!
-//! The scheduler may switch at each use of a primitive of `sync` (locks, atomics, the swap of the
-//! snapshot, tasks). Timers and the channel to the waiters are tokio's own, and nothing switches
-//! within them. Time is paused and advanced by a thread of the scenario, so a deadline can pass
-//! between any two steps. The scheduler reports a thread that waits forever as a deadlock, and it
-//! reports endless loops.
+//! A scheduler may switch threads at each use of a primitive from `sync` (locks, atomics, snapshot
+//! swaps, tasks). Timers and the channel to the waiters are tokio's own, and no switch happens
+//! within them. The clock is paused, and a thread of the scenario advances it, so a deadline can
+//! pass between any two steps. A thread that waits forever is reported as a deadlock, and endless
+//! loops are reported too.
 //!
-//! Weak memory is not covered: all threads see atomics in one order.
+//! Weak memory is not covered: all threads see atomic operations in the same order.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg tower_auth_model" CARGO_TARGET_DIR=target/model cargo test --lib model:: -- --nocapture
@@ -39,7 +39,7 @@ use crate::{error::Error, provider::erase};
 
 type Outcome = Result<CurrentCredential<Token>, Error>;
 
-/// One run of a scenario: a cache over a scripted provider, and the time.
+/// One run of a scenario: a cache over a scripted provider, and a clock.
 #[derive(Clone)]
 struct World {
     handle: Handle<Token>,
@@ -88,7 +88,7 @@ impl World {
         self.credential().unwrap().0
     }
 
-    /// Waits until the provider was called.
+    /// Waits until the provider has been called.
     fn called(&self) {
         future::block_on(self.log.called());
     }
@@ -100,7 +100,7 @@ impl World {
         }
     }
 
-    /// Advances the time, and wakes the timers.
+    /// Advances the clock and wakes the timers.
     fn pass(&self, time: Duration) {
         thread::yield_now();
         self.clock.block_on(advance(time));
@@ -111,7 +111,7 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Returns the result of a caller, or `None` if it was aborted before.
+/// Returns the result of a caller, or `None` if it was aborted.
 fn outcome(caller: future::JoinHandle<Outcome>) -> Option<Outcome> {
     future::block_on(caller).ok()
 }
@@ -120,7 +120,7 @@ fn outcomes(callers: Vec<future::JoinHandle<Outcome>>) -> Vec<Outcome> {
     callers.into_iter().filter_map(outcome).collect()
 }
 
-/// Runs a scenario under many schedules, and prints their number.
+/// Runs a scenario under many schedules, and prints how many it ran.
 fn explore(name: &str, script: Script, scenario: fn(&World)) {
     let random = number("TOWER_AUTH_SCHEDULES", 1_000);
     let in_order = 10 * random;
@@ -131,7 +131,7 @@ fn explore(name: &str, script: Script, scenario: fn(&World)) {
         run(PctScheduler::new(3, random), script, scenario),
     ];
     println!(
-        "{name}: {orderly} schedules in order{all}, {} at random, {} by priorities",
+        "{name}: {orderly} schedules depth-first{all}, {} at random, {} by priority",
         random[0], random[1]
     );
 }
@@ -148,7 +148,7 @@ fn run(scheduler: impl Scheduler + 'static, script: Script, scenario: fn(&World)
     let _entered = clock.enter();
     let clock = Arc::clone(&clock);
     Runner::new(scheduler, config).run(move || {
-        // A failed schedule can be repeated only if nothing else is random.
+        // A failed schedule can be replayed only if nothing else is random.
         fastrand::seed(7);
         scenario(&World::new(script, Arc::clone(&clock)));
     })

@@ -1,4 +1,4 @@
-//! The response of a device authorization endpoint (RFC 8628 3.2).
+//! The response of a device authorization endpoint (RFC 8628 section 3.2).
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     secret::Secret,
 };
 
-/// Used if the server sends no `interval` (RFC 8628 3.2).
+/// Used if the server sends no `interval` (RFC 8628 section 3.2).
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 /// Lower bound for the server's `interval`.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
@@ -30,11 +30,11 @@ const MAX_URI_LENGTH: usize = 2000;
 /// [`finish`](super::DeviceCode::finish).
 ///
 /// Always show the [URL](Self::verification_uri) and the [code](Self::user_code): the user compares
-/// the code with the one on the server's page (RFC 8628 3.3.1). The
+/// the code with the one on the server's page (RFC 8628 section 3.3.1). The
 /// [complete URL](Self::verification_uri_complete), as a link or a QR code, saves typing.
 ///
-/// These texts come from the server. They have no control characters, and the URLs are https, or http
-/// to this machine.
+/// These texts come from the server. They contain no control characters, and the URLs use https, or
+/// http if they point to this machine.
 pub struct DeviceAuthorization {
     pub(super) device_code: Secret,
     user_code: String,
@@ -79,7 +79,7 @@ impl DeviceAuthorization {
         let page = text("verification_uri").or_else(|| text("verification_url"));
         let page = page.ok_or("it has no verification_uri")?;
         if !is_printable(user_code, MAX_CODE_LENGTH) {
-            return Err("its user_code is not printable");
+            return Err("its user_code is too long or contains control characters");
         }
         if !is_page(page) {
             return Err("its verification_uri is not an https URL");

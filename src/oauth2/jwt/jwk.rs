@@ -1,4 +1,4 @@
-//! JSON Web Keys (RFC 7517, RFC 7518 6, RFC 8037 2).
+//! JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC 8037 section 2).
 
 #[cfg(feature = "dpop")]
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -64,7 +64,7 @@ pub(in crate::oauth2) fn parse(
 /// Computes the thumbprint of a public key (RFC 7638): the SHA-256 of its required members.
 #[cfg(feature = "dpop")]
 pub(in crate::oauth2) fn thumbprint(jwk: &Map<String, Value>) -> String {
-    // RFC 7638 3.3: sorted by name.
+    // RFC 7638 section 3.3: the members are sorted by name.
     let members: std::collections::BTreeMap<_, _> = jwk.iter().collect();
     let text = serde_json::to_string(&members).unwrap_or_default();
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(text))

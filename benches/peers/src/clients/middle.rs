@@ -1,4 +1,4 @@
-//! The client-credentials authorizer of middle.
+//! The client-credentials authorizer of the `middle` crate.
 
 use std::{sync::Arc, time::Duration};
 
