@@ -72,11 +72,7 @@ impl RefreshSchedule {
         };
         let lifetime = lifetime.min(MAX_LIFETIME);
         let wait_margin = MAX_WAIT_MARGIN.min(lifetime.mul_f64(MAX_WAIT_FRACTION));
-        let early_margin = settings.early_refresh.unwrap_or_default();
-        let early_margin = early_margin
-            .min(lifetime.mul_f64(MAX_EARLY_FRACTION))
-            .mul_f64(1.0 - draw * EARLY_JITTER)
-            .max(wait_margin);
+        let early_margin = early_refresh_margin(lifetime, settings, draw).max(wait_margin);
 
         let earliest = arrived.monotonic + MIN_REFRESH_INTERVAL;
         Some(Self {
@@ -103,6 +99,16 @@ impl RefreshSchedule {
             Phase::Expired
         }
     }
+}
+
+/// Returns how long before the expiry an early refresh starts: at most the setting `early_refresh`
+/// (by default 5 min), less the jitter. Zero without early refreshes.
+fn early_refresh_margin(lifetime: Duration, settings: &RefreshSettings, draw: f64) -> Duration {
+    settings
+        .early_refresh
+        .unwrap_or_default()
+        .min(lifetime.mul_f64(MAX_EARLY_FRACTION))
+        .mul_f64(1.0 - draw * EARLY_JITTER)
 }
 
 /// Returns how much time the monotonic clock has missed between two readings, because it stands still

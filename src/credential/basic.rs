@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Credential, RequestHeadMut,
-    header::{CredentialHeader, header_value},
+    credential_header::{CredentialHeader, header_value},
 };
 use crate::error::{BoxError, ConfigError};
 

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Credential, RequestHead, RequestHeadMut,
-    header::{CredentialHeader, header_value, parse_name},
+    credential_header::{CredentialHeader, header_value, parse_name},
 };
 use crate::error::{BoxError, ConfigError};
 

@@ -17,10 +17,11 @@
 mod api_key;
 mod basic;
 mod bearer;
+mod credential_header;
 #[cfg(feature = "digest")]
 mod digest;
-mod header;
 mod request_head;
+mod request_head_mut;
 mod response_head;
 
 #[cfg(test)]
@@ -30,18 +31,15 @@ use http::header::AUTHORIZATION;
 
 #[cfg(feature = "oauth2")]
 pub(crate) use self::basic::basic_value;
+#[cfg(any(feature = "command", feature = "file", feature = "oauth2"))]
+pub(crate) use self::credential_header::parse_name;
+#[cfg(feature = "dpop")]
+pub(crate) use self::credential_header::{header_value, unshared_value};
 #[cfg(feature = "digest")]
 pub use self::digest::Digest;
-#[cfg(any(feature = "command", feature = "file", feature = "oauth2"))]
-pub(crate) use self::header::parse_name;
-#[cfg(feature = "dpop")]
-pub(crate) use self::header::{header_value, unshared_value};
 pub use self::{
-    api_key::ApiKey,
-    basic::Basic,
-    bearer::Bearer,
-    request_head::{RequestHead, RequestHeadMut},
-    response_head::ResponseHead,
+    api_key::ApiKey, basic::Basic, bearer::Bearer, request_head::RequestHead,
+    request_head_mut::RequestHeadMut, response_head::ResponseHead,
 };
 pub(crate) use self::{request_head::AnyRequestHead, response_head::SentHead};
 use crate::error::BoxError;

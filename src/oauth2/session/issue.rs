@@ -57,7 +57,7 @@ impl<G: Grant> Session<G> {
         state: &mut State,
         context: &RefreshContext<Bearer>,
     ) -> Result<IssuedTokens, ProviderError> {
-        self.catch_up(state).await?;
+        self.finish_pending_writes(state).await?;
         match self.adopt_or_lock(state, context).await? {
             LockOutcome::Adopted(issued) => Ok(issued),
             LockOutcome::Locked(stored) => {

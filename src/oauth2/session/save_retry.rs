@@ -22,7 +22,10 @@ const BACKOFF: ExponentialBackoff =
 
 impl<G: Grant> Session<G> {
     /// Completes a save or delete that an earlier refresh or logout could not complete.
-    pub(super) async fn catch_up(self: &Arc<Self>, state: &mut State) -> Result<(), StoreError> {
+    pub(super) async fn finish_pending_writes(
+        self: &Arc<Self>,
+        state: &mut State,
+    ) -> Result<(), StoreError> {
         if self.is_delete_due() {
             let revision = self.entry.delete().await?;
             self.set_delete_due(false);

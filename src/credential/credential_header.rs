@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::request_head::RequestHeadMut;
+use super::request_head_mut::RequestHeadMut;
 use crate::error::ConfigError;
 
 /// The name and the value of a header that carries a credential.
