@@ -31,7 +31,8 @@ use crate::{
 /// | login | `POST {login_url}` | only `username` and `password` |
 /// | refresh | `POST {refresh_url}` | only `refresh_token` |
 ///
-/// Both respond like a token endpoint (RFC 6749 section 5.1), and a new refresh token replaces the old one.
+/// Both respond like a token endpoint (RFC 6749 section 5.1), and a new refresh token replaces the
+/// old one.
 ///
 /// The password is sent if there is no refresh token, if the refresh endpoint responds with 401, or
 /// after [`set_credentials`](TokenProvider::set_credentials). After a 401, the same refresh sends
@@ -85,8 +86,8 @@ impl PasswordLogin {
 }
 
 impl TokenProvider<PasswordLogin> {
-    /// Replaces the credentials. The next refresh logs in with the new ones. If the layer is waiting
-    /// for a new login, also call [`Handle::resume`](crate::Handle::resume).
+    /// Replaces the credentials. The next refresh logs in with the new ones. If the layer is
+    /// waiting for a new login, also call [`Handle::resume`](crate::Handle::resume).
     ///
     /// With a store, the user must remain the same, because the store's key identifies the user.
     pub fn set_credentials(&self, user: impl Into<String>, password: impl Into<String>) {
