@@ -3,7 +3,7 @@
 /// Implements `Debug` with the type's name and the listed fields, followed by `..`. Other fields are
 /// never printed: they can hold secrets, or their types do not implement `Debug`.
 ///
-/// ```ignore
+/// ```text
 /// partial_debug!(Handle<C>);
 /// partial_debug!(TestProvider, lifetime, calls = calls());
 /// partial_debug!(RedisStore, prefix = shared.prefix);
