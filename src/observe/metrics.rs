@@ -12,7 +12,7 @@ pub(super) const TOKEN_REQUEST_DURATION: &str = "tower_auth.token_request.durati
 #[cfg(feature = "oauth2")]
 pub(super) const FAILED_SAVES: &str = "tower_auth.store.failed_saves";
 
-/// Registers descriptions and units of the crate's metrics with the recorder.
+/// Registers the descriptions and units of the crate's metrics with the recorder.
 ///
 /// Call it once, after installing the recorder. Exporters then show the descriptions.
 pub fn describe() {

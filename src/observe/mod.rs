@@ -1,6 +1,6 @@
 //! Spans and events (feature `tracing`), counters and histograms (feature `metrics`).
 //!
-//! The guide's page `observability.md` lists all of them for users. Without the features, these
+//! The guide's `observability.md` page lists all of them for users. Without the features, these
 //! functions compile to nothing.
 //!
 //! None of them is on the hot path, and none receives a secret: their arguments are names, numbers,
@@ -27,7 +27,7 @@ pub(crate) use self::tokens::{TokenCall, adopted, save_failed, save_recovered};
 
 use crate::error::{Class, Error, ProviderError};
 
-/// Returns the value of OpenTelemetry's attribute `error.type` for an error.
+/// Returns the value of OpenTelemetry's `error.type` attribute for an error.
 fn error_type(error: &Error) -> &'static str {
     match error.provider_error().map(ProviderError::class) {
         Some(Class::Transient) => "transient",

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{error::Error, provider::Reason};
 
-/// Reports one refresh.
+/// A reporter for one refresh.
 pub(crate) struct Refresh {
     name: &'static str,
     reason: Reason,
@@ -32,8 +32,8 @@ pub(crate) enum Outcome<'a> {
 impl Refresh {
     /// Starts the span.
     ///
-    /// It follows from the span of the caller that starts the refresh, but is not its child: the
-    /// refresh serves all callers, and can outlive that one.
+    /// The span follows from the span of the caller that starts the refresh, but is not its child:
+    /// the refresh serves all callers, and can outlive the caller that started it.
     pub(crate) fn start(name: &'static str, reason: Reason, started_at: Instant) -> Self {
         #[cfg(feature = "tracing")]
         let span = {
@@ -77,7 +77,7 @@ impl Refresh {
         work()
     }
 
-    /// Reports that the refresh timeout passed, but the refresh must not be canceled.
+    /// Reports that the refresh timeout passed for a refresh that must not be canceled.
     pub(crate) fn overdue(&self) {
         #[cfg(feature = "tracing")]
         self.span.in_scope(|| {

@@ -2,8 +2,8 @@
 
 use std::{fmt, time::Duration};
 
-/// Reports that a rejected request is retried: with a newer credential, or because the credential
-/// answered the server's challenge.
+/// Reports that a rejected request is retried, either with a newer credential or because the
+/// credential answered the server's challenge.
 pub(crate) fn resent(name: &'static str, generation: u64, answered: bool) {
     let outcome = if answered { "answered" } else { "retried" };
     #[cfg(feature = "tracing")]
@@ -20,7 +20,8 @@ pub(crate) fn not_retried(name: &'static str, outcome: &'static str, why: &dyn f
     count(name, outcome);
 }
 
-/// Reports that rejections have used up the budget of refreshes, so that the next ones are delayed.
+/// Reports that rejections have used up the budget of refreshes, so that further refreshes are
+/// delayed.
 pub(crate) fn held_back(name: &'static str, wait: Duration) {
     #[cfg(feature = "tracing")]
     tracing::warn!(

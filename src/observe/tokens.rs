@@ -5,9 +5,10 @@ use tokio::time::Instant;
 
 use crate::store::StoreError;
 
-/// Reports one request to a token endpoint, up to the head of its response.
+/// A reporter for one request to a token endpoint, up to the head of its response.
 ///
-/// If it is dropped before a response arrived, the request was canceled.
+/// If the reporter is dropped before a response has arrived, it reports that the request was
+/// canceled.
 pub(crate) struct TokenCall<'a> {
     endpoint: &'static str,
     host: Option<&'a str>,
@@ -67,7 +68,7 @@ impl Drop for TokenCall<'_> {
     }
 }
 
-/// Reports that newer tokens of another process were adopted.
+/// Reports that newer tokens from another process were adopted.
 pub(crate) fn adopted() {
     #[cfg(feature = "tracing")]
     tracing::debug!(target: "tower_auth", "newer tokens were adopted from the store");

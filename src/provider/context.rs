@@ -102,15 +102,15 @@ impl<C> RefreshContext<C> {
 
     /// Returns the challenges with which the server rejected the previous credential.
     ///
-    /// Empty for every reason other than [`Reason::Rejected`] and [`Reason::StepUp`], and when the
-    /// server sent no challenge.
+    /// The slice is empty for every reason other than [`Reason::Rejected`] and [`Reason::StepUp`],
+    /// and when the server sent no challenge.
     #[must_use]
     pub fn challenges(&self) -> &[Challenge] {
         &self.challenges
     }
 
-    /// Returns the moment at which waiting callers get a timeout error and this refresh is
-    /// dropped, unless it is [committed](Self::commit).
+    /// Returns the time at which waiting callers get a timeout error and this refresh is dropped,
+    /// unless it is [committed](Self::commit).
     ///
     /// The [refresh timeout](crate::RefreshSettings::refresh_timeout), 10 s by default, determines
     /// it.
@@ -182,8 +182,8 @@ impl<C> RevokeContext<C> {
         RevokeContext::new(self.credentials.into_iter().map(from).collect())
     }
 
-    /// Returns the credentials to revoke: the one in use, and the one that a refresh in flight at
-    /// logout still returned.
+    /// Returns the credentials to revoke: the one in use, and the one returned by a refresh that
+    /// was in flight at logout.
     #[must_use]
     pub fn credentials(&self) -> &[C] {
         &self.credentials
@@ -192,7 +192,7 @@ impl<C> RevokeContext<C> {
 
 partial_debug!(RevokeContext<C>, credentials = credentials.len());
 
-/// State shared by a refresh and the provider's call within it.
+/// State shared by a refresh and the provider call that it makes.
 #[derive(Debug)]
 pub(crate) struct RefreshControl {
     pub(crate) deadline: Instant,

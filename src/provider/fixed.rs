@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use crate::provider::Lifetime;
 
-    /// P18: this is what makes their 401 final.
+    /// P18: the permanent lifetime is what makes a 401 final for static credentials.
     #[test]
     fn static_credentials_are_available_at_once_and_permanent() {
         fn check<P: Provider>(provider: &P) {

@@ -21,8 +21,9 @@ pub(crate) enum Lifetime {
 }
 
 impl<C> Issued<C> {
-    /// Creates a credential of unknown lifetime. It is refreshed when it is rejected, or when the
-    /// [`default_lifetime`](crate::RefreshSettings::default_lifetime) is over, if one is set.
+    /// Creates a credential with an unknown lifetime. It is refreshed when it is rejected, or when
+    /// the [`default_lifetime`](crate::RefreshSettings::default_lifetime) has passed, if one is
+    /// set.
     pub fn new(credential: C) -> Self {
         Self {
             credential,
@@ -30,8 +31,8 @@ impl<C> Issued<C> {
         }
     }
 
-    /// Creates a static credential. It is never refreshed, and a response that rejects it is returned
-    /// to the caller unchanged.
+    /// Creates a static credential. It is never refreshed, and a response that rejects it is
+    /// returned to the caller unchanged.
     pub fn permanent(credential: C) -> Self {
         Self {
             credential,
@@ -39,11 +40,11 @@ impl<C> Issued<C> {
         }
     }
 
-    /// Sets the lifetime, which counts from before the provider was called, so that the time the
-    /// server took to respond is part of it.
+    /// Sets the lifetime. It is counted from just before the provider was called, so it includes
+    /// the time that the server took to respond.
     ///
-    /// Zero means that the credential has already expired. Callers that are waiting for it still use
-    /// it, and the next refresh starts at least 1 s later.
+    /// Zero means that the credential has already expired. Callers that are waiting for it still
+    /// use it, and the next refresh starts at least 1 s later.
     #[must_use]
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
         self.lifetime = Lifetime::In(lifetime);

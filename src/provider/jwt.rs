@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-/// Returns the `exp` of a JWT (RFC 7519 4.1.4), or `None` if the token is not a JWT with an `exp`.
+/// Returns the `exp` of a JWT (RFC 7519 section 4.1.4), or `None` if the token is not a JWT with an
+/// `exp`.
 ///
-/// The signature is not verified, because only the server that receives the token relies on it.
+/// The signature is not verified, because only the server that receives the token relies on the
+/// signature.
 pub(super) fn expiry(token: &str) -> Option<SystemTime> {
     let mut parts = token.split('.');
     let (_, claims, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
@@ -18,7 +20,7 @@ pub(super) fn expiry(token: &str) -> Option<SystemTime> {
     moment(claims.get("exp")?.as_f64()?)
 }
 
-/// Converts seconds since 1970.
+/// Converts seconds since the Unix epoch to a time.
 pub(super) fn moment(seconds: f64) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }

@@ -1,9 +1,10 @@
 //! Providers, which obtain credentials.
 //!
-//! [`Provider`] is the one trait that a user implements. A provider only knows how to obtain *the
-//! next* credential. The layer decides when to call it, which requests wait for the result, what a
-//! failure means for them, and when the next attempt is due. It never calls a provider twice at the
-//! same time. Therefore a provider needs no lock, cache, retry or backoff.
+//! [`Provider`] is the one trait that a custom source of credentials implements. A provider only
+//! knows how to obtain *the next* credential. The layer decides when to call it, which requests
+//! wait for the result, what a failure means for them, and when the next attempt is due. It never
+//! calls a provider twice at the same time. Therefore a provider needs no lock, cache, retry or
+//! backoff.
 //!
 //! [`provider_fn`] creates a provider from a closure:
 //!
@@ -57,8 +58,9 @@ use crate::{challenge::StepUp, credential::Credential, error::ProviderError};
 ///
 /// The layer calls [`issue`](Self::issue) in a separate task, at most once at a time, and never
 /// cancels it because a caller was dropped. Give a provider an HTTP client *without* the layer: a
-/// token request that waits for the refresh that sent it fails with an error that explains this. Only
-/// if the provider sends it from another task that it spawned does it wait until the refresh timeout.
+/// token request that is sent through the layer would wait for the refresh that sent it, so it
+/// fails with an error that explains this. If the provider sends the request from a task that it
+/// spawned, the request waits until the refresh timeout instead.
 ///
 /// The `test_util` module (feature `test-util`) creates the arguments of these methods for tests.
 pub trait Provider: Send + Sync + 'static {
@@ -69,7 +71,7 @@ pub trait Provider: Send + Sync + 'static {
     ///
     /// # Cancellation
     /// The future is dropped when [`RefreshContext::deadline`] passes, unless
-    /// [`RefreshContext::commit`] was called before.
+    /// [`RefreshContext::commit`] has been called by then.
     ///
     /// # Errors
     /// The class of the error determines what callers get and when the next attempt is made.
@@ -78,16 +80,17 @@ pub trait Provider: Send + Sync + 'static {
         context: RefreshContext<Self::Credential>,
     ) -> impl Future<Output = Result<Issued<Self::Credential>, ProviderError>> + Send;
 
-    /// Returns a credential that is available without a request, such as a static one or one that was
-    /// saved earlier. Called once, before the first call of [`issue`](Self::issue).
+    /// Returns a credential that is available without a request, such as a static one or one that
+    /// was saved earlier. The layer calls this once, before the first call of
+    /// [`issue`](Self::issue).
     ///
     /// Default: `None`.
     fn initial(&self) -> Option<Issued<Self::Credential>> {
         None
     }
 
-    /// Returns whether a newly created provider could replace this one, because everything it needs is
-    /// in its settings or in a store.
+    /// Returns whether a newly created provider could replace this one, because everything it needs
+    /// is in its settings or in a store.
     ///
     /// A provider that holds the only copy of something, such as a rotated refresh token, returns
     /// `false`. A layer for many users does not drop such a provider.
@@ -97,12 +100,12 @@ pub trait Provider: Send + Sync + 'static {
         true
     }
 
-    /// Returns whether [`issue`](Self::issue) can obtain a credential that has what the server
-    /// requires beyond a valid one, such as more scopes.
+    /// Returns whether [`issue`](Self::issue) can obtain a credential that meets a requirement of
+    /// the server beyond validity, such as more scopes.
     ///
-    /// If so, the layer calls `issue` with [`Reason::StepUp`] and the server's challenges, and retries
-    /// the request with the new credential. Every later credential should have the same, so remember
-    /// what the server granted.
+    /// If so, the layer calls `issue` with [`Reason::StepUp`] and the server's challenges, and
+    /// retries the request with the new credential. Every later credential should meet the
+    /// requirement too, so remember what the server granted.
     ///
     /// The layer ensures that a request steps up only once. The budget of rejections limits the
     /// refreshes that a server can cause if it is never satisfied.
@@ -113,8 +116,8 @@ pub trait Provider: Send + Sync + 'static {
         false
     }
 
-    /// Ends the session at logout: revokes the credentials at the server and deletes stored tokens. The
-    /// layer has already discarded its own copies.
+    /// Ends the session at logout: revokes the credentials at the server and deletes stored tokens.
+    /// The layer has already discarded its own copies.
     ///
     /// Default: does nothing.
     ///

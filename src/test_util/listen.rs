@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 type ResponseFuture = BoxFuture<'static, Result<Response<String>, Infallible>>;
 
-/// Accepts connections until it is dropped, which also closes them.
+/// A listener that accepts connections until it is dropped, which also closes them.
 pub(super) struct Listener {
     _task: JoinSet<()>,
 }

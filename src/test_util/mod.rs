@@ -9,12 +9,12 @@
 //! ```
 //!
 //! - [`TestProvider`] replaces the real provider in a test that has its own API.
-//! - [`TestServer`] is an API with a token endpoint: either an in-memory tower service, which follows
-//!   tokio's paused time, or a real server on loopback.
-//! - [`refresh_context`], [`revoke_context`] and [`response_head`] create the arguments that a layer
-//!   passes to your own [`Provider`](crate::Provider) or [`Credential`](crate::Credential), to test it
-//!   without a layer. [`RequestHeadMut::new`](crate::credential::RequestHeadMut::new) and
-//!   [`Challenge::parse`](crate::Challenge::parse) create the other ones.
+//! - [`TestServer`] is an API with a token endpoint: either an in-memory tower service, which
+//!   follows tokio's paused time, or a real server on loopback.
+//! - [`refresh_context`], [`revoke_context`] and [`response_head`] create the arguments that a
+//!   layer passes to your own [`Provider`](crate::Provider) or [`Credential`](crate::Credential),
+//!   to test it without a layer. [`RequestHeadMut::new`](crate::credential::RequestHeadMut::new)
+//!   and [`Challenge::parse`](crate::Challenge::parse) create the other arguments.
 //!
 //! A program should handle a token that expires, a token that is revoked, and a failing token
 //! endpoint:

@@ -15,8 +15,8 @@ use crate::{
     sync::lock,
 };
 
-/// A provider of the bearer tokens `test-1`, `test-2`, ... Clones share its state, so that a test can
-/// keep one.
+/// A provider of the bearer tokens `test-1`, `test-2`, ... Clones share its state, so that a test
+/// can keep one.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, ProviderError, test_util::TestProvider};
@@ -47,7 +47,7 @@ struct State {
 }
 
 impl TestProvider {
-    /// Creates a provider that returns tokens with a lifetime of one hour immediately.
+    /// Creates a provider that immediately returns tokens with a lifetime of one hour.
     pub fn new() -> Self {
         Self {
             lifetime: Some(Duration::from_secs(3600)),
@@ -62,14 +62,14 @@ impl TestProvider {
         self
     }
 
-    /// Sets how long a call takes. Default: no time.
+    /// Sets how long a call takes. Default: zero.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Makes the next call fail with this error. If called several times, each call of the provider
-    /// returns one of the errors, in order.
+    /// Makes the next call fail with this error. If this is called several times, each call to the
+    /// provider returns one of the errors, in order.
     pub fn fail_next(&self, error: impl FnOnce() -> ProviderError + Send + 'static) {
         self.state().failures.push_back(Box::new(error));
     }

@@ -25,16 +25,17 @@ use tower_service::Service;
 use super::listen::Listener;
 use crate::sync::lock;
 
-/// An API that accepts bearer tokens until they expire or are revoked, and a token endpoint that issues
-/// them.
+/// An API that accepts bearer tokens until they expire or are revoked, and a token endpoint that
+/// issues them.
 ///
-/// The token endpoint is at [`token_url`](Self::token_url), and every other path belongs to the API.
-/// The API returns 200 with the path as the body if the token is valid, and 401 otherwise. The token
-/// endpoint accepts every client and every grant. A refresh token must be one that it has issued, and
-/// that has not been spent if they [rotate](Self::rotating).
+/// The token endpoint is at [`token_url`](Self::token_url), and every other path belongs to the
+/// API. The API returns 200 with the path as the body if the token is valid, and 401 otherwise. The
+/// token endpoint accepts every client and every grant. A refresh token must be one that the
+/// endpoint has issued. If refresh tokens [rotate](Self::rotating), it must also not have been
+/// spent.
 ///
-/// The server is an in-memory tower service that uses tokio's time. [`listen`](Self::listen) turns it
-/// into a real server. Clones share its state.
+/// The server is an in-memory tower service that uses tokio's time. [`listen`](Self::listen) turns
+/// it into a real server. Clones share its state.
 #[derive(Clone)]
 #[must_use]
 pub struct TestServer {
@@ -60,8 +61,8 @@ struct State {
 }
 
 impl TestServer {
-    /// Creates a server that immediately returns access tokens with a lifetime of one hour, and that does
-    /// not rotate refresh tokens.
+    /// Creates a server that immediately returns access tokens with a lifetime of one hour, and
+    /// that does not rotate refresh tokens.
     pub fn new() -> Self {
         Self {
             url: "https://test.invalid".to_owned(),
@@ -79,20 +80,21 @@ impl TestServer {
         self
     }
 
-    /// Sets how long the token endpoint takes to respond. Default: no time.
+    /// Sets how long the token endpoint takes to respond. Default: zero.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Makes every refresh return a new refresh token and invalidate the previous one. Default: off.
+    /// Makes every refresh return a new refresh token and invalidate the previous one. Default:
+    /// off.
     pub fn rotating(mut self) -> Self {
         self.rotating = true;
         self
     }
 
-    /// Listens on a free port of 127.0.0.1, with HTTP/1.1, until the last clone is dropped. Call it
-    /// after the setters.
+    /// Listens on a free port of 127.0.0.1, with HTTP/1.1, until the last clone is dropped. Call
+    /// this after the setters.
     ///
     /// # Errors
     /// The server cannot bind to a port.
@@ -105,7 +107,8 @@ impl TestServer {
         Ok(self)
     }
 
-    /// Returns the server's URL without a trailing slash, as [`Origins`](crate::Origins) accepts it.
+    /// Returns the server's URL without a trailing slash, in the form that
+    /// [`Origins`](crate::Origins) accepts.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -182,7 +185,7 @@ impl TestServer {
                 state.refresh_tokens.remove(&spent);
                 Some(state.refresh_token())
             }
-            // Client credentials come without a refresh token (RFC 6749 4.4.3).
+            // The client credentials grant returns no refresh token (RFC 6749 section 4.4.3).
             None if parameter(&form, "grant_type").as_deref() != Some("client_credentials") => {
                 Some(state.refresh_token())
             }

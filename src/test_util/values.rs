@@ -16,7 +16,7 @@ use crate::{
 /// The context has no previous credential, no challenges and a deadline in 10 s. Its methods
 /// [`with_previous`](RefreshContext::with_previous),
 /// [`with_challenges`](RefreshContext::with_challenges) and
-/// [`with_deadline`](RefreshContext::with_deadline) change that.
+/// [`with_deadline`](RefreshContext::with_deadline) change these defaults.
 ///
 /// ```
 /// use tower_auth::{
@@ -59,12 +59,12 @@ pub fn revoke_context<C>(credentials: impl Into<Vec<C>>) -> RevokeContext<C> {
     RevokeContext::new(credentials.into())
 }
 
-/// Creates the response head that a [`Credential`](crate::Credential) gets, for testing a
-/// credential that handles challenges without a layer.
+/// Creates the response head that a [`Credential`](crate::Credential) receives. Use it to test,
+/// without a layer, a credential that handles challenges.
 ///
-/// The request is the one that was sent, with the credential attached to it:
-/// [`RequestHeadMut::new`](crate::credential::RequestHeadMut::new) creates what
-/// [`Credential::apply`](crate::Credential::apply) needs for that.
+/// `request` is the request that was sent, with the credential attached. To attach it, create the
+/// argument of [`Credential::apply`](crate::Credential::apply) with
+/// [`RequestHeadMut::new`](crate::credential::RequestHeadMut::new).
 ///
 /// ```
 /// use tower_auth::test_util::response_head;

@@ -26,7 +26,7 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 const MAX_CODE_LENGTH: usize = 100;
 const MAX_URI_LENGTH: usize = 2000;
 
-/// A device code that waits for the user's confirmation. Pass it to
+/// A device code that is waiting for the user's confirmation. Pass it to
 /// [`finish`](super::DeviceCode::finish).
 ///
 /// Always show the [URL](Self::verification_uri) and the [code](Self::user_code): the user compares

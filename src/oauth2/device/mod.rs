@@ -26,13 +26,13 @@ use crate::{credential::Bearer, error::ConfigError, store::TokenSet};
 /// | step | what it does |
 /// |---|---|
 /// | [`start`](Self::start) | requests a code from the server |
-/// | [`DeviceAuthorization`] | has the URL and the code to show to the user |
+/// | [`DeviceAuthorization`] | contains the URL and the code to show to the user |
 /// | [`finish`](Self::finish) | waits until the user has confirmed the code, and returns the tokens |
 /// | [`session`](Self::session) | builds the provider that uses these tokens and refreshes them |
 ///
 /// If the user has a browser on the same machine, prefer
-/// [`AuthorizationCode`](super::AuthorizationCode). An attacker can start a device login and trick the
-/// user into confirming its code.
+/// [`AuthorizationCode`](super::AuthorizationCode), because an attacker can start a device login
+/// and trick the user into confirming its code.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::DeviceCode};
@@ -95,19 +95,19 @@ impl<C: AccessToken> DeviceCode<C> {
     ///
     /// This polls the server at the interval that the server requests, by default every 5 s. Each
     /// `slow_down` response adds 5 s to the interval. After a network or server failure, polling
-    /// continues with pauses that double, up to one minute. A request without a response within 30 s
-    /// counts as such a failure. Dropping the future stops the polling.
+    /// continues with pauses that double each time, up to one minute. A request without a response
+    /// within 30 s counts as such a failure. Dropping the future stops the polling.
     ///
     /// # Errors
     /// The user denied the login ([`is_denied`](LoginError::is_denied)) or took too long
-    /// ([`is_timeout`](LoginError::is_timeout)), or the server refuses the client.
+    /// ([`is_timeout`](LoginError::is_timeout)), or the server refused the client.
     pub async fn finish(&self, authorization: DeviceAuthorization) -> Result<TokenSet, LoginError> {
         Polling::new(&self.flow.client, authorization).run().await
     }
 
-    /// Returns a builder for the provider that uses and refreshes the tokens of a login. It has the same
-    /// token endpoint, client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a
-    /// [`store`](Builder::store).
+    /// Returns a builder for the provider that uses and refreshes the tokens of a login. The
+    /// builder has the same token endpoint, client and HTTP service as this login. Add
+    /// [`initial_tokens`](Builder::initial_tokens), and a [`store`](Builder::store).
     pub fn session(&self) -> Builder<RefreshTokenGrant, C> {
         self.flow.session.for_session()
     }
@@ -126,7 +126,7 @@ impl Configurable for DeviceCode {
 }
 
 impl<C: AccessToken> Builder<DeviceCode, C> {
-    /// Builds the login. Sends nothing yet.
+    /// Builds the login without sending a request.
     ///
     /// # Errors
     /// A required setting is missing, or a value is not valid. The error names the setting and

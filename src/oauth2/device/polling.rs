@@ -1,4 +1,4 @@
-//! Polling until the user has confirmed or denied the code (RFC 8628 3.4 and 3.5).
+//! Polling until the user has confirmed or denied the code (RFC 8628 sections 3.4 and 3.5).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// Each `slow_down` adds this to the interval (RFC 8628 3.5).
+/// The time that each `slow_down` adds to the interval (RFC 8628 section 3.5).
 const SLOW_DOWN_STEP: Duration = Duration::from_secs(5);
 /// Maximum pause after a failure, unless the server's interval is longer.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
@@ -90,7 +90,7 @@ impl<'a> Polling<'a> {
         let endpoint = &self.client.endpoint;
         let response = timeout(REQUEST_TIMEOUT, endpoint.exchange(&self.form)).await;
         let mut response = response.unwrap_or_else(|_| Err(endpoint.timed_out(REQUEST_TIMEOUT)))?;
-        // RFC 6749 5.1: a response without a scope grants the requested one.
+        // RFC 6749 section 5.1: a response without a scope grants the requested one.
         response.scope = response.scope.or_else(|| self.client.scope());
         Ok(tokens(response, None, requested_at))
     }

@@ -6,7 +6,8 @@ use crate::error::{BoxError, Chain, ProviderError, chain_debug};
 
 /// The reason why a server's metadata could not be fetched, or is not usable.
 ///
-/// `Display` prints the message, and `{:#}` appends those of all [sources](StdError::source).
+/// `Display` prints the message, and `{:#}` appends the messages of all
+/// [sources](StdError::source).
 #[derive(Clone)]
 pub struct DiscoveryError {
     message: String,

@@ -15,10 +15,10 @@ pub use self::error::DiscoveryError;
 use super::{endpoint::parse_endpoint, http::HttpService, sanitize::Sanitizer};
 use crate::error::{BoxError, ConfigError};
 
-/// The metadata that an authorization server publishes (RFC 8414, OpenID Connect Discovery 1.0): its
-/// endpoints and their capabilities.
+/// The metadata that an authorization server publishes (RFC 8414, OpenID Connect Discovery 1.0):
+/// its endpoints and their capabilities.
 ///
-/// `discover` builds a provider from it in one step:
+/// A grant's `discover` fetches the metadata and creates a builder from it in one step:
 ///
 /// ```
 /// # use tower_auth::{BoxError, oauth2::ClientCredentials};
@@ -32,9 +32,9 @@ use crate::error::{BoxError, ConfigError};
 /// # let _ = provider; Ok(()) }
 /// ```
 ///
-/// The builder then has the endpoints, the HTTP service, the client authentication method, and whether
-/// the server names itself in authorization responses (RFC 9207). Every setting can be changed.
-/// Alternatively, [`fetch`](Self::fetch) the metadata once and create several
+/// The builder then has the endpoints, the HTTP service and the client authentication method, and
+/// knows whether the server names itself in authorization responses (RFC 9207). Every setting can
+/// still be changed. Alternatively, [`fetch`](Self::fetch) the metadata once and create several
 /// [builders](Self::builder) from it.
 #[derive(Clone)]
 pub struct ServerMetadata {
@@ -44,15 +44,16 @@ pub struct ServerMetadata {
 }
 
 impl ServerMetadata {
-    /// Fetches the metadata: from `/.well-known/oauth-authorization-server` before the issuer's path
-    /// (RFC 8414 3.1), then from `/.well-known/openid-configuration` after it. Redirects are not
-    /// followed.
+    /// Fetches the metadata. It tries `/.well-known/oauth-authorization-server` inserted before the
+    /// issuer's path (RFC 8414 section 3.1), then `/.well-known/openid-configuration` appended to
+    /// that path. Redirects are not followed.
     ///
     /// # Errors
     /// - The issuer is not an https URL (or http to this machine), or has a query or a fragment.
     /// - The server cannot be reached, or publishes no metadata.
-    /// - The metadata names another issuer. It must match character by character (RFC 8414 3.3).
-    /// - One of the endpoints is plain http.
+    /// - The metadata names a different issuer. The issuers must match character by character (RFC
+    ///   8414 section 3.3).
+    /// - One of the endpoints uses plain http to another machine.
     pub async fn fetch<S, R>(issuer: impl Into<String>, http: S) -> Result<Self, DiscoveryError>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
@@ -154,14 +155,14 @@ impl ServerMetadata {
             == Some(&Value::Bool(true))
     }
 
-    /// Returns any other field unchanged.
+    /// Returns any field by its name, unchanged.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.fields.get(name)
     }
 
-    /// Returns whether the server accepts client secrets only in the body. The default is HTTP Basic
-    /// (RFC 8414 2).
+    /// Returns whether the server accepts client secrets only in the body. The default is HTTP
+    /// Basic (RFC 8414 section 2).
     pub(super) fn wants_secret_in_body(&self) -> bool {
         let methods = self.fields.get("token_endpoint_auth_methods_supported");
         let Some(methods) = methods.and_then(Value::as_array) else {
@@ -171,7 +172,7 @@ impl ServerMetadata {
         has("client_secret_post") && !has("client_secret_basic")
     }
 
-    /// Returns the endpoints for clients with certificates (RFC 8705 5).
+    /// Returns the endpoints for clients with certificates (RFC 8705 section 5).
     pub(super) fn mtls_aliases(&self) -> Aliases {
         let aliases = self.fields.get("mtls_endpoint_aliases");
         let alias = |name| Some(aliases?.get(name)?.as_str()?.to_owned());
@@ -200,7 +201,7 @@ enum Found {
     Nothing(String),
 }
 
-/// Returns the URLs to try for the metadata (RFC 8414 3.1 and 5).
+/// Returns the URLs to try for the metadata (RFC 8414 sections 3.1 and 5).
 fn well_known(issuer: &str) -> Result<[String; 2], DiscoveryError> {
     let uri = parse_endpoint("issuer", issuer, false).map_err(unusable_issuer)?;
     if uri.query().is_some() {

@@ -26,13 +26,13 @@ pub(in crate::oauth2) const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// the key.
 ///
 /// A [generated](Self::generate) key lasts as long as the process, which is enough if the tokens do
-/// too. The refresh tokens of a client without a secret are also bound to the key. A program that
-/// keeps them in a [store](crate::store) must keep the key too: create it with
-/// [`generate_pem`](Self::generate_pem), and read it with [`from_pem`](Self::from_pem). Processes
-/// that share the store must share the key.
+/// not outlast it. The refresh tokens of a client without a secret are also bound to the key. A
+/// program that keeps such refresh tokens in a [store](crate::store) must keep the key too: create
+/// it with [`generate_pem`](Self::generate_pem), and read it with [`from_pem`](Self::from_pem).
+/// Processes that share the store must share the key.
 ///
-/// The key also remembers the latest nonce of the token server and of each API. Neither `Debug` nor
-/// an error shows the key. Clones are cheap and share the key.
+/// The key also remembers the latest nonce of the token server and of each API. Neither `Debug`
+/// output nor an error message shows the key. Clones are cheap and share the key.
 ///
 /// ```
 /// use tower_auth::oauth2::{DpopKey, SigningAlgorithm};
@@ -57,7 +57,7 @@ struct Inner {
 }
 
 impl DpopKey {
-    /// Generates a key for ES256.
+    /// Generates an ES256 key.
     ///
     /// # Errors
     /// The system could not provide random numbers.
@@ -67,7 +67,7 @@ impl DpopKey {
         Ok(Self::new(SigningAlgorithm::Es256, key))
     }
 
-    /// Generates a key for ES256 as PEM, to be stored. It is a secret.
+    /// Generates an ES256 key and returns it as PEM, to be stored. The text is a secret.
     ///
     /// # Errors
     /// The system could not provide random numbers.
@@ -82,20 +82,20 @@ impl DpopKey {
         Ok(pem)
     }
 
-    /// Reads a private key as PEM, like
+    /// Reads a private key from PEM, like
     /// [`SigningKey::from_pem`](super::super::SigningKey::from_pem).
     ///
     /// # Errors
-    /// The text does not contain a key, or the key does not fit the algorithm.
+    /// The text does not contain a key, or the key does not match the algorithm.
     pub fn from_pem(algorithm: SigningAlgorithm, pem: &str) -> Result<Self, ConfigError> {
         Ok(Self::new(algorithm, LocalKey::from_pem(algorithm, pem)?))
     }
 
-    /// Reads a private key as a JSON Web Key, like
+    /// Reads a private key from a JSON Web Key, like
     /// [`SigningKey::from_jwk`](super::super::SigningKey::from_jwk).
     ///
     /// # Errors
-    /// The text is not such a key, or its `alg` does not fit.
+    /// The text is not such a key, or its `alg` is not supported.
     pub fn from_jwk(jwk: &str) -> Result<Self, ConfigError> {
         let (algorithm, key, _) = jwk::parse(jwk)?;
         Ok(Self::new(algorithm, key))
@@ -112,14 +112,14 @@ impl DpopKey {
         }
     }
 
-    /// Returns the SHA-256 thumbprint of the public key (RFC 7638), which bound tokens contain
-    /// (`jkt`).
+    /// Returns the SHA-256 thumbprint of the public key (RFC 7638). Bound tokens contain it as
+    /// `jkt`.
     #[must_use]
     pub fn thumbprint(&self) -> String {
         jwk::thumbprint(&self.inner.jwk)
     }
 
-    /// Creates a proof for one attempt of a request (R28).
+    /// Creates a proof for one attempt to send a request (R28).
     ///
     /// # Errors
     /// The URI has no host, or the system could not provide random numbers.
@@ -169,8 +169,8 @@ partial_debug!(
     thumbprint = thumbprint()
 );
 
-/// Returns the `htu` claim: without query and fragment, and normalized as servers do before they
-/// compare (RFC 3986 6.2.2 and 6.2.3).
+/// Returns the `htu` claim: the URI without its query and fragment, normalized as servers normalize
+/// URIs before they compare them (RFC 3986 sections 6.2.2 and 6.2.3).
 pub(super) fn target(uri: &Uri) -> Result<String, BoxError> {
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err("a DPoP proof contains the whole URI: use absolute URIs".into());

@@ -1,4 +1,4 @@
-//! The nonces of servers (RFC 9449 sections 8 and 9).
+//! Server nonces (RFC 9449 sections 8 and 9).
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -9,7 +9,7 @@ use crate::sync::lock;
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// Maximum number of servers that are remembered. A client uses few.
+/// Maximum number of servers to remember. A client usually uses only a few.
 const MAX_SERVERS: usize = 64;
 
 /// The latest nonce of each server (R29).
@@ -24,7 +24,7 @@ pub(in crate::oauth2) enum Use<'a> {
     Api(&'a str),
 }
 
-/// A token server and an API are separate servers, even if they have the same origin.
+/// A token server and an API count as separate servers, even if they have the same origin.
 #[derive(PartialEq, Eq, Hash)]
 struct Server {
     is_api: bool,
@@ -46,7 +46,7 @@ impl Nonces {
         lock(&self.0).get(&Server::of(usage, uri)).cloned()
     }
 
-    /// Keeps the nonce of a response with any status. Returns whether there was one.
+    /// Keeps the nonce from a response with any status, and returns whether there was one.
     pub(in crate::oauth2) fn learn(&self, usage: Use<'_>, uri: &Uri, headers: &HeaderMap) -> bool {
         let nonce = headers
             .get(DPOP_NONCE)
@@ -64,8 +64,8 @@ impl Nonces {
     }
 }
 
-/// Returns whether the body of a token response asks for the same request with the response's
-/// nonce.
+/// Returns whether the body of a token response asks the client to repeat the request with the
+/// response's nonce.
 pub(in crate::oauth2) fn asks_for_nonce(body: &[u8]) -> bool {
     let fields = serde_json::from_slice::<Map<String, Value>>(body);
     fields.is_ok_and(|fields| fields.get("error").and_then(Value::as_str) == Some("use_dpop_nonce"))

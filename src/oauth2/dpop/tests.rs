@@ -135,7 +135,7 @@ fn token(key: &DpopKey) -> DpopToken {
 }
 
 /// Applies the token to an API request. Returns the claims of the proof, and whether the response
-/// asks for the request again.
+/// asks the client to repeat the request.
 fn exchange(token: &DpopToken, url: &str, status: u16, response: &HeaderMap) -> (Value, bool) {
     let mut request = Request::get(url).body(()).unwrap();
     token.apply(&mut RequestHeadMut::new(&mut request)).unwrap();
@@ -149,7 +149,8 @@ fn exchange(token: &DpopToken, url: &str, status: u16, response: &HeaderMap) -> 
     (claims, again)
 }
 
-/// R29, R30: the latest nonce of each server, including those of 2xx responses, without a refresh.
+/// R29, R30: proofs use the latest nonce of each server, including nonces from 2xx responses,
+/// without a refresh.
 #[test]
 fn the_latest_nonce_of_each_api_is_used() {
     let key = DpopKey::generate().unwrap();
@@ -171,7 +172,7 @@ fn the_latest_nonce_of_each_api_is_used() {
 
     let (claims, _) = exchange(&token, "https://other.example/", 200, &headers("", ""));
     assert!(claims.get("nonce").is_none());
-    // The token server is a separate server, even at the same origin.
+    // The token server counts as a separate server, even at the same origin.
     let (_, claims) = prove(&key, Use::TokenRequest, &Method::POST, API);
     assert!(claims.get("nonce").is_none());
     for number in 0..1000 {
@@ -200,8 +201,8 @@ fn the_callers_own_credential_is_sent_without_a_proof() {
 
 type Responses = Vec<(u16, &'static str, &'static str)>;
 
-/// A token server that returns these responses (status, nonce, body), and the claims and forms of the
-/// requests that it gets.
+/// A token server that returns these responses (status, nonce, body), and records the claims and
+/// forms of the requests that it receives.
 struct TokenServer {
     responses: Mutex<Responses>,
     proofs: Mutex<Vec<Value>>,
@@ -233,7 +234,7 @@ impl TokenServer {
         Ok(response)
     }
 
-    /// Gets a token with a grant.
+    /// Requests a token with a grant.
     async fn issue<G: TokenEndpointGrant + Grant>(
         self: &Arc<Self>,
         key: &DpopKey,
@@ -288,7 +289,7 @@ async fn a_token_request_is_sent_again_with_the_nonce() {
     assert!(token.unwrap_err().contains("use_dpop_nonce"));
 }
 
-/// R29, R31: grants with assertions ask their closure once for a token, and send its assertion again
+/// R29, R31: grants with assertions call their closure once per token, and send its assertion again
 /// with the nonce.
 #[tokio::test]
 async fn assertions_are_exchanged_for_bound_tokens() {

@@ -14,11 +14,11 @@ use crate::{
     oauth2::grant::sealed,
 };
 
-/// An access token that is bound to a key (DPoP, RFC 9449 7). Each attempt of a request carries the
-/// token and a new proof for the request's method and URI.
+/// An access token that is bound to a key (DPoP, RFC 9449 section 7). Each attempt to send a
+/// request carries the token and a new proof for the request's method and URI.
 ///
-/// If an API asks for a nonce in a 401, the request is signed and sent again with the same token.
-/// This does not count as the layer's retry (section 9).
+/// If an API asks for a nonce in a 401 response, the request is signed and sent again with the same
+/// token. This does not count as the layer's retry (RFC 9449 section 9).
 ///
 /// A builder's [`dpop`](crate::oauth2::Builder::dpop) makes the provider issue these tokens.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ impl DpopToken {
     /// Combines a token with the key for which it was issued.
     ///
     /// # Errors
-    /// The token contains characters that a header cannot.
+    /// The token contains characters that are not allowed in a header.
     pub fn new(token: Bearer, key: DpopKey) -> Result<Self, ConfigError> {
         let value = Zeroizing::new(["DPoP ", token.expose()].concat().into_bytes());
         Ok(Self {

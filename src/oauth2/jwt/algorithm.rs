@@ -1,6 +1,6 @@
 //! The supported signature algorithms.
 
-/// The signature algorithm of a JWT (RFC 7518 3.1, RFC 8037 3.1).
+/// The signature algorithm of a JWT (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SigningAlgorithm {

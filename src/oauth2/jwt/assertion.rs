@@ -1,4 +1,4 @@
-//! Client authentication with a signed assertion (RFC 7523 2.2 and 3).
+//! Client authentication with a signed assertion (RFC 7523 sections 2.2 and 3).
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,9 +24,9 @@ const LIFETIME: u64 = 60;
 #[derive(Clone, Debug)]
 pub(in crate::oauth2) enum AssertionMode {
     PrivateKey(SigningKey),
-    /// HS256 with the client secret.
+    /// Signed with the client secret (HS256).
     ClientSecret,
-    /// By another party, such as Kubernetes.
+    /// Signed by another party, such as Kubernetes.
     External(AssertionSource),
 }
 
@@ -97,8 +97,8 @@ impl ClientAssertion {
         }
     }
 
-    /// R26: issuer and subject are the client, the audience is the server, and each assertion is
-    /// short-lived and unique.
+    /// Creates the claims of an assertion. R26: the issuer and the subject are the client, the
+    /// audience is the server, and each assertion is short-lived and unique.
     fn claims(&self) -> Result<Value, BoxError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         Ok(json!({
@@ -129,7 +129,7 @@ fn signed_with_secret(secret: &Secret, claims: &Value) -> Secret {
     Secret::new(compact(input, &signature))
 }
 
-/// Generates a unique id of 128 random bits.
+/// Generates a unique ID of 128 random bits.
 pub(in crate::oauth2) fn random_id() -> Result<String, BoxError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)

@@ -15,12 +15,12 @@ use crate::{
 
 /// Requires the `jwt` feature.
 impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
-    /// Authenticates the client with a signed assertion (`private_key_jwt`, RFC 7523 2.2) that is
-    /// valid for 60 s. It replaces a [`client_secret`](Self::client_secret).
+    /// Authenticates the client with a signed assertion (`private_key_jwt`, RFC 7523 section 2.2)
+    /// that is valid for 60 s. The assertion replaces a [`client_secret`](Self::client_secret).
     ///
-    /// Every token request gets a new assertion, and servers accept each assertion only once. So the
-    /// [`http`](Self::http) service must not send a request twice. The layer's own next attempt is a
-    /// new request.
+    /// Every token request gets a new assertion, and servers accept each assertion only once. So
+    /// the [`http`](Self::http) service must not send a request twice. When the layer itself tries
+    /// again, it creates a new request.
     ///
     /// ```
     /// use tower_auth::oauth2::{ClientCredentials, SigningAlgorithm, SigningKey, TokenProvider};
@@ -40,8 +40,8 @@ impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
     }
 
     /// Authenticates the client with an assertion that is signed with its
-    /// [`client_secret`](Self::client_secret) (`client_secret_jwt`, HS256). The secret itself is not
-    /// sent. It should be at least 32 characters long. See also
+    /// [`client_secret`](Self::client_secret) (`client_secret_jwt`, HS256). The secret itself is
+    /// not sent. The secret should be at least 32 characters long. See also
     /// [`private_key_jwt`](Self::private_key_jwt).
     pub fn client_secret_jwt(mut self) -> Self {
         self.client.auth = ClientAuthMode::Assertion(AssertionMode::ClientSecret);
@@ -49,8 +49,9 @@ impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
     }
 
     /// Authenticates the client with an assertion that another party has signed, such as the token
-    /// that Kubernetes mounts into a pod (Azure federated credentials, workload identity). The closure
-    /// is called before each request. Its error is a transient failure of the refresh.
+    /// that Kubernetes mounts into a pod (Azure federated credentials, workload identity). The
+    /// closure is called before each request. If it returns an error, that is a transient failure
+    /// of the refresh.
     ///
     /// ```
     /// use tower_auth::{ProviderError, oauth2::{ClientCredentials, TokenProvider}};
@@ -78,10 +79,10 @@ impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
         self
     }
 
-    /// Sets the audience of the assertions (`aud`). The default is the issuer if it was discovered: an
-    /// assertion for the issuer cannot be relayed by another server that claims the same token URL.
-    /// Otherwise the default is the URL of the token endpoint, which RFC 7523 3 allows and most
-    /// servers accept.
+    /// Sets the audience of the assertions (`aud`). The default is the issuer if it was discovered:
+    /// an assertion for the issuer cannot be relayed by another server that claims the same token
+    /// URL. Otherwise the default is the URL of the token endpoint, which RFC 7523 section 3 allows
+    /// and most servers accept.
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
         self.client.audience = Some(audience.into());
         self

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::ConfigError;
 
-/// Reads a private key. Returns its algorithm, the key, and its `kid`.
+/// Reads a private key, and returns its algorithm, the key, and its `kid`.
 pub(in crate::oauth2) fn parse(
     text: &str,
 ) -> Result<(SigningAlgorithm, LocalKey, Option<String>), ConfigError> {
@@ -61,7 +61,7 @@ pub(in crate::oauth2) fn parse(
     Ok((algorithm, key, text("kid").map(str::to_owned)))
 }
 
-/// Computes the thumbprint of a public key (RFC 7638): the SHA-256 of its required members.
+/// Computes the thumbprint of a public key (RFC 7638): the SHA-256 hash of its required members.
 #[cfg(feature = "dpop")]
 pub(in crate::oauth2) fn thumbprint(jwk: &Map<String, Value>) -> String {
     // RFC 7638 section 3.3: the members are sorted by name.

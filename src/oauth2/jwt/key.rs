@@ -12,9 +12,10 @@ use crate::error::{BoxError, ConfigError};
 
 /// A private key that signs JWTs. It is held in this process, or stays in a key management service.
 ///
-/// Pass it to [`private_key_jwt`](super::super::Builder::private_key_jwt), or sign other claims with
-/// [`sign_jwt`](Self::sign_jwt), such as the assertions of [`JwtBearer`](super::super::JwtBearer).
-/// Neither `Debug` nor an error shows the key. Cloning is cheap, and clones share the key.
+/// Pass it to [`private_key_jwt`](super::super::Builder::private_key_jwt), or sign other claims
+/// with [`sign_jwt`](Self::sign_jwt), such as the assertions of
+/// [`JwtBearer`](super::super::JwtBearer). Neither `Debug` output nor an error message shows the
+/// key. Cloning is cheap, and clones share the key.
 ///
 /// ```
 /// use tower_auth::oauth2::{SigningAlgorithm, SigningKey};
@@ -49,14 +50,14 @@ impl SigningKey {
     /// `EC PRIVATE KEY` (SEC 1). Other sections, such as certificates, are skipped.
     ///
     /// # Errors
-    /// The text has no readable private key, or the key does not fit the algorithm.
+    /// The text has no readable private key, or the key does not match the algorithm.
     pub fn from_pem(algorithm: SigningAlgorithm, pem: &str) -> Result<Self, ConfigError> {
         Ok(Self::local(algorithm, LocalKey::from_pem(algorithm, pem)?))
     }
 
-    /// Reads a private key from a JSON Web Key (RFC 7517) of type `RSA`, `EC` with `P-256`, or `OKP`
-    /// with `Ed25519`. Its `kid` is sent along, and its `alg` selects the algorithm. The default for
-    /// RSA keys is `RS256`.
+    /// Reads a private key from a JSON Web Key (RFC 7517) of type `RSA`, `EC` with `P-256`, or
+    /// `OKP` with `Ed25519`. Its `kid` is included in each JWT, and its `alg` selects the
+    /// algorithm. The default for RSA keys is `RS256`.
     ///
     /// # Errors
     /// The text is not such a key, or its `alg` is not supported.
@@ -69,11 +70,12 @@ impl SigningKey {
     }
 
     /// Creates a key that signs elsewhere, such as in a key management service, an HSM or an agent.
-    /// `sign` receives the bytes to sign and returns the signature in the form JWTs use (RFC 7518 3).
-    /// For ES256 that is `r` and `s`, 32 bytes each, not the DER that many services return.
+    /// `sign` receives the bytes to sign and returns the signature in the form that JWTs use (RFC
+    /// 7518 section 3). For ES256 that is `r` and `s`, 32 bytes each, not the DER that many
+    /// services return.
     ///
-    /// `sign` is called once for each JWT. Its error is a transient failure of the refresh. Users see
-    /// the message, so it must not contain a secret.
+    /// `sign` is called once for each JWT. If it returns an error, that is a transient failure of
+    /// the refresh. Users see the error's message, so it must not contain a secret.
     pub fn remote<F, Fut, E>(algorithm: SigningAlgorithm, sign: F) -> Self
     where
         F: Fn(Bytes) -> Fut + Send + Sync + 'static,
@@ -99,7 +101,7 @@ impl SigningKey {
         }
     }
 
-    /// Sets the key id (`kid`), for servers that know several keys of a client. The default is the
+    /// Sets the key ID (`kid`), for servers that know several keys of a client. The default is the
     /// `kid` of the JWK, if there is one.
     #[must_use]
     pub fn key_id(mut self, id: impl Into<String>) -> Self {
@@ -113,8 +115,8 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// Signs a JWT with these claims, a JSON object. Nothing is added to them. Which claims are
-    /// needed (`iss`, `aud`, `exp` and so on) depends on what the JWT is for.
+    /// Signs a JWT with these claims, which must be a JSON object. No claim is added. Which claims
+    /// are needed (`iss`, `aud`, `exp` and so on) depends on what the JWT is for.
     ///
     /// # Errors
     /// Signing failed: see [`remote`](Self::remote). A local key fails only if the system's random
@@ -125,7 +127,8 @@ impl SigningKey {
         self.sign_jws(header, claims).await
     }
 
-    /// Signs a JWS in its compact form (RFC 7515 7.1). Adds `alg` and `kid` to the header.
+    /// Creates a signed JWS in compact form (RFC 7515 section 7.1). Adds `alg` and `kid` to the
+    /// header.
     pub(in crate::oauth2) async fn sign_jws(
         &self,
         mut header: Map<String, Value>,
@@ -161,7 +164,7 @@ impl SigningKey {
     }
 }
 
-/// Returns the part of a JWS that is signed (RFC 7515 5.1).
+/// Returns the part of a JWS that is signed (RFC 7515 section 5.1).
 pub(in crate::oauth2) fn signing_input(header: &Map<String, Value>, claims: &Value) -> String {
     let encode = |text: String| BASE64_URL_SAFE_NO_PAD.encode(text);
     let header = encode(Value::from(header.clone()).to_string());

@@ -26,7 +26,7 @@ pub(in crate::oauth2) enum LocalKey {
     Ed25519(Ed25519KeyPair),
 }
 
-/// The members of an RSA key in a JWK (RFC 7518 6.3).
+/// The members of an RSA key in a JWK (RFC 7518 section 6.3).
 pub(super) struct RsaNumbers {
     pub(super) public: [Zeroizing<Vec<u8>>; 2],
     pub(super) private: [Zeroizing<Vec<u8>>; 6],
@@ -71,7 +71,7 @@ impl LocalKey {
                 let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
                 EcdsaKeyPair::from_pkcs8(curve, der, &SystemRandom::new()).map(Self::P256)
             }
-            // Most tools write the key without its public key.
+            // Most tools write the private key without the public key.
             SigningAlgorithm::EdDsa => {
                 Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::Ed25519)
             }
@@ -79,9 +79,9 @@ impl LocalKey {
         .map_err(|why| refused(algorithm, why))
     }
 
-    /// Reads a P-256 key in SEC 1 form (RFC 5915). ring reads that only inside of PKCS #8.
+    /// Reads a P-256 key in SEC 1 form (RFC 5915). ring reads this form only inside PKCS #8.
     fn from_sec1(sec1: &[u8]) -> Result<Self, ConfigError> {
-        // Version 0, and the algorithm: an EC public key on the curve P-256 (RFC 5208 5).
+        // Version 0, and the algorithm: an EC public key on the curve P-256 (RFC 5208 section 5).
         const VERSION_AND_CURVE: &[u8] = b"\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\
             \x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
         const SEQUENCE: u8 = 0x30;
@@ -112,7 +112,7 @@ impl LocalKey {
     }
 
     pub(super) fn from_p256(d: &[u8], x: &[u8], y: &[u8]) -> Result<Self, ConfigError> {
-        // An uncompressed point (SEC 1 2.3.3).
+        // An uncompressed point (SEC 1 section 2.3.3).
         let public = [&[4], x, y].concat();
         let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let random = SystemRandom::new();
@@ -163,7 +163,7 @@ impl LocalKey {
         Ok(Zeroizing::new(key.as_ref().to_vec()))
     }
 
-    /// Returns the public key with only its required members (RFC 7638 3.2).
+    /// Returns the public key with only its required members (RFC 7638 section 3.2).
     pub(in crate::oauth2) fn public_jwk(&self) -> Map<String, Value> {
         let encode = |bytes: &[u8]| Value::from(BASE64_URL_SAFE_NO_PAD.encode(bytes));
         let members = match self {
@@ -198,7 +198,7 @@ impl LocalKey {
     }
 }
 
-/// Computes an HS256 signature (RFC 7518 3.2).
+/// Computes an HS256 signature (RFC 7518 section 3.2).
 pub(in crate::oauth2) fn hmac_sha256(secret: &[u8], message: &[u8]) -> Vec<u8> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     hmac::sign(&key, message).as_ref().to_vec()
@@ -241,7 +241,8 @@ fn unreadable_pem(text: &str) -> ConfigError {
     ConfigError::new("key", problem)
 }
 
-/// `KeyRejected` is one of a fixed set of messages, which contain no part of the key.
+/// Creates the error for a key that ring does not accept. `KeyRejected` is one of a fixed set of
+/// messages, none of which contains any part of the key.
 fn refused(algorithm: SigningAlgorithm, why: ring::error::KeyRejected) -> ConfigError {
     let name = algorithm.name();
     ConfigError::new("key", format!("cannot be used for {name}: {why}"))

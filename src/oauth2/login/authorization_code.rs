@@ -1,4 +1,4 @@
-//! The authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
+//! The authorization code flow with PKCE (RFC 6749 section 4.1, RFC 7636).
 
 use std::sync::Arc;
 
@@ -28,7 +28,8 @@ use crate::{
     store::TokenSet,
 };
 
-/// A user's login in the browser, with an authorization code and PKCE (RFC 6749 4.1, RFC 7636).
+/// A login in the user's browser, with an authorization code and PKCE (RFC 6749 section 4.1, RFC
+/// 7636).
 ///
 /// | step | what it does |
 /// |---|---|
@@ -37,9 +38,9 @@ use crate::{
 /// | [`finish`](Self::finish) | checks the response and exchanges the code for tokens |
 /// | [`session`](Self::session) | builds the provider that uses these tokens and refreshes them |
 ///
-/// A web application saves the [`PendingLogin`] after the first step, and its route for the redirect
-/// URI calls `finish`. For a program on the user's own machine, `Loopback` (feature `loopback`) does
-/// the first three steps.
+/// A web application saves the [`PendingLogin`] after the first step, and its route for the
+/// redirect URI calls `finish`. For a program on the user's own machine, `Loopback` (feature
+/// `loopback`) does the first three steps.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::AuthorizationCode};
@@ -92,27 +93,28 @@ impl AuthorizationCode {
 }
 
 impl<C: AccessToken> AuthorizationCode<C> {
-    /// Starts a login with a new `state` and verifier. After the login, the server sends the browser
-    /// to the redirect URI, which must be exactly as registered there.
+    /// Starts a login with a new `state` and verifier. After the login, the server sends the
+    /// browser to the redirect URI, which must match the registered one exactly.
     ///
     /// # Errors
-    /// The redirect URI is not valid, has a fragment, or is plain http to another machine. Or the
+    /// The redirect URI is not valid, has a fragment, or uses plain http to another machine; or the
     /// system's random number generator failed.
     pub fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError> {
         self.flow.request.start(redirect_uri, true)
     }
 
-    /// Returns the URL to send the browser to, for this login only.
+    /// Returns the URL to send the browser to. The URL is valid for this login only.
     #[must_use]
     pub fn authorization_url(&self, pending: &PendingLogin) -> String {
         self.flow.request.url(pending)
     }
 
     /// Exchanges the code in the authorization response for tokens. `callback` is the URL that the
-    /// browser returned with, its path and query, its query, or the body of a `form_post`.
+    /// browser returned with, its path and query, only its query, or the body of a `form_post`
+    /// response.
     ///
-    /// A response with a different `state` or issuer than expected is refused before anything else in
-    /// it is read. The code is exchanged with the same redirect URI and the login's verifier.
+    /// A response with an unexpected `state` or issuer is rejected before anything else in it is
+    /// read. The code is exchanged with the same redirect URI and the login's verifier.
     ///
     /// # Errors
     /// See [`LoginError`]. A code that was sent to the token endpoint cannot be used again.
@@ -133,14 +135,15 @@ impl<C: AccessToken> AuthorizationCode<C> {
         form.push_secret("code_verifier", verifier);
         let requested_at = RequestTime::now();
         let mut response = client.endpoint.exchange(&form).await?;
-        // RFC 6749 5.1: a response without a scope grants the requested one.
+        // RFC 6749 section 5.1: a response without a scope grants the requested one.
         response.scope = response.scope.or_else(|| client.scope());
         Ok(tokens(response, None, requested_at))
     }
 
-    /// Returns a builder for the provider that uses and refreshes the tokens of a login. It has the same
-    /// token endpoint, client and HTTP service. Add [`initial_tokens`](Builder::initial_tokens), and a
-    /// [`store`](Builder::store). Each user needs a separate provider.
+    /// Returns a builder for the provider that uses and refreshes the tokens of a login. The
+    /// builder has the same token endpoint, client and HTTP service as this login. Add
+    /// [`initial_tokens`](Builder::initial_tokens), and a [`store`](Builder::store). Each user
+    /// needs a separate provider.
     pub fn session(&self) -> Builder<RefreshTokenGrant, C> {
         self.flow.session.for_session()
     }
@@ -159,7 +162,7 @@ impl Configurable for AuthorizationCode {
 }
 
 impl<C: AccessToken> Builder<AuthorizationCode, C> {
-    /// Builds the login. Sends nothing yet.
+    /// Builds the login without sending a request.
     ///
     /// # Errors
     /// A required setting is missing, or a value is not valid. The error names the setting and

@@ -1,4 +1,4 @@
-//! Authorization responses (RFC 6749 4.1.2, 4.2.2): parsing and validation.
+//! Authorization responses (RFC 6749 sections 4.1.2 and 4.2.2): parsing and validation.
 
 use percent_encoding::percent_decode_str;
 #[cfg(feature = "implicit")]
@@ -25,9 +25,9 @@ const MAX_NAME_LENGTH: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(unnameable_types, reason = "only the sealed trait uses it")]
 pub enum ResponseMode {
-    /// Sent to servers.
+    /// The query, which browsers send to servers.
     Query,
-    /// Visible only to the browser.
+    /// The fragment, which only the browser can see.
     Fragment,
 }
 
@@ -35,8 +35,8 @@ pub enum ResponseMode {
 pub(super) struct AuthorizationResponse(Vec<(String, Secret)>);
 
 impl AuthorizationResponse {
-    /// Parses a URL, or only the part of it that holds the response. Duplicate parameters are an error
-    /// (RFC 6749 3.1).
+    /// Parses a URL, or only the part of it that holds the response. Duplicate parameters are an
+    /// error (RFC 6749 section 3.1).
     pub(super) fn parse(callback: &str, mode: ResponseMode) -> Result<Self, LoginError> {
         let (before, fragment) = match callback.split_once('#') {
             Some((before, fragment)) => (before, Some(fragment)),
@@ -45,7 +45,7 @@ impl AuthorizationResponse {
         let text = match mode {
             ResponseMode::Fragment => match fragment {
                 Some(fragment) => fragment,
-                // The text is only a fragment, or the URL has none.
+                // Without a `#`, the text is a URL without a fragment, or only a fragment.
                 None if is_url(callback) => "",
                 None => callback,
             },
@@ -74,7 +74,8 @@ impl AuthorizationResponse {
     }
 
     /// Checks that the response belongs to the login, comes from the expected issuer, and is not an
-    /// error. The order matters: an error is reported only if it passes the first two checks.
+    /// error. The order matters: an error is reported only if the response passes the first two
+    /// checks.
     pub(super) fn check(
         &self,
         request: &AuthorizationRequest,
@@ -134,8 +135,8 @@ impl AuthorizationResponse {
     }
 }
 
-/// Returns whether the text looks like a parameter name. A malformed response may have a secret in its
-/// place.
+/// Returns whether the text looks like a parameter name. A malformed response may have a secret
+/// where a name belongs.
 fn is_name(text: &str) -> bool {
     let is_expected = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     (1..=MAX_NAME_LENGTH).contains(&text.len()) && text.bytes().all(is_expected)
@@ -145,7 +146,7 @@ fn is_url(text: &str) -> bool {
     text.starts_with('/') || text.contains("://") || !text.contains('=')
 }
 
-/// Decodes form encoding, in which a plus is a space.
+/// Decodes form encoding, in which a plus sign stands for a space.
 fn decode(text: &str) -> String {
     let spaced = text.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8_lossy().into_owned()

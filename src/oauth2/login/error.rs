@@ -12,20 +12,21 @@ use crate::{
 /// The reason why a login returned no tokens. The login is over: start a new one to try again.
 ///
 /// The message contains what the server reported, limited to short printable text without secrets.
-/// `Display` prints the message, and `{:#}` appends those of all [sources](StdError::source).
+/// `Display` prints the message, and `{:#}` appends the messages of all
+/// [sources](StdError::source).
 pub struct LoginError {
     problem: Box<Problem>,
 }
 
 pub(in crate::oauth2) enum Problem {
-    /// The text of a saved login.
+    /// The text of a saved login cannot be read.
     Unreadable,
     OtherClient,
     NoState,
     WrongState,
     Issuer {
         expected: String,
-        /// `Some(None)` is an issuer that must not be shown.
+        /// `Some(None)` stands for an issuer that must not be shown.
         received: Option<Option<String>>,
     },
     Refused {
@@ -64,8 +65,9 @@ impl LoginError {
         )
     }
 
-    /// Returns whether the authorization response cannot be trusted: it belongs to another login, or
-    /// comes from another server. It may be an attempt to inject an attacker's account or code.
+    /// Returns whether the authorization response cannot be trusted: it belongs to a different
+    /// login, or comes from a different server. It may be an attempt to inject an attacker's
+    /// account or code.
     #[must_use]
     pub fn is_forged(&self) -> bool {
         matches!(
@@ -74,7 +76,8 @@ impl LoginError {
         )
     }
 
-    /// Returns whether the user took too long: the browser did not return, or the device code expired.
+    /// Returns whether the user took too long: the browser did not return, or the device code
+    /// expired.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match *self.problem {
@@ -85,8 +88,8 @@ impl LoginError {
         }
     }
 
-    /// Returns the error code of the authorization endpoint (RFC 6749 4.1.2.1) or of the token
-    /// endpoint.
+    /// Returns the error code of the authorization endpoint (RFC 6749 section 4.1.2.1) or of the
+    /// token endpoint.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match &*self.problem {

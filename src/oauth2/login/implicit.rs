@@ -1,4 +1,4 @@
-//! The implicit flow (RFC 6749 4.2).
+//! The implicit flow (RFC 6749 section 4.2).
 
 use std::sync::Arc;
 
@@ -25,16 +25,17 @@ use crate::{
     store::TokenSet,
 };
 
-/// A user's login in the browser whose redirect URL holds the access token (RFC 6749 4.2).
+/// A login in the user's browser that returns the access token in the redirect URL (RFC 6749
+/// section 4.2).
 ///
-/// **Deprecated** by RFC 9700 2.1.2: the token passes through the browser's address bar and history,
-/// nothing ties it to the program that requested it, and there is no refresh token. Use
-/// [`AuthorizationCode`](super::AuthorizationCode) if the server supports it. Requires the feature
-/// `implicit`.
+/// **Deprecated** by RFC 9700 section 2.1.2: the token passes through the browser's address bar and
+/// history, nothing ties it to the program that requested it, and there is no refresh token. Use
+/// [`AuthorizationCode`](super::AuthorizationCode) if the server supports it. Requires the
+/// `implicit` feature.
 ///
-/// The token is in the URL's fragment, which browsers do not send to servers. So pass the whole URL,
-/// including its fragment, to [`finish`](Self::finish). `Loopback` (feature `loopback`) serves a page
-/// that reads the fragment.
+/// The token is in the URL's fragment, which browsers do not send to servers. So pass the whole
+/// URL, including its fragment, to [`finish`](Self::finish). `Loopback` (feature `loopback`) serves
+/// a page that reads the fragment.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::Implicit};
@@ -81,24 +82,24 @@ impl Implicit {
     }
 
     /// Starts a login with a new `state`. After the login, the server sends the browser to the
-    /// redirect URI, which must be exactly as registered there.
+    /// redirect URI, which must match the registered one exactly.
     ///
     /// # Errors
-    /// The redirect URI is not valid, has a fragment, or is plain http to another machine. Or the
+    /// The redirect URI is not valid, has a fragment, or uses plain http to another machine; or the
     /// system's random number generator failed.
     pub fn start(&self, redirect_uri: &str) -> Result<PendingLogin, ConfigError> {
         self.flow.request.start(redirect_uri, false)
     }
 
-    /// Returns the URL to send the browser to, for this login only.
+    /// Returns the URL to send the browser to. The URL is valid for this login only.
     #[must_use]
     pub fn authorization_url(&self, pending: &PendingLogin) -> String {
         self.flow.request.url(pending)
     }
 
-    /// Reads the token from the URL that the browser returned with, or from its fragment. A response
-    /// with a different `state` than expected is refused before anything else in it is read. A refresh
-    /// token is ignored, because this flow has none (RFC 6749 4.2.2).
+    /// Reads the token from the URL that the browser returned with, or from its fragment. A
+    /// response with an unexpected `state` is rejected before anything else in it is read. A
+    /// refresh token is ignored, because this flow has none (RFC 6749 section 4.2.2).
     ///
     /// # Errors
     /// See [`LoginError`].
@@ -134,7 +135,7 @@ impl Configurable for Implicit {
 }
 
 impl Builder<Implicit> {
-    /// Builds the login. It never sends a request itself.
+    /// Builds the login, which never sends a request itself.
     ///
     /// # Errors
     /// A required setting is missing, or a value is not valid. The error names the setting.

@@ -1,9 +1,9 @@
-//! Logins that send the user's browser to the authorization server (RFC 6749 4.1 and 4.2).
+//! Logins that send the user's browser to the authorization server (RFC 6749 sections 4.1 and 4.2).
 //!
-//! A login has three steps. [`start`](LoginFlow::start) creates a pending login, the browser goes to
-//! its [URL](LoginFlow::authorization_url), and [`finish`](LoginFlow::finish) turns the response that
-//! the browser returns with into tokens. The flow keeps no state between the steps, so different
-//! processes can run them.
+//! A login has three steps. [`start`](LoginFlow::start) creates a pending login, the browser goes
+//! to its [URL](LoginFlow::authorization_url), and [`finish`](LoginFlow::finish) turns the response
+//! that the browser returns with into tokens. The flow keeps no state between the steps, so
+//! different processes can run them.
 
 mod authorization_code;
 mod callback;
@@ -24,8 +24,8 @@ pub use self::{authorization_code::AuthorizationCode, error::LoginError, pending
 use crate::{error::ConfigError, store::TokenSet};
 
 /// The three steps of a login in a browser, implemented by [`AuthorizationCode`] and by `Implicit`
-/// (feature `implicit`). Both have inherent methods of the same names, so the trait need not be
-/// imported. It is sealed.
+/// (feature `implicit`). Both have inherent methods with the same names, so there is no need to
+/// import the trait. The trait is sealed.
 pub trait LoginFlow: sealed::Sealed + Send + Sync {
     /// Starts a login with new secrets.
     ///
@@ -36,7 +36,7 @@ pub trait LoginFlow: sealed::Sealed + Send + Sync {
     /// Returns the URL to send the browser to.
     fn authorization_url(&self, pending: &PendingLogin) -> String;
 
-    /// Turns the URL that the browser returned with into tokens.
+    /// Reads the response from the URL that the browser returned with, and returns the tokens.
     ///
     /// # Errors
     /// See [`LoginError`].

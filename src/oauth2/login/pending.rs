@@ -9,19 +9,19 @@ use zeroize::Zeroizing;
 use super::error::{LoginError, Problem};
 use crate::{error::ConfigError, secret::Secret};
 
-/// 32 bytes are 43 characters in base64: long enough for a verifier (RFC 7636 4.1) and for an
-/// unguessable `state` (RFC 6749 10.10).
+/// 32 bytes are 43 characters in base64: long enough for a verifier (RFC 7636 section 4.1) and for
+/// an unguessable `state` (RFC 6749 section 10.10).
 const RANDOM_BYTES: usize = 32;
 
 /// The version of the format of [`PendingLogin::expose`].
 const VERSION: u64 = 1;
 
-/// A login that waits for the browser to return: its `state`, its PKCE verifier (RFC 7636) and its
-/// redirect URI.
+/// A login that is waiting for the browser to return: its `state`, its PKCE verifier (RFC 7636) and
+/// its redirect URI.
 ///
-/// It is good for one authorization response: `finish` consumes it. In a web application another
-/// process may serve the callback. Then save it as text with [`expose`](Self::expose), and
-/// [`restore`](Self::restore) it there.
+/// It is valid for one authorization response: `finish` consumes it. In a web application, a
+/// different process may serve the callback. In that case, save the login as text with
+/// [`expose`](Self::expose), and [`restore`](Self::restore) it in that process.
 ///
 /// Keep that text in the browser's session: in a server-side session, or in a cookie that is
 /// encrypted, `HttpOnly` and `SameSite=Lax`. The session is what ties the response to the user who
@@ -76,8 +76,8 @@ impl PendingLogin {
         &self.redirect_uri
     }
 
-    /// Returns the login as text, for [`restore`](Self::restore). The text is a secret: do not log it,
-    /// and do not let the browser read it.
+    /// Returns the login as text, for [`restore`](Self::restore). The text is a secret: do not log
+    /// it, and do not let the browser read it.
     #[must_use]
     pub fn expose(&self) -> String {
         json!({
@@ -93,7 +93,7 @@ impl PendingLogin {
     /// Restores a login from the text that [`expose`](Self::expose) returned.
     ///
     /// # Errors
-    /// The text was not returned by [`expose`](Self::expose), or by another version of it.
+    /// The text was not returned by [`expose`](Self::expose), or has a different format version.
     pub fn restore(text: &str) -> Result<Self, LoginError> {
         let unreadable = || LoginError::from(Problem::Unreadable);
         let fields: serde_json::Value = serde_json::from_str(text).map_err(|_| unreadable())?;
@@ -110,7 +110,7 @@ impl PendingLogin {
         })
     }
 
-    /// Compares a `state` in constant time (RFC 6749 10.12).
+    /// Compares a `state` in constant time (RFC 6749 section 10.12).
     pub(super) fn has_state(&self, state: &str) -> bool {
         self.state
             .expose()
@@ -122,8 +122,8 @@ impl PendingLogin {
 
 partial_debug!(PendingLogin, redirect_uri);
 
-/// Computes the S256 challenge of a verifier (RFC 7636 4.2). `plain` is not offered, because it
-/// protects nothing.
+/// Computes the S256 challenge for a verifier (RFC 7636 section 4.2). `plain` is not offered,
+/// because it protects nothing.
 pub(super) fn challenge(verifier: &Secret) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
@@ -143,7 +143,7 @@ fn random() -> Result<Secret, ConfigError> {
 mod tests {
     use super::*;
 
-    /// P52, R20: RFC 7636, appendix B.
+    /// P52, R20: the example in RFC 7636 appendix B.
     #[test]
     fn the_challenge_matches_the_rfc_vector() {
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");

@@ -1,4 +1,4 @@
-//! The URL that the browser is sent to (RFC 6749 4.1.1).
+//! The URL that the browser is sent to (RFC 6749 section 4.1.1).
 
 use super::pending::{PendingLogin, challenge};
 use crate::{
@@ -56,8 +56,8 @@ impl AuthorizationRequest {
         PendingLogin::new(self.client(), redirect_uri, with_verifier)
     }
 
-    /// Identifies the server and the client, so that a response is not used with another server (RFC
-    /// 9700 4.4).
+    /// Identifies the server and the client, so that a response from one server is not used with
+    /// another (RFC 9700 section 4.4).
     pub(super) fn client(&self) -> String {
         format!("{} {}", self.client_id, self.endpoint)
     }
@@ -102,8 +102,8 @@ const OWN_PARAMS: [&str; 5] = [
     "code_challenge_method",
 ];
 
-/// Accepts https, http to this machine, and private-use schemes (RFC 8252 7.1). A fragment is not
-/// allowed (RFC 6749 3.1.2).
+/// Accepts https, http to this machine, and private-use schemes (RFC 8252 section 7.1). A fragment
+/// is not allowed (RFC 6749 section 3.1.2).
 fn check_redirect_uri(uri: &str, plain_http: bool) -> Result<(), ConfigError> {
     const FIELD: &str = "redirect_uri";
     let scheme = uri.split_once(':').map(|(scheme, _)| scheme);

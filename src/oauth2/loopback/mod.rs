@@ -24,10 +24,10 @@ type OpenFn = Box<dyn FnOnce(&str) -> io::Result<()> + Send>;
 
 /// A login in the system's browser, for a program on the user's own machine (RFC 8252).
 ///
-/// It listens on a loopback address, opens the browser, waits for the callback, exchanges the code, and
-/// shows a page with the outcome. Then the listener closes. Register `http://127.0.0.1/callback` as the
-/// redirect URI of a native application. Servers accept any port for it (RFC 8252 7.3); if yours does
-/// not, register a [port](Self::port) too.
+/// It listens on a loopback address, opens the browser, waits for the callback, exchanges the code,
+/// and shows a page with the outcome. Then the listener closes. Register
+/// `http://127.0.0.1/callback` as the redirect URI of a native application. Servers accept any port
+/// for it (RFC 8252 section 7.3); if yours does not, register a [port](Self::port) too.
 ///
 /// ```no_run
 /// use tower_auth::{AuthLayer, BoxError, Origins, oauth2::{AuthorizationCode, Loopback}};
@@ -63,20 +63,21 @@ impl Default for Loopback {
 }
 
 impl Loopback {
-    /// Creates a login on 127.0.0.1, a free port and the path `/callback`, with the system's browser and a
-    /// timeout of five minutes.
+    /// Creates a login that listens on a free port of 127.0.0.1 at the path `/callback`, opens the
+    /// system's browser, and times out after five minutes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Listens on `[::1]`. Default: 127.0.0.1. Host names such as `localhost` are not offered, because they
-    /// can resolve to another machine (RFC 8252 8.3).
+    /// Listens on `[::1]`. Default: 127.0.0.1. Host names such as `localhost` are not offered,
+    /// because they can resolve to another machine (RFC 8252 section 8.3).
     pub fn ipv6(mut self) -> Self {
         self.address = Ipv6Addr::LOCALHOST.into();
         self
     }
 
-    /// Listens on this port, for servers that compare it with the registered one. Default: a free port.
+    /// Listens on this port, for servers that compare it with the registered one. Default: a free
+    /// port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
@@ -94,8 +95,8 @@ impl Loopback {
         self
     }
 
-    /// Calls `open` with the URL instead of opening the system's browser. For example, print the URL if
-    /// the machine has no browser.
+    /// Calls `open` with the URL instead of opening the system's browser. For example, print the
+    /// URL if the machine has no browser.
     ///
     /// ```
     /// use tower_auth::oauth2::Loopback;
@@ -114,8 +115,8 @@ impl Loopback {
     /// Logs the user in and returns the tokens.
     ///
     /// # Errors
-    /// The port is in use, the browser cannot be opened or does not return in time, or the user or the
-    /// server denies the login. See [`LoginError`].
+    /// The port is in use, the browser cannot be opened or does not return in time, or the user or
+    /// the server denies the login. See [`LoginError`].
     pub async fn log_in<F: LoginFlow>(self, flow: &F) -> Result<TokenSet, LoginError> {
         if !self.path.starts_with('/') || !self.path.bytes().all(is_path_byte) {
             let problem = "must start with `/` and contain only letters, digits and `/-._~`";

@@ -10,8 +10,8 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// The page includes nothing from the callback or the server, because an attacker could have written
-    /// that.
+    /// Returns the text for a login's result. The page includes nothing from the callback or the
+    /// server, because an attacker could have written it.
     pub(super) fn of(result: &Result<TokenSet, LoginError>) -> Self {
         let (title, text) = match result {
             Ok(_) => (
@@ -55,8 +55,8 @@ impl Outcome {
 }
 
 /// Returns a page that posts the fragment, which only the browser can read, to the listener, and
-/// clears it from the address bar and the history (RFC 6749 4.2.2). The page with the outcome
-/// replaces it.
+/// clears it from the address bar and the history (RFC 6749 section 4.2.2). The page with the
+/// outcome then replaces this page.
 pub(super) fn relay(nonce: &str) -> String {
     page(
         "Logging in",

@@ -28,7 +28,7 @@ const MAX_BODY_SIZE: usize = 256 * 1024;
 /// Maximum time for a local client to send a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits for the browser to return.
+/// A server that waits for the browser to return.
 pub(super) struct Server {
     listener: TcpListener,
     handler: Arc<Handler>,
@@ -36,7 +36,7 @@ pub(super) struct Server {
     connections: JoinSet<()>,
 }
 
-/// Handles the requests of all connections.
+/// The request handler shared by all connections.
 struct Handler {
     /// The only accepted `Host`, to prevent DNS rebinding.
     host: String,
@@ -45,7 +45,7 @@ struct Handler {
     callbacks: mpsc::Sender<Callback>,
 }
 
-/// A callback from the browser, which waits for the page with the outcome.
+/// A callback from the browser, which is waiting for the page with the outcome.
 pub(super) struct Callback {
     /// The URL, or the fragment as posted by the relay page.
     pub(super) response: String,
@@ -76,7 +76,8 @@ impl Server {
         }
     }
 
-    /// Returns the first callback and the open connections. The listener closes.
+    /// Waits for the first callback, closes the listener, and returns the callback and the open
+    /// connections.
     pub(super) async fn callback(mut self) -> io::Result<(Callback, JoinSet<()>)> {
         loop {
             tokio::select! {
@@ -174,7 +175,7 @@ impl Handler {
             .is_some_and(|host| without_default_port(host) == self.host)
     }
 
-    /// Returns whether a page of this server sent the request.
+    /// Returns whether a page from this server sent the request.
     fn is_same_origin(&self, headers: &HeaderMap) -> bool {
         let origin = headers.get(header::ORIGIN);
         let origin = origin.and_then(|origin| origin.to_str().ok());

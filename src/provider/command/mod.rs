@@ -28,29 +28,30 @@ use crate::{
 /// The maximum size of a helper's output.
 const MAX_OUTPUT_SIZE: u64 = 64 * 1024;
 
-/// Runs a credential helper and uses the bearer token it prints: a cloud's command-line tool, an exec
-/// plugin of Kubernetes, your own script. Feature `command`.
+/// A provider that runs a credential helper and uses the bearer token that it prints. The helper
+/// can be a cloud's command-line tool, a Kubernetes exec plugin, or your own script. Requires the
+/// `command` feature.
 ///
-/// Each refresh runs the program once, without a shell and with empty standard input. Supported output:
+/// Each refresh runs the program once, without a shell and with empty standard input. These outputs
+/// are supported:
 ///
 /// | output | printed by, for example |
 /// |---|---|
 /// | the token, on one line | `gcloud auth print-access-token`, `gh auth token`, `oc whoami -t` |
 /// | JSON with `access_token`, `accessToken` or `token` | `az account get-access-token`, `azd auth token --output json` |
-/// | such JSON inside `status` | `ExecCredential` of Kubernetes (`kubectl`, `aws eks get-token`) |
+/// | such JSON inside `status` | Kubernetes `ExecCredential` (`kubectl`, `aws eks get-token`) |
 /// | such JSON inside `credential` | `gcloud config config-helper --format json` |
 ///
 /// JSON can also contain the lifetime: `expires_in` in seconds; or `expires_on`, `expires_at`,
-/// `expiresOn`, `expiration_time`, `expirationTimestamp`, `token_expiry` or `expiry`, in seconds since
-/// 1970 or as an RFC 3339 date. Otherwise, a JWT is used until its `exp`, and any other token until it
-/// is rejected, or for the
-/// [`default_lifetime`](crate::RefreshSettings::default_lifetime).
+/// `expiresOn`, `expiration_time`, `expirationTimestamp`, `token_expiry` or `expiry`, in seconds
+/// since 1970 or as an RFC 3339 date. Otherwise, a JWT is used until its `exp`, and any other token
+/// until it is rejected, or for the [`default_lifetime`](crate::RefreshSettings::default_lifetime).
 ///
-/// When the layer's [`refresh_timeout`](crate::RefreshSettings::refresh_timeout) passes (10 s by default),
-/// the program is killed. On Unix, so are the processes that it has started, unless they left its
-/// process group. A program that fails or prints no token is a transient failure. A program that
-/// cannot be started is a permanent failure. Its standard error is not read, because it may contain
-/// secrets: run the program by hand to see why it fails.
+/// When the layer's [`refresh_timeout`](crate::RefreshSettings::refresh_timeout) passes (10 s by
+/// default), the program is killed. On Unix, so are the processes that it has started, unless they
+/// left its process group. A program that fails or prints no token is a transient failure. A
+/// program that cannot be started is a permanent failure. The program's standard error is not read,
+/// because it may contain secrets: run the program by hand to see why it fails.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, provider::CommandToken};
@@ -76,7 +77,7 @@ struct Helper {
 }
 
 impl CommandToken {
-    /// Creates a provider that runs this program: a path, or a name that is searched in `PATH`.
+    /// Creates a provider that runs this program: a path, or a name to look up in `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
             helper: Arc::new(Helper {
@@ -88,21 +89,21 @@ impl CommandToken {
         }
     }
 
-    /// Adds arguments. Every user of the machine can read them.
+    /// Adds arguments. Every user of the machine can read the arguments of a running program.
     pub fn args(mut self, args: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
         let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
         Arc::make_mut(&mut self.helper).args.extend(args);
         self
     }
 
-    /// Adds an environment variable to those of this process.
+    /// Adds an environment variable to those inherited from this process.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         let variable = (name.as_ref().to_owned(), value.as_ref().to_owned());
         Arc::make_mut(&mut self.helper).env.push(variable);
         self
     }
 
-    /// Sets the header that carries the token, with the scheme `Bearer`. Default: `Authorization`.
+    /// Sets the header that carries the token, with the `Bearer` scheme. Default: `Authorization`.
     ///
     /// # Errors
     /// The name is not a valid header name.
@@ -134,7 +135,7 @@ impl Provider for CommandToken {
 
 partial_debug!(CommandToken, program = helper.program);
 
-/// Shows the program alone, because its arguments and environment may contain secrets.
+/// Shows only the program, because its arguments and environment may contain secrets.
 impl fmt::Display for Helper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the credential helper {:?}", self.program)
@@ -162,7 +163,8 @@ impl Helper {
         let (printed, status) = group.finish().await.map_err(|error| {
             ProviderError::transient(format!("failed to wait for {self}: {error}"))
         })?;
-        // Checked before the status, because a helper whose output is cut off may fail for that reason.
+        // Checked before the status, because a helper whose output is cut off may fail for that
+        // reason.
         if printed.len() as u64 > MAX_OUTPUT_SIZE {
             let problem = format!("{self} printed more than 64 KiB");
             return Err(ProviderError::transient(problem));
@@ -176,7 +178,7 @@ impl Helper {
     }
 }
 
-/// A program and the processes that it has started. Killed on drop.
+/// A program and the processes that it has started, which are killed on drop.
 struct ProcessGroup(Child);
 
 impl ProcessGroup {
@@ -196,7 +198,8 @@ impl ProcessGroup {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // Without an ID, the program has exited. Processes that it left behind may keep running.
+        // If there is no ID, the program has already exited. Processes that it left behind may keep
+        // running.
         #[cfg(unix)]
         if let Some(id) = self.0.id().and_then(|id| i32::try_from(id).ok())
             && let Some(group) = rustix::process::Pid::from_raw(id)

@@ -76,7 +76,8 @@ fn moment(value: &Value) -> Option<SystemTime> {
     if let Some(seconds) = number(value) {
         return jwt::moment(seconds);
     }
-    // Some tools also print dates without a time zone. They are ignored, because the zone is unknown.
+    // Some tools also print dates without a time zone. They are ignored, because the zone is
+    // unknown.
     let date = OffsetDateTime::parse(value.as_str()?, &Rfc3339).ok()?;
     Some(date.into())
 }

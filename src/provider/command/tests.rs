@@ -111,7 +111,7 @@ async fn output_without_a_token_is_an_error_that_hides_it() {
     }
 }
 
-/// The output of the tools that the documentation names.
+/// The output of the tools that the documentation mentions.
 #[test]
 fn the_output_of_common_helpers_is_parsed() {
     let started_at = UNIX_EPOCH + Duration::from_secs(1_000);
@@ -130,7 +130,7 @@ fn the_output_of_common_helpers_is_parsed() {
             "t",
             at(1_060),
         ),
-        // az: the local time has no zone, and is not needed.
+        // az: the local time has no time zone, and is not needed.
         (
             r#"{"accessToken":"t","expiresOn":"2024-03-01 12:00:00.000000","expires_on":1709290800,
                 "tokenType":"Bearer"}"#,
@@ -220,7 +220,7 @@ fn handle(helper: CommandToken) -> Handle<Bearer> {
     AuthLayer::new(helper, Origins::only("https://api.example.com").unwrap()).handle()
 }
 
-/// Returns whether a process runs. A dead one can still be listed, as a zombie.
+/// Returns whether a process is running. A dead process can still be listed, as a zombie.
 #[cfg(target_os = "linux")]
 fn runs(id: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/stat", id.trim()));

@@ -24,15 +24,16 @@ use crate::{
 const MAX_FILE_SIZE: u64 = 64 * 1024;
 const DEFAULT_REREAD: Duration = Duration::from_secs(60);
 
-/// Reads a bearer token from a file that another program keeps up to date: Kubernetes with its
-/// projected service account tokens, an agent, a scheduled job. Feature `file`.
+/// A provider that reads a bearer token from a file that another program keeps up to date, such as
+/// Kubernetes (projected service account tokens), an agent, or a scheduled job. Requires the `file`
+/// feature.
 ///
 /// The file is read again after at most a minute ([`reread_after`](Self::reread_after)), before the
-/// token expires if it is a JWT with an `exp`, and when a server rejects the token. Whitespace around
-/// the token is ignored.
+/// token expires if it is a JWT with an `exp`, and when a server rejects the token. Whitespace
+/// around the token is ignored.
 ///
-/// A file that is missing, empty, larger than 64 KiB or without a valid token is a transient failure.
-/// A JWT that was read earlier remains in use until it expires.
+/// A file that is missing, empty, larger than 64 KiB or without a valid token is a transient
+/// failure. A JWT that was read earlier remains in use until it expires.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, provider::FileToken};
@@ -72,7 +73,7 @@ impl FileToken {
         self
     }
 
-    /// Sets the header that carries the token, with the scheme `Bearer`. Default: `Authorization`.
+    /// Sets the header that carries the token, with the `Bearer` scheme. Default: `Authorization`.
     ///
     /// # Errors
     /// The name is not a valid header name.

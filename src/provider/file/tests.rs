@@ -19,7 +19,7 @@ impl TokenFile {
     }
 
     fn write(&self, text: impl AsRef<[u8]>) {
-        // Atomic, as Kubernetes does it.
+        // The file is replaced atomically, as Kubernetes does it.
         let new = self.0.with_extension("new");
         fs::write(&new, text).unwrap();
         fs::rename(new, &self.0).unwrap();
