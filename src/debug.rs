@@ -1,7 +1,7 @@
 //! `Debug` for types that hold secrets, callbacks or values of any type.
 
-/// Implements `Debug` with the type's name and the listed fields, followed by `..`. Other fields are
-/// never printed: they can hold secrets, or their types do not implement `Debug`.
+/// Implements `Debug` with the type's name and the listed fields, followed by `..`. Other fields
+/// are never printed: they may hold secrets, or their types may not implement `Debug`.
 ///
 /// ```text
 /// partial_debug!(Handle<C>);

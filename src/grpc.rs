@@ -1,11 +1,11 @@
 //! Rejections in gRPC, and how to put the layer around a tonic channel.
 //!
-//! gRPC responds with HTTP status 200 in any case, and reports UNAUTHENTICATED in the status of the
-//! call. Configure the layer for that with [`is_unauthenticated`].
+//! A gRPC server responds with HTTP status 200 in any case, and reports UNAUTHENTICATED in the
+//! status of the call. Configure the layer for that with [`is_unauthenticated`].
 //!
 //! The messages of a client are a stream, so a [`ReplayLayer`](crate::ReplayLayer) makes them
-//! replayable. A tonic `Channel` takes only tonic's own body type, so tower's `map_request` turns
-//! the replayable body into that. The `tonic_client` example is a complete program.
+//! replayable. A tonic `Channel` takes only tonic's own body type, so tower's `map_request`
+//! converts the replayable body to that type. The `tonic_client` example is a complete program.
 //!
 //! ```
 //! use tonic::{body::Body, transport::Channel};
@@ -27,8 +27,8 @@
 //!
 //! # The origin
 //!
-//! A channel sends every request to its own endpoint, and the requests of a generated client created
-//! by `new` have no host. Name that endpoint with
+//! A channel sends every request to its own endpoint, and the requests of a generated client
+//! created by `new` have no host. Name that endpoint with
 //! [`Origins::for_relative_uris`](crate::Origins::for_relative_uris). Otherwise calls fail with an
 //! [`Error`](crate::Error) that names the fix.
 //!
@@ -46,7 +46,8 @@
 //!
 //! Such a server responds with headers only ("trailers-only"), which is what [`is_unauthenticated`]
 //! inspects. A status in trailers after the response's headers comes too late for a retry, because
-//! the caller already has the response. To have the credential replaced anyway, report it:
+//! the caller already has the response. To have the credential replaced anyway, report the
+//! rejection:
 //!
 //! ```
 //! # use tower_auth::{Handle, credential::Bearer};
@@ -75,7 +76,7 @@
 use http::{HeaderMap, StatusCode};
 
 /// Returns whether a response reports UNAUTHENTICATED: `grpc-status: 16` in its headers, or HTTP
-/// status 401, as from a proxy in front of the gRPC server. For
+/// status 401, which a proxy in front of the gRPC server may send. Pass this function to
 /// [`AuthLayer::rejected_if`](crate::AuthLayer::rejected_if).
 #[must_use]
 pub fn is_unauthenticated(status: StatusCode, headers: &HeaderMap) -> bool {

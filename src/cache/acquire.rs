@@ -1,4 +1,4 @@
-//! Acquiring the credential: at once, or by waiting for a refresh.
+//! Acquires the credential, either immediately or by waiting for a refresh.
 
 use std::{mem, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// The credential for a caller, or the wait for it.
+/// The credential for a caller, a wait for one, or an error.
 pub(crate) enum Acquired<C, T = Arc<Snapshot<C>>> {
     Use(T),
     Wait(Wait<C>),
@@ -26,7 +26,7 @@ pub(crate) enum Acquired<C, T = Arc<Snapshot<C>>> {
 pub(crate) struct Wait<C> {
     cache: Arc<Cache<C>>,
     waiter: Waiter<C>,
-    /// Used if the refresh fails, while it is valid.
+    /// Used if the refresh fails and this credential is still valid.
     fallback: Option<Arc<Snapshot<C>>>,
 }
 
@@ -47,25 +47,25 @@ impl<C: Credential> Cache<C> {
     }
 
     /// Asks the provider for its initial credential, without holding the state's lock. Other
-    /// callers that need a credential wait until it has returned.
+    /// callers that need a credential wait until the provider has returned.
     fn ask_for_initial(self: &Arc<Self>) {
         let mut was_asked = lock(&self.initial);
         let is_due = self.read(|state, _| state.wants_initial());
-        // Noted first, so that a provider that panics is not asked again.
+        // Recorded first, so that a provider that panics is not asked again.
         let received = if is_due && !mem::replace(&mut *was_asked, true) {
             self.provider.initial().map(|issued| self.receive(issued))
         } else {
             None
         };
-        // Dropped without the state's lock.
+        // Dropped without holding the state's lock.
         let _unused = self.transition(
             |state, env| (state.offer_initial(received, env), Effects::none()),
             |unused, _| unused,
         );
     }
 
-    /// Converts the state's decision. Called under the lock. Returns `None` if the provider has to
-    /// be asked for its initial credential first.
+    /// Converts the state's decision for the caller. Must be called under the lock. Returns `None`
+    /// if the provider has to be asked for its initial credential first.
     pub(super) fn acquired(
         self: &Arc<Self>,
         next: Next<C>,
@@ -96,9 +96,9 @@ impl<C: Credential> Wait<C> {
     /// Waits for the refresh, up to its deadline.
     ///
     /// # Errors
-    /// The refresh failed or timed out, or the caller is the provider itself. The cache has checked
-    /// for the latter already, but a `Buffer` calls the service in a different task than the one
-    /// that polls the future.
+    /// The refresh failed or timed out, or the caller is the provider itself. The cache has already
+    /// checked for the latter, but only in the task that called the service: with a `Buffer`, a
+    /// different task polls the future.
     pub(crate) async fn outcome(mut self) -> Result<Arc<Snapshot<C>>, Error> {
         if self.waiter.waits_for_itself() {
             return Err(Error::new(ErrorKind::OwnTokenRequest));

@@ -1,4 +1,4 @@
-//! When the next attempt is due after a failed refresh.
+//! Determines when the next attempt is due after a failed refresh.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,8 +9,8 @@ use crate::{
     time::{ExponentialBackoff, MAX_LIFETIME, Moment},
 };
 
-/// The delays between failed attempts to get a credential. In the meantime, callers get the error of
-/// the last attempt immediately.
+/// The delays between failed attempts to get a credential. In the meantime, callers get the error
+/// of the last attempt immediately.
 ///
 /// ```
 /// use std::time::Duration;
@@ -92,7 +92,7 @@ struct Failure {
 }
 
 impl Failures {
-    /// Records a failure. Returns the error for its waiters.
+    /// Records a failure. Returns the error to pass to waiters.
     pub(crate) fn record(
         &mut self,
         error: Error,

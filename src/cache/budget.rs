@@ -11,14 +11,14 @@ use crate::time::ExponentialBackoff;
 
 /// Maximum number of rejection-driven refreshes per window for a credential that has been accepted.
 const MAX_REFRESHES: usize = 5;
-/// The window for that number, and the time without a rejection that ends the backoff.
+/// The window for [`MAX_REFRESHES`], and the time without a rejection that ends the backoff.
 const WINDOW: Duration = Duration::from_secs(30);
 const BACKOFF: ExponentialBackoff =
     ExponentialBackoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
-    /// When rejections caused refreshes, within the window.
+    /// The times at which rejections caused refreshes within the window.
     spent: VecDeque<Instant>,
     /// Whether the one refresh for credentials that were never accepted has been started.
     unaccepted_spent: bool,
@@ -49,7 +49,7 @@ impl Budget {
     /// Records that the current credential was rejected, and spends one refresh on it.
     ///
     /// # Errors
-    /// The budget is spent. A rejection may cause a refresh again at the returned time.
+    /// The budget is spent. A rejection may cause a refresh again from the returned time on.
     pub(crate) fn spend(&mut self, accepted: bool, now: Instant) -> Result<(), Instant> {
         self.rejected(now);
         if let Some(backoff) = &mut self.backoff {
@@ -79,12 +79,13 @@ impl Budget {
         Ok(())
     }
 
-    /// Returns whether rejection-driven refreshes are delayed, or were at the last rejection.
+    /// Returns whether rejection-driven refreshes are delayed, or were delayed at the last
+    /// rejection.
     pub(crate) fn is_backing_off(&self) -> bool {
         self.backoff.is_some()
     }
 
-    /// Resets the budget if the current credential was not rejected for the whole window.
+    /// Resets the budget if the current credential has not been rejected for a whole window.
     fn reset_if_quiet(&mut self, now: Instant) {
         let quiet = |at: Instant| now.saturating_duration_since(at) >= WINDOW;
         if self.disturbed_at.is_some_and(quiet) {
@@ -149,7 +150,7 @@ mod tests {
         }
     }
 
-    /// Rule 7, P16: even if another route accepts the same credential in between.
+    /// Rule 7, P16: this holds even if another route accepts the same credential in between.
     #[test]
     fn endless_rejections_back_off_up_to_five_minutes() {
         let start = Instant::now();
@@ -195,7 +196,7 @@ mod tests {
         );
     }
 
-    /// Rule 7: the time starts when the credential is published, not when its refresh is started.
+    /// Rule 7: the 30 s start when the credential is published, not when its refresh is started.
     #[test]
     fn the_thirty_seconds_start_with_the_credential() {
         let start = Instant::now();

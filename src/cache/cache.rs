@@ -25,8 +25,8 @@ use crate::{
 /// The credential cache shared by all clones of a layer.
 ///
 /// Readers compare `version` and load `current`, without a lock. Everything else is a transition of
-/// the [`State`] under the lock, which is never held across an `.await` or while code of the
-/// provider or the credential runs.
+/// the [`State`] under the lock, which is never held across an `.await` or while the provider's or
+/// the credential's own code runs.
 pub(crate) struct Cache<C> {
     /// Changes whenever `current` does.
     version: AtomicU64,
@@ -36,7 +36,7 @@ pub(crate) struct Cache<C> {
     pub(super) provider: Arc<dyn ErasedProvider<C>>,
     name: &'static str,
     pub(super) refresh_timeout: Duration,
-    /// Replaced by tests of a suspended machine.
+    /// Tests replace it to simulate a suspended machine.
     pub(super) wall_clock: fn() -> SystemTime,
     locked: Mutex<Locked<C>>,
     /// Whether the provider was asked for its initial credential. Locked while it is asked.
@@ -76,7 +76,7 @@ impl<C: Credential> Cache<C> {
         &self.provider
     }
 
-    /// Returns a number that no other live cache has.
+    /// Returns an ID that is unique among live caches.
     fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
@@ -138,7 +138,8 @@ impl<C: Credential> Cache<C> {
     }
 
     /// Applies a transition and publishes its credential under the lock, then carries out its other
-    /// effects without the lock. `finish` is called under the lock, with the refresh in flight.
+    /// effects without the lock. `finish` is called under the lock, with the in-flight refresh, if
+    /// there is one.
     pub(super) fn transition<T, U>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State<C>, &Env) -> (T, Effects<C>),
@@ -180,8 +181,8 @@ impl<C: Credential> Cache<C> {
         result
     }
 
-    /// Makes the state's credential the one that readers see. Returns the previous one, to be
-    /// dropped without the lock.
+    /// Publishes the state's credential to readers. Returns the previous one, to be dropped after
+    /// the lock is released.
     fn publish(&self, state: &State<C>) -> Option<Arc<Snapshot<C>>> {
         let (version, current) = state.current();
         if self.version.load(Ordering::Relaxed) == version {

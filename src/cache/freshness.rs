@@ -1,4 +1,4 @@
-//! When a credential is refreshed, and when it expires.
+//! Determines when a credential is refreshed and when it expires.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::{
     time::{MAX_LIFETIME, Moment},
 };
 
-/// How long before the expiry callers start to wait for the refresh: at most this duration, and at
-/// most this fraction of the lifetime.
+/// Callers start to wait for the refresh at most this long before the expiry, and at most
+/// [`MAX_WAIT_FRACTION`] of the lifetime before it.
 const MAX_WAIT_MARGIN: Duration = Duration::from_secs(10);
 const MAX_WAIT_FRACTION: f64 = 0.05;
 /// An early refresh starts at most this fraction of the lifetime before the expiry. The
@@ -101,8 +101,8 @@ impl RefreshSchedule {
     }
 }
 
-/// Returns how long before the expiry an early refresh starts: at most the setting `early_refresh`
-/// (by default 5 min), less the jitter. Zero without early refreshes.
+/// Returns how long before the expiry an early refresh starts: at most the `early_refresh` setting
+/// (5 min by default), minus the jitter. Returns zero if early refresh is off.
 fn early_refresh_margin(lifetime: Duration, settings: &RefreshSettings, draw: f64) -> Duration {
     settings
         .early_refresh
@@ -111,11 +111,11 @@ fn early_refresh_margin(lifetime: Duration, settings: &RefreshSettings, draw: f6
         .mul_f64(1.0 - draw * EARLY_JITTER)
 }
 
-/// Returns how much time the monotonic clock has missed between two readings, because it stands still
-/// while the machine is suspended.
+/// Returns how much time the monotonic clock has missed between two readings, because it stands
+/// still while the machine is suspended.
 ///
-/// A system clock that was set forward looks the same, which costs one refresh. One that was set
-/// back is ignored.
+/// A system clock that was set forward looks the same, which costs one refresh. A clock that was
+/// set back is ignored.
 pub(crate) fn missed_time(since: Moment, now: Moment) -> Duration {
     let by_wall = now.wall.duration_since(since.wall).unwrap_or_default();
     let by_monotonic = now.monotonic.saturating_duration_since(since.monotonic);

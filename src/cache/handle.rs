@@ -5,12 +5,12 @@ use std::{ops::Deref, sync::Arc, time::SystemTime};
 use super::{acquire::Acquired, cache::Cache, snapshot::Snapshot, status::Status};
 use crate::{credential::Credential, error::Error, provider::Issued};
 
-/// A handle to a layer's credential, for use outside of requests: for WebSockets and other protocols
-/// that need the credential itself, for logging out, and for operators.
+/// A handle to a layer's credential, for use outside of requests: for WebSockets and other
+/// protocols that need the credential itself, for logging out, and for operators.
 ///
-/// A handle is cheap to clone. Its only type parameter is the credential. Get one from
+/// A handle is cheap to clone. Its only type parameter is the type of the credential. Get one from
 /// [`AuthLayer::handle`](crate::AuthLayer::handle) or [`Auth::handle`](crate::Auth::handle); it
-/// shares their credential and its refreshes.
+/// shares the credential and refreshes of that layer or service.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Handle, Origins, credential::Bearer};
@@ -52,7 +52,7 @@ impl<C: Credential> Handle<C> {
 
     /// Reports that a server rejected this credential. It is then replaced before its next use.
     ///
-    /// A report names a generation. Therefore any number of reports cause one refresh, and a late
+    /// A report identifies a generation, so any number of reports cause one refresh, and a late
     /// report does not affect a newer credential. A report does nothing for a permanent credential,
     /// or once rejections have caused too many refreshes.
     pub fn reject(&self, current: &CurrentCredential<C>) {
@@ -70,8 +70,8 @@ impl<C: Credential> Handle<C> {
     /// that this refresh issued.
     ///
     /// From the first poll, calls fail with an error that reports the logout, until
-    /// [`set_credential`](Self::set_credential) or [`resume`](Self::resume). The logout continues
-    /// if the future is dropped after its first poll.
+    /// [`set_credential`](Self::set_credential) or [`resume`](Self::resume) is called. The logout
+    /// continues if the future is dropped after its first poll.
     ///
     /// # Errors
     /// The provider failed, or did not return within the refresh timeout. The credential is dropped
@@ -87,8 +87,8 @@ impl<C: Credential> Handle<C> {
         self.cache.set_credential(issued);
     }
 
-    /// Allows refreshes again after [`log_out`](Self::log_out), or after the provider required a new
-    /// login. Also ends a backoff.
+    /// Allows refreshes again after [`log_out`](Self::log_out), or after the provider required a
+    /// new login. Also ends a backoff.
     pub fn resume(&self) {
         self.cache.resume();
     }
@@ -117,14 +117,14 @@ pub struct CurrentCredential<C> {
 }
 
 impl<C> CurrentCredential<C> {
-    /// Returns the credential's generation. It grows with each different credential.
+    /// Returns the credential's generation. It increases with each different credential.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.snapshot.generation
     }
 
-    /// Returns when the credential expires by the system clock, or `None` if that is not known or
-    /// it does not expire.
+    /// Returns when the credential expires by the system clock, or `None` if the expiry is not
+    /// known or the credential does not expire.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.snapshot.expires_at()

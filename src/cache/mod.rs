@@ -1,6 +1,6 @@
 //! The credential cache: one snapshot for all readers, one in-flight refresh for all waiters.
 //!
-//! The rules are in [`state::State`], a value without locks and tasks. It uses `freshness` (when a
+//! The rules are in [`state::State`], a value without locks or tasks. It uses `freshness` (when a
 //! credential is refreshed and when it expires), `backoff` (when the next attempt is due after a
 //! failure) and `budget` (how many refreshes rejections may cause). [`Cache`] locks the state,
 //! publishes its credential for lock-free readers, and carries out its effects. `refresh` is the

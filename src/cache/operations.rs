@@ -53,8 +53,8 @@ impl<C: Credential> Cache<C> {
         self.update(State::invalidate);
     }
 
-    /// Replaces the credential with an externally supplied one. If the cache was logged out, in a
-    /// backoff or waiting for a login, that state ends.
+    /// Replaces the credential with an externally supplied one. Also ends a logout, a backoff, and
+    /// the wait for a new login.
     pub(super) fn set_credential(self: &Arc<Self>, issued: Issued<C>) {
         let received = self.receive(issued);
         self.update(|state, env| state.set_credential(received, env));

@@ -23,7 +23,7 @@ use crate::{
 /// A refresh in progress. It runs in its own task, so that dropping a caller does not cancel it.
 pub(super) struct Refresh<C> {
     pub(super) id: RefreshId,
-    /// The ID of the cache that it belongs to.
+    /// The ID of the cache that this refresh belongs to.
     cache: usize,
     pub(super) control: Arc<RefreshControl>,
     pub(super) watchdog: Watchdog,
@@ -47,14 +47,14 @@ pub(super) enum Progress<C> {
     Ended(Outcome<C>),
 }
 
-/// The cache, as its refresh sees it.
+/// The cache as seen by its refresh.
 pub(super) trait Owner<C>: Send + Sync {
     fn last(&self) -> Option<Arc<Snapshot<C>>>;
 
     /// Compares an issued credential with the last one. Runs the credential's own code.
     fn receive(&self, issued: Issued<C>) -> Received<C>;
 
-    /// Takes the result.
+    /// Completes the refresh with its result.
     fn complete(&self, refresh: &Refresh<C>, result: Result<Received<C>, Error>) -> Outcome<C>;
 
     /// Records that the deadline has passed while the exchange continues.
@@ -75,7 +75,8 @@ impl<C: Credential> Refresh<C> {
     }
 
     /// Starts the task. Must not be called under the cache's lock: a runtime that is shutting down
-    /// drops a new task at once, and the guard in it then completes the refresh.
+    /// drops a new task immediately, and the guard in the task then completes the refresh, which
+    /// takes that lock.
     pub(super) fn start(
         self: &Arc<Self>,
         runtime: &runtime::Handle,
@@ -97,8 +98,8 @@ impl<C: Credential> Refresh<C> {
         }
     }
 
-    /// Returns whether the current task belongs to a refresh of the same cache. Waiting for this
-    /// refresh would then never end.
+    /// Returns whether the current task belongs to a refresh of the same cache. If it does, waiting
+    /// for this refresh would never end.
     pub(super) fn waits_for_caller(&self) -> bool {
         REFRESHING.try_with(|id| *id == self.cache).unwrap_or(false)
     }
@@ -108,7 +109,8 @@ impl<C: Credential> Refresh<C> {
         self.watchdog.is_lost(Instant::now(), is_committed)
     }
 
-    /// Aborts the task, even if it has not started yet, and makes the waiters acquire again.
+    /// Aborts the task, even if it has not started yet, and makes the waiters acquire a credential
+    /// again.
     pub(super) fn give_up(&self) {
         let task = mem::replace(&mut *lock(&self.task), Task::GivenUp);
         if let Task::Started(task) = task {
@@ -117,7 +119,7 @@ impl<C: Credential> Refresh<C> {
         self.wake_waiters();
     }
 
-    /// Makes the waiters acquire again.
+    /// Makes the waiters acquire a credential again.
     pub(super) fn wake_waiters(&self) {
         self.progress.send_modify(|_| {});
     }
@@ -126,7 +128,8 @@ impl<C: Credential> Refresh<C> {
         self.progress.subscribe()
     }
 
-    /// Waits until the refresh has ended. Returns a credential that it issued too late to be used.
+    /// Waits until the refresh has ended. Returns its credential if that was issued too late to be
+    /// used.
     pub(super) async fn ended(&self) -> Option<C> {
         let mut progress = self.subscribe();
         let ended = |progress: &Progress<C>| matches!(progress, Progress::Ended(_));
@@ -147,7 +150,7 @@ async fn run<C: Credential>(
     start: Start<C>,
 ) {
     let control = Arc::clone(&guard.refresh.control);
-    // Cloned here, where a panic of the credential's own code ends the refresh.
+    // Cloned here, where a panic in the credential's own code ends only the refresh.
     let previous = start.previous.map(|previous| previous.credential.clone());
     let context = RefreshContext::new(
         start.reason,

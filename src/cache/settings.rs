@@ -1,11 +1,11 @@
-//! The settings of a credential's refreshes.
+//! Settings for refreshing a credential.
 
 use std::time::Duration;
 
 use super::backoff::Backoff;
 use crate::time::MAX_LIFETIME;
 
-/// When and how a credential is refreshed. Passed to
+/// Settings for when and how a credential is refreshed. Pass them to
 /// [`AuthLayer::with_settings`](crate::AuthLayer::with_settings).
 ///
 /// ```
@@ -50,11 +50,11 @@ impl RefreshSettings {
         self
     }
 
-    /// Sets the maximum time before expiry at which a credential is refreshed, while requests
-    /// continue to use it. Default: 5 min.
+    /// Sets the maximum time before expiry at which an early refresh starts. Requests continue to
+    /// use the credential in the meantime. Default: 5 min.
     ///
     /// The actual time is also at most 40% of the lifetime. It is then shortened at random by up to
-    /// a quarter, so that many processes do not refresh at once.
+    /// a quarter, so that many processes do not refresh at the same time.
     ///
     /// `None` turns early refresh off. Credentials are then refreshed only in the last 5% of their
     /// lifetime (at most 10 s), when callers have to wait for the refresh.
@@ -84,8 +84,9 @@ impl RefreshSettings {
     }
 }
 
-/// The number of keys that a layer for many users keeps, and the [`RefreshSettings`] of each key.
-/// Passed to [`AuthLayer::per_key_with`](crate::AuthLayer::per_key_with).
+/// Settings for a layer for many users: how many keys it keeps, for how long, and the
+/// [`RefreshSettings`] of each key. Pass them to
+/// [`AuthLayer::per_key_with`](crate::AuthLayer::per_key_with).
 #[cfg(feature = "per-key")]
 #[derive(Clone, Debug)]
 #[must_use]
@@ -108,8 +109,8 @@ impl Default for PerKeySettings {
 
 #[cfg(feature = "per-key")]
 impl PerKeySettings {
-    /// Sets the maximum number of keys that are kept. It also bounds, separately, the number of
-    /// keys that cannot be dropped. Default: 10,000.
+    /// Sets the maximum number of keys that are kept. The same limit applies separately to keys
+    /// that cannot be dropped. Default: 10,000.
     pub fn max_keys(mut self, number: usize) -> Self {
         self.max_keys = number;
         self

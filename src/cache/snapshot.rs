@@ -25,10 +25,10 @@ pub(crate) struct Snapshot<C> {
     /// version of the same generation.
     pub(crate) generation: u64,
     pub(crate) credential: C,
-    /// The provider cannot replace it, so a rejection is final.
+    /// Whether the provider can never replace the credential, so that a rejection is final.
     pub(crate) permanent: bool,
     pub(crate) expiry: Option<RefreshSchedule>,
-    /// When it was received.
+    /// When the credential was received.
     pub(crate) arrived: Moment,
     /// Readers use the credential without a check until this time, in nanoseconds since `arrived`.
     /// The next reader then checks it under the cache's lock, and schedules the next check.
@@ -92,7 +92,7 @@ impl<C> Snapshot<C> {
         }
     }
 
-    /// Returns when it expires by the system clock, or `None` if it does not expire.
+    /// Returns when the credential expires by the system clock, or `None` if it does not expire.
     pub(crate) fn expires_at(&self) -> Option<SystemTime> {
         let lifetime = self
             .expiry?

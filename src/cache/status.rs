@@ -73,8 +73,8 @@ impl Status {
         self.credential.as_ref().map(|known| known.generation)
     }
 
-    /// Returns when the credential expires. Returns `None` without a valid credential, or if its
-    /// expiry is not known.
+    /// Returns when the credential expires, or `None` if there is no valid credential or its expiry
+    /// is not known.
     #[must_use]
     pub fn fresh_until(&self) -> Option<SystemTime> {
         self.credential.as_ref().filter(|known| known.usable)?.until
@@ -86,7 +86,7 @@ impl Status {
         self.refreshing
     }
 
-    /// Returns the time of the first of the consecutive failures and the last error, if the last
+    /// Returns the time of the first consecutive failure and the most recent error, if the last
     /// refresh failed.
     #[must_use]
     pub fn failing(&self) -> Option<(SystemTime, &Error)> {

@@ -1,6 +1,6 @@
 //! The synchronization primitives of the cache: locks, atomics and tasks.
 //!
-//! The model checker (`model`) replaces them with its own. Each use of those is a point at which
+//! The model checker (`model`) replaces them with its own, each use of which is a point at which
 //! another thread may run.
 
 #[cfg(not(all(test, tower_auth_model)))]
@@ -18,7 +18,7 @@ mod ordinary {
     pub(in crate::cache) use crate::sync::lock;
 
     tokio::task_local! {
-        /// The id of the cache whose refresh the current task runs.
+        /// The ID of the cache that the current task is refreshing.
         pub(in crate::cache) static REFRESHING: usize;
     }
 }

@@ -43,8 +43,8 @@ impl Credential for Token {
 type Waiter = tokio::task::JoinHandle<Result<CurrentCredential<Token>, Error>>;
 type IssueResult = Result<Issued<Token>, ProviderError>;
 
-/// Creates a handle over a provider that gets the number of its call, from 1. Also returns the number
-/// of calls so far.
+/// Creates a handle over a provider that receives the number of each call, counted from 1. Also
+/// returns the number of calls so far.
 fn handle_over<F, Fut>(issue: F) -> (Handle<Token>, Arc<AtomicUsize>)
 where
     F: Fn(usize, RefreshContext<Token>) -> Fut + Send + Sync + 'static,
@@ -82,7 +82,7 @@ fn token(outcome: Result<CurrentCredential<Token>, Error>) -> usize {
     outcome.unwrap().0
 }
 
-/// Runs this many callers at once. Returns the result of each.
+/// Runs this many callers concurrently. Returns the result of each.
 async fn storm(
     handle: &Handle<Token>,
     callers: usize,
@@ -147,7 +147,7 @@ async fn dropping_the_first_caller_does_not_cancel_the_refresh() {
     assert_eq!(calls.load(SeqCst), 1);
 }
 
-/// P2: even without waiters.
+/// P2: this holds even without waiters.
 #[tokio::test(start_paused = true)]
 async fn a_refresh_without_waiters_is_still_published() {
     let (handle, _) = handle_over(|call, _| async move {
@@ -292,7 +292,8 @@ impl Drop for Curious {
     }
 }
 
-/// Credentials are dropped without the lock, including an initial one that arrived too late.
+/// Credentials are dropped without holding the lock, including an initial one that arrived too
+/// late.
 #[tokio::test(start_paused = true)]
 async fn dropping_a_credential_may_use_its_handle() {
     #[derive(Clone, Default)]
@@ -388,8 +389,8 @@ async fn callers_in_the_backoff_get_the_remembered_error_at_once() {
     assert_eq!(token(handle.credential().await), 2);
 }
 
-/// Recovery: callers fail for less than a second after a failed token request, and for less than five
-/// after a rejected one.
+/// Recovery: callers fail for less than a second after a failed token request, and for less than
+/// five after a rejected one.
 #[tokio::test(start_paused = true)]
 async fn callers_succeed_soon_after_one_failure() {
     for (error, limit) in [
@@ -519,7 +520,7 @@ async fn an_expired_or_invalidated_credential_is_not_a_fallback() {
             handle.invalidate();
         }
         assert!(waiting.await.unwrap().unwrap_err().is_provider());
-        // In the last half second before its expiry.
+        // The credential is now in the last half second before its expiry.
         handle.set_credential(lasting(1, 10).unwrap());
         sleep(Duration::from_millis(9_800)).await;
     }
@@ -1150,7 +1151,7 @@ async fn the_status_describes_the_credential_and_failures() {
     assert_eq!(handle.status().generation(), Some(2));
 }
 
-/// Requests do not lock for a fresh credential. After a tenth of a second, one of them checks it.
+/// Requests read a fresh credential without locking. After 100 ms, one of them checks it.
 #[tokio::test(start_paused = true)]
 async fn a_fresh_credential_is_read_without_a_lock() {
     let (handle, _) = handle_over(|call, _| async move {
@@ -1321,7 +1322,7 @@ async fn a_logout_reaches_waiters_at_once() {
     assert_eq!(start.elapsed(), secs(1));
 }
 
-/// Rule 4, during an overdue refresh of an earlier epoch.
+/// Rule 4, while a refresh of an earlier epoch is overdue.
 #[tokio::test(start_paused = true)]
 async fn a_set_credential_lasts_despite_an_overdue_refresh() {
     let start = Instant::now();
@@ -1329,7 +1330,8 @@ async fn a_set_credential_lasts_despite_an_overdue_refresh() {
     sleep(Duration::from_millis(300)).await;
     handle.set_credential(lasting(7, 10).unwrap());
     assert_eq!(token(waiting.await.unwrap()), 7);
-    // In the last half second callers wait for a refresh, here up to the deadline of the older one.
+    // In the last half second, callers wait for a refresh, here up to the deadline of the older
+    // one.
     for (at, end) in [(9_900, 10_000), (10_200, 10_200)] {
         sleep_until(start + Duration::from_millis(at)).await;
         assert_eq!(token(handle.credential().await), 7);
@@ -1340,8 +1342,8 @@ async fn a_set_credential_lasts_despite_an_overdue_refresh() {
     assert!(handle.status().failing().is_none());
 }
 
-/// Rule 2: a caller that runs first after a stall does not end a refresh whose result is ready to be
-/// read.
+/// Rule 2: a caller that runs first after a stall does not end a refresh whose result is ready to
+/// be read.
 #[test]
 fn a_runtime_blocked_past_the_deadline_loses_no_result() {
     for committed in [false, true] {
@@ -1352,7 +1354,7 @@ fn a_runtime_blocked_past_the_deadline_loses_no_result() {
 fn the_result_after_a_stall_is_used(committed: bool) {
     let (respond, response) = oneshot::channel();
     let response = Mutex::new(Some(response));
-    // Real time, so it must be long enough for a busy machine.
+    // The test runs in real time, so the timeout must be long enough for a busy machine.
     let settings = RefreshSettings::default().refresh_timeout(secs(1));
     let (handle, calls) = handle_with(settings, move |call, context| {
         let response = response.lock().unwrap().take();
@@ -1384,7 +1386,7 @@ fn a_runtime_that_is_not_driven_blocks_callers_briefly() {
     let response = Mutex::new(Some(response));
     let continued = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&continued);
-    // Real time, so it must be long enough for a busy machine.
+    // The test runs in real time, so the timeout must be long enough for a busy machine.
     let settings = RefreshSettings::default().refresh_timeout(secs(1));
     let (handle, calls) = handle_with(settings, move |call, _| {
         let (response, counter) = (response.lock().unwrap().take(), Arc::clone(&counter));

@@ -1,4 +1,4 @@
-//! A waiter of the in-flight refresh.
+//! A waiter for the in-flight refresh.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ pub(super) struct Waiter<C> {
 }
 
 impl<C: Credential> Waiter<C> {
-    /// Must be called under the cache's lock, so that an end of the epoch cannot be missed.
+    /// Creates a waiter. Must be called under the cache's lock, so that the end of the epoch cannot
+    /// be missed.
     pub(super) fn new(refresh: Arc<Refresh<C>>) -> Self {
         Self {
             progress: refresh.subscribe(),

@@ -7,8 +7,8 @@
 //!
 //! So the callers watch the refresh. A refresh that should have ended is first marked as suspected,
 //! and is given up a second later unless it has ended by then. This delay preserves a result that
-//! is ready to be read (rule 2): after a pause of everything (a blocked runtime, a stopped process,
-//! a suspended machine), a caller may run before the refresh task does.
+//! is ready to be read (rule 2): after everything has been paused (by a blocked runtime, a stopped
+//! process or a suspended machine), a caller may run before the refresh task does.
 //!
 //! A committed refresh is never given up, because its result must not be lost.
 
@@ -16,11 +16,11 @@ use std::{sync::OnceLock, time::Duration};
 
 use tokio::time::Instant;
 
-/// How long after the deadline a refresh is suspected. The refresh itself releases its waiters at
-/// the deadline; this is the time for that to happen.
+/// How long after the deadline a refresh becomes suspected. The refresh itself releases its waiters
+/// at the deadline; this leaves time for that to happen.
 const DEADLINE_GRACE: Duration = Duration::from_millis(100);
 
-/// How long a suspected refresh has to end by itself.
+/// How much time a suspected refresh still has to end by itself.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -38,8 +38,8 @@ impl Watchdog {
         }
     }
 
-    /// Returns whether a refresh that has not ended yet has to be given up. The first call after
-    /// the deadline only marks it as suspected.
+    /// Returns whether a refresh that has not ended yet must be given up. The first call after the
+    /// deadline only marks it as suspected.
     pub(super) fn is_lost(&self, now: Instant, is_committed: bool) -> bool {
         !is_committed
             && now > self.deadline + DEADLINE_GRACE

@@ -13,11 +13,11 @@ use crate::{
     observe,
 };
 
-/// Everything that exchanges with the same credential share. `D` is what the driver needs to send
-/// a request again.
+/// The data shared by all exchanges that use the same credential. `D` is what the driver needs to
+/// send a request again.
 ///
 /// All of it is behind one reference count, because a count that several processors write limits
-/// how requests scale. The alignment gives that count separate cache lines.
+/// how well requests scale. The alignment puts that count on separate cache lines.
 #[repr(align(128))]
 pub(crate) struct Prepared<C, D = ()> {
     pub(crate) flow: Flow<C>,
@@ -65,7 +65,7 @@ impl<C: Credential, D> Prepared<C, D> {
     }
 }
 
-/// One call: the credential of the current attempt, and what was already done for the call.
+/// The state of one call: the credential of the current attempt, and what has already been done.
 pub(crate) struct Exchange<C, D = ()> {
     prepared: Arc<Prepared<C, D>>,
     /// The credential of a retry after a rejection. The first attempt uses the prepared one.
@@ -179,7 +179,7 @@ impl<C: Credential, D> Exchange<C, D> {
         })
     }
 
-    /// Classifies a response. Remembers that its credential was accepted.
+    /// Classifies a response. Records the credential as accepted if the server accepted it.
     #[inline]
     pub(crate) fn classify(&self, status: StatusCode, headers: &HeaderMap) -> Classification {
         let (flow, snapshot) = (self.flow(), self.snapshot());
@@ -202,8 +202,8 @@ impl<C: Credential, D> Exchange<C, D> {
         }
     }
 
-    /// Decides how to handle a response that was rejected or that the credential can answer. `copy`
-    /// is the request for another attempt, if there is one that can be sent.
+    /// Decides how to handle a rejection, or a response that the credential can answer. `copy` is
+    /// the request for another attempt, if there is one that can be sent.
     pub(crate) fn decide<Q>(
         &mut self,
         classification: Classification,
@@ -232,7 +232,7 @@ impl<C: Credential, D> Exchange<C, D> {
     /// Continues after the refresh that a rejection started or joined.
     ///
     /// # Errors
-    /// The request is not sent again, for this reason.
+    /// The request is not sent again, for the returned reason.
     pub(crate) fn refreshed(
         &mut self,
         outcome: Result<Arc<Snapshot<C>>, Error>,

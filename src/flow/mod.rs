@@ -1,9 +1,9 @@
 //! Decides what happens to a request: which credential is attached, what a response means, and
 //! whether the request is sent again.
 //!
-//! It performs no I/O and does not read bodies. The drivers (the tower service, the reqwest
-//! middleware) carry out its decisions, so no decision is implemented twice. [`Flow`] handles a
-//! request until it has a credential, and [`Exchange`] from then on.
+//! This module performs no I/O and does not read bodies. The drivers (the tower service, the
+//! reqwest middleware) carry out its decisions, so no decision is implemented twice. [`Flow`]
+//! handles a request until it has a credential, and [`Exchange`] from then on.
 
 mod exchange;
 mod outcome;
@@ -23,7 +23,7 @@ use crate::{
     error::Error,
 };
 
-/// A credential cache, and the policy of one layer value for the requests that use it.
+/// A credential cache, and a layer's policy for the requests that use it.
 pub(crate) struct Flow<C> {
     pub(crate) cache: Arc<Cache<C>>,
     pub(crate) policy: Arc<Policy>,

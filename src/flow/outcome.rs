@@ -72,9 +72,8 @@ pub enum NotRetried {
         /// The time until a rejection can start a refresh again.
         retry_after: Duration,
     },
-    /// The server responded `insufficient_scope` (RFC 6750 section 3.1), and the provider cannot get
-    /// a credential with more rights. See
-    /// [`StepUp`](crate::challenge::StepUp).
+    /// The server responded `insufficient_scope` (RFC 6750 section 3.1), and the provider cannot
+    /// get a credential with more rights. See [`StepUp`](crate::challenge::StepUp).
     InsufficientScope,
     /// The server requires a newer or stronger login (RFC 9470) or certain claims, and the provider
     /// cannot get them. See [`StepUp`](crate::challenge::StepUp).

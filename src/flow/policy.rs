@@ -1,4 +1,4 @@
-//! The settings of one layer value for its requests.
+//! The request settings of one clone of a layer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,8 @@ pub(crate) struct Policy {
     pub(crate) drain: DrainLimit,
 }
 
-/// How much of a rejection's body is read, and for how long, so that its connection can be reused.
+/// How much of the body of a rejection is read, and for how long, so that its connection can be
+/// reused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DrainLimit {
     pub(crate) bytes: u64,
@@ -64,7 +65,8 @@ impl Policy {
         }
     }
 
-    /// Returns whether the request keeps its own credential; `last` is the last one known.
+    /// Returns whether the request keeps its own credential. `last` is the layer's last known
+    /// credential.
     pub(crate) fn is_attached<C: Credential>(
         &self,
         last: Option<&C>,

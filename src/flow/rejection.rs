@@ -15,22 +15,23 @@ use crate::{
 };
 
 impl<C: Credential, D> Exchange<C, D> {
-    /// Returns whether a response reports that the credential was not accepted: by default with
-    /// status 401, or as `rejected_if` decides.
+    /// Returns whether a response is a rejection: by default status 401, or the responses that
+    /// `rejected_if` selects, and in either case a status 403 that the provider can resolve with a
+    /// step-up.
     #[inline]
     pub(super) fn is_rejection(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let rejected = match &self.flow().policy.rejected_if {
             None => status == StatusCode::UNAUTHORIZED,
             Some(rejected_if) => rejected_if(status, headers),
         };
-        // RFC 6750 section 3.1 answers insufficient rights with status 403.
+        // Servers report insufficient rights with status 403 (RFC 6750 section 3.1).
         rejected
             || (status == StatusCode::FORBIDDEN
                 && self.can_step_up(&Challenge::from_headers(headers)))
     }
 
-    /// Decides how to handle a rejection: with a refresh and a retry, or with the reason for
-    /// neither.
+    /// Decides how to handle a rejection: with a retry, usually after a refresh, or by returning
+    /// the reason why there is no retry.
     pub(super) fn decide_rejected<Q>(
         &mut self,
         headers: &HeaderMap,

@@ -104,8 +104,8 @@ impl<P: Provider, K: Select> AuthLayer<P, K> {
         self
     }
 
-    /// Sets how much of a rejection's body is read before the retry, and for how long, so that an
-    /// HTTP/1.1 connection can be reused. Default: 64 KiB and 100 ms.
+    /// Sets how much of the body of a rejection is read before the retry, and for how long, so that
+    /// an HTTP/1.1 connection can be reused. Default: 64 KiB and 100 ms.
     pub fn drain_limit(mut self, bytes: u64, time: Duration) -> Self {
         self.policy.drain = DrainLimit { bytes, time };
         self

@@ -7,7 +7,7 @@ use crate::body::CloneBody;
 /// A copy of a request without its credential.
 ///
 /// Every request pays for the copy, but few copies are sent. Creating a [`Request`] from its parts
-/// costs more than keeping them, so this is done only when a copy is sent.
+/// costs more than keeping them, so a `Request` is created only when a copy is sent.
 pub(super) struct RequestCopy<B> {
     method: Method,
     uri: Uri,
@@ -36,7 +36,7 @@ impl<B: CloneBody> RequestCopy<B> {
         })
     }
 
-    /// Returns whether the body can be sent from its start.
+    /// Returns whether the body can be sent again from its start.
     pub(super) fn can_replay(&self) -> bool {
         self.body.can_replay()
     }

@@ -1,4 +1,4 @@
-//! The future of a response.
+//! The response future.
 
 use std::{
     fmt,
@@ -36,7 +36,7 @@ pin_project! {
         #[pin]
         state: State<S, C, B, R, S::Future>,
         // The request for another attempt. It is not part of the state, because it is large: every
-        // value around it costs moving it once more.
+        // enclosing value costs another move.
         copy: Option<RequestCopy<B>>,
     }
 }

@@ -1,5 +1,5 @@
-//! The tower middleware: [`AuthLayer`] creates [`Auth`] services, which return
-//! [`ResponseFuture`]s. They drive `flow`, which makes the decisions.
+//! The tower middleware: [`AuthLayer`] creates [`Auth`] services, which return [`ResponseFuture`]s.
+//! The services and futures drive `flow`, which makes the decisions.
 
 mod auth_layer;
 mod copy;

@@ -16,10 +16,11 @@ use crate::{
     provider::{self, Provider},
 };
 
-/// Each request names a key, and each key has its own credential. See [`AuthLayer::per_key`].
+/// Selects the credential by key: each request names a key, and each key has its own credential.
+/// See [`AuthLayer::per_key`].
 ///
-/// The number of keys is bounded. A key that was not used for a while is dropped, and created again
-/// by its next request. A key is never dropped while it holds state that cannot be restored: a
+/// The number of keys is bounded. A key that was not used for a while is dropped, and re-created by
+/// its next request. A key is never dropped while it holds state that cannot be restored: a
 /// credential set through its handle, a logout, a rejected login, or a provider whose state is not
 /// restorable ([`Provider::is_restorable`]). If such keys fill the layer, a request with a new key
 /// fails.
@@ -39,11 +40,11 @@ impl<P: Provider> AuthLayer<P> {
     /// Creates a layer for many users (tenants, accounts) behind one client. Each request names a
     /// key, and each key has its own provider, credential and refresh.
     ///
-    /// `providers` creates the provider of a key when a request first names it, or names it again
-    /// after it was dropped. Return `None` for an unknown key. The key must contain everything
-    /// that distinguishes one credential from another: issuer, client, user, scopes. The key of a
-    /// request is in its extensions, or where [`key_from`](AuthLayer::key_from) finds it. A request
-    /// without a key, or with an unknown one, fails with an [`Error`].
+    /// `providers` creates the provider of a key when a request first names the key, or names it
+    /// again after the key was dropped. Return `None` for an unknown key. The key must contain
+    /// everything that distinguishes one credential from another: issuer, client, user, scopes. The
+    /// key of a request is in its extensions, or where [`key_from`](AuthLayer::key_from) finds it.
+    /// A request without a key, or with an unknown one, fails with an [`Error`].
     ///
     /// ```
     /// use bytes::Bytes;

@@ -15,7 +15,7 @@ use crate::{
 #[allow(private_bounds, reason = "the private supertrait seals it")]
 pub trait Select: SelectCache {}
 
-/// All requests of a layer use the same credential.
+/// Selects the same credential for all requests of a layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Single {
     _private: (),
@@ -28,8 +28,8 @@ pub(crate) trait SelectCache {
     /// Whether every request uses the same cache.
     const IS_SINGLE: bool;
 
-    /// Returns the cache for this request. `None` if the request carries its own credential, so
-    /// that none is needed.
+    /// Returns the cache for this request, or `None` if the request carries its own credential and
+    /// does not need one.
     fn select<C: Credential>(
         caches: &Self::Caches<C>,
         policy: &Policy,

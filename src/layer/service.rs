@@ -51,8 +51,8 @@ use crate::{
 /// # let _ = api.client; Ok(()) }
 /// ```
 ///
-/// Requests and responses keep their types. The inner service's errors pass through, boxed. This
-/// layer's own errors are an [`Error`] in the box.
+/// Requests and responses keep their types. The inner service's errors pass through, boxed. The
+/// layer's own errors are boxed values of type [`Error`].
 pub struct Auth<S, C, K: Select = Single> {
     inner: S,
     shared: Arc<Shared<S, C, K>>,
@@ -65,7 +65,7 @@ pub struct Auth<S, C, K: Select = Single> {
 struct Shared<S, C, K: Select> {
     caches: K::Caches<C>,
     policy: Arc<Policy>,
-    /// For clones that are called only once.
+    /// Used by each clone for its first call.
     prepared: ArcSwapOption<Prepared<C, Mutex<S>>>,
 }
 
@@ -123,7 +123,8 @@ impl<S, C, K: Select> Auth<S, C, K> {
     }
 }
 
-/// The credential for a request, ready for use, or what happens instead.
+/// The credential for a request, ready for use; or a wait for one, an error, or the reason to send
+/// the request without one.
 type Acquisition<S, C> = Result<Acquired<C, Arc<Prepared<C, Mutex<S>>>>, NotAttached>;
 
 impl<S: Clone, C: Credential, K: Select> Auth<S, C, K> {
@@ -218,9 +219,9 @@ impl<S: Clone, C: Credential, K: Select> Auth<S, C, K> {
         ResponseFuture::failed(error)
     }
 
-    /// Replaces the inner service, which was polled ready, with a clone that was not. A ready
-    /// service may hold a slot in a queue or a permit, which the token request, or a request ahead
-    /// of it in the queue, may need.
+    /// Replaces the inner service, which was polled ready, with a clone that has not been polled. A
+    /// ready service may hold a slot in a queue or a permit, which the token request, or a request
+    /// ahead of it in the queue, may need.
     fn release_inner(&mut self) {
         let unready = self.inner.clone();
         drop(mem::replace(&mut self.inner, unready));

@@ -1,4 +1,4 @@
-//! The states of a response's future.
+//! The states of the response future.
 
 use std::{
     pin::Pin,
@@ -28,7 +28,7 @@ pub(super) type ServiceExchange<S, C> = Exchange<C, Mutex<S>>;
 pub(super) type Refresh<C> = BoxFuture<'static, Result<Arc<Snapshot<C>>, Error>>;
 
 pin_project! {
-    /// States that few requests reach keep their data in a box, so that the future stays small.
+    /// States that few requests reach keep their data boxed, so that the future stays small.
     #[project = StateProjection]
     #[project_replace = StateOwned]
     pub(super) enum State<S, C, B, R, F> {
@@ -54,7 +54,7 @@ pin_project! {
             refresh: Refresh<C>,
             rejected: Box<Rejected<S, C, B, R>>,
         },
-        /// Reading the rejection's body, and then waiting for the inner service.
+        /// Reading the body of the rejection, and then waiting until the inner service is ready.
         Readying {
             drain: Option<Pin<Box<Drain<R>>>>,
             attempt: Box<Attempt<S, C, B>>,
@@ -70,7 +70,7 @@ pub(super) struct Unsent<S, C, B> {
     pub(super) request: Request<B>,
 }
 
-/// Keeps the response unread, because the caller gets it if the refresh fails.
+/// A rejected attempt. Its response stays unread, because the caller gets it if the refresh fails.
 pub(super) struct Rejected<S, C, B, R> {
     exchange: ServiceExchange<S, C>,
     request: Request<B>,
@@ -105,15 +105,15 @@ where
         copy: Option<RequestCopy<B>>,
         response: Response<R>,
     ) -> Next<S, C, B, R, S::Future> {
-        // This drops the future, and with it what it holds of the inner service: the next attempt
-        // may need that.
+        // This drops the future and releases whatever it holds of the inner service, because the
+        // next attempt may need that.
         let StateOwned::Sending { exchange, .. } = self.project_replace(Self::Done) else {
             return Err(response);
         };
         Rejected::decide(exchange, class, copy, response)
     }
 
-    /// Polls a state other than sending with a credential.
+    /// Polls any state other than `Sending`.
     #[inline(never)]
     pub(super) fn poll_other(
         mut self: Pin<&mut Self>,
@@ -246,8 +246,8 @@ impl<S: Clone, C: Credential, B: CloneBody, R: Body> Rejected<S, C, B, R> {
     }
 
     fn resend<F>(mut self) -> Next<S, C, B, R, F> {
-        // The first attempt may still be sending. From here on it cannot disturb this one; until
-        // now it may have read more than can be replayed.
+        // The first attempt may still be sending its body. From here on, it cannot disturb this
+        // attempt, but it may already have read more than can be replayed.
         if !self.request.body_mut().take_over() {
             return self.give_up(NotRetried::BodyNotReplayable);
         }

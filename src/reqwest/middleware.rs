@@ -21,8 +21,8 @@ use crate::{
 /// The equivalent of [`AuthLayer`] for reqwest-middleware. Created by [`AuthLayer::middleware`].
 ///
 /// To mark a request with [`SkipAuth`](crate::SkipAuth), use reqwest-middleware's `with_extension`.
-/// A request whose body is a stream is sent once. This middleware's own errors are an [`Error`] in
-/// the `Middleware` variant; downcast to it.
+/// A request whose body is a stream is sent once. This middleware's own errors are in the
+/// `Middleware` variant, and can be downcast to [`Error`].
 ///
 /// Place it inside any retry middleware, so that every attempt uses the credential that is current
 /// at that time:

@@ -1,5 +1,5 @@
-//! Adapters for reqwest and reqwest-middleware, which are not tower services of `http` types and
-//! follow redirects themselves.
+//! Adapters for reqwest and reqwest-middleware. Their clients are not tower services over `http`
+//! types, and they follow redirects themselves.
 //!
 //! - [`ReqwestService`] is a tower service over a `reqwest::Client`, for the end of any stack of
 //!   layers. A provider can send its token requests through one too: [`token_client`].
@@ -30,7 +30,7 @@
 //!
 //! reqwest follows redirects beneath every layer and every middleware, so this crate cannot see or
 //! stop the hops. By default, reqwest follows up to 10 redirects to any host, with the headers of
-//! the first request. If a hop leads to another host, port or scheme than the previous one, it
+//! the first request. If a hop leads to another host, port or scheme than the previous one, reqwest
 //! removes `Authorization`, `Cookie`, `Cookie2`, `Proxy-Authorization` and `WWW-Authenticate`. A
 //! credential can still reach other hosts in three ways:
 //!
@@ -42,10 +42,10 @@
 //! - **A key in the query** is part of the `Referer` that a hop carries, unless the hop leads from
 //!   https to http.
 //!
-//! Build the client with [`same_origin_redirects`]. Redirects within an API then keep working, and a
-//! redirect to another origin is returned as the response. A tower stack has an alternative: turn
-//! redirects off in reqwest ([`Policy::none`](reqwest::redirect::Policy::none)) and put tower-http's
-//! `FollowRedirect` outside the layer, which then checks the origin of every hop.
+//! Build the client with [`same_origin_redirects`]. Redirects within an API then keep working, and
+//! a redirect to another origin is returned as the response. A tower stack has an alternative: turn
+//! redirects off in reqwest ([`Policy::none`](reqwest::redirect::Policy::none)) and put
+//! tower-http's `FollowRedirect` outside the layer, which then checks the origin of every hop.
 #![cfg_attr(
     feature = "reqwest-middleware",
     doc = "[`AuthMiddleware`] has no such alternative, because redirects are always beneath it."

@@ -22,7 +22,7 @@ use super::service::ReqwestService;
 pub fn same_origin_redirects() -> Policy {
     Policy::custom(|attempt| {
         let next = attempt.url().origin();
-        // Every hop so far stayed within the origin of the first.
+        // Every hop so far stayed within the origin of the first request.
         if attempt.previous().iter().all(|url| url.origin() == next) {
             Policy::default().redirect(attempt)
         } else {
@@ -31,10 +31,10 @@ pub fn same_origin_redirects() -> Policy {
     })
 }
 
-/// Creates a client for a provider's token requests (its `.http(...)`).
+/// Creates a client for a provider's token requests. Pass it to `http` on the provider's builder.
 ///
 /// The client does not follow redirects, because they would forward the secrets. Use a separate
-/// builder, so that the client has a separate connection pool.
+/// builder, so that token requests have a separate connection pool.
 ///
 /// ```
 /// use tower_auth::{reqwest::token_client, oauth2::ClientCredentials};

@@ -1,4 +1,4 @@
-//! A tower service of `http` types over a `reqwest::Client`.
+//! A tower service for `http` types over a `reqwest::Client`.
 
 use std::{
     future::Future,
@@ -17,10 +17,10 @@ use crate::{body::CloneBody, error::BoxError};
 /// A tower service over a `reqwest::Client`, for the end of a stack of layers. Requests and
 /// responses are `http` types. Clones share the connection pool.
 ///
-/// Redirects, proxies, cookies and decompression happen inside reqwest, beneath every layer. See the
-/// [module docs](super) about redirects.
+/// Redirects, proxies, cookies and decompression happen inside reqwest, beneath every layer. See
+/// the [module docs](super#redirects) about redirects.
 ///
-/// Returns reqwest's errors, including one for a URI without a host.
+/// Its errors are those of reqwest, including one for a URI without a host.
 #[derive(Clone, Debug)]
 pub struct ReqwestService {
     client: reqwest::Client,
@@ -112,7 +112,7 @@ pub(super) fn without_query(mut error: reqwest::Error) -> reqwest::Error {
     error
 }
 
-/// A body of bytes is copied. A stream is sent once.
+/// Copies a body of bytes. A stream cannot be copied, so it is sent only once.
 impl CloneBody for reqwest::Body {
     fn try_clone_body(&self) -> Option<Self> {
         self.as_bytes()

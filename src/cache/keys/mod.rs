@@ -44,7 +44,7 @@ pub(crate) struct Keys<K, C> {
 
 struct Known<K, C> {
     alive: HashMap<K, Weak<Cache<C>>>,
-    /// Not recently used, but must not be dropped.
+    /// Caches that were not used recently, but must not be dropped.
     held: HashMap<K, Arc<Cache<C>>>,
     sweep_at: usize,
 }
@@ -76,7 +76,7 @@ where
     /// Returns the cache of a key. Creates it if necessary.
     ///
     /// # Errors
-    /// The key has no provider, or no room is left.
+    /// The key has no provider, or there is no room for another key.
     pub(crate) fn find(&self, key: &K) -> Result<Arc<Cache<C>>, Error> {
         match self.recent.get(key) {
             Some(cache) => Ok(cache),

@@ -59,7 +59,7 @@ fn a_logout_continues_when_its_caller_is_aborted() {
             let log_out = world.log_out();
             log_out.abort();
             if block_on(log_out).is_ok() || is_logged_out(&world.credential()) {
-                // The task exists, and ends without its caller.
+                // The logout's task was started, and finishes without its caller.
                 block_on(world.log.logged_out());
                 world.lost_nothing();
             }
@@ -123,7 +123,7 @@ fn new_credentials_and_logouts_wake_all_waiters() {
             let log_out = world.log_out();
             let seen = outcome(waits).unwrap();
             assert!(is_logged_out(&seen), "{seen:?}");
-            // Unless all callers came too late to start one.
+            // A refresh is in flight unless all callers came too late to start one.
             if world.handle.status().refreshing().is_some() {
                 world.called();
                 world.pass(secs(30));

@@ -7,7 +7,7 @@
 //! pass between any two steps. A thread that waits forever is reported as a deadlock, and endless
 //! loops are reported too.
 //!
-//! Weak memory is not covered: all threads see atomic operations in the same order.
+//! Weak memory ordering is not covered: all threads see atomic operations in the same order.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg tower_auth_model" CARGO_TARGET_DIR=target/model cargo test --lib model:: -- --nocapture

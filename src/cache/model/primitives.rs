@@ -16,8 +16,8 @@ pub(in crate::cache) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The real `ArcSwapOption`, with a scheduling point before each operation. The operations are atomic,
-/// so other threads run before or after them.
+/// The real `ArcSwapOption`, with a scheduling point before each operation. The operations are
+/// atomic, so other threads run before or after them.
 pub(in crate::cache) struct ArcSwapOption<T> {
     swap: arc_swap::ArcSwapOption<T>,
     turn: AtomicU64,

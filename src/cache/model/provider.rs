@@ -17,7 +17,7 @@ use crate::{
     provider::{Issued, Provider, RefreshContext, RevokeContext},
 };
 
-/// The default of `RefreshSettings`.
+/// The default refresh timeout of `RefreshSettings`.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A credential that can be identified by its number.
@@ -35,7 +35,7 @@ impl Credential for Token {
     }
 }
 
-/// Returns the behavior of the n-th call, from 1.
+/// Returns the behavior of the n-th call, counted from 1.
 pub(super) type Script = fn(usize) -> Turn;
 
 #[derive(Clone, Copy)]
@@ -124,11 +124,11 @@ impl Scripted {
     }
 }
 
-/// How long after its deadline a call may be abandoned.
+/// Minimum time after its deadline before a call may be abandoned.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 
-/// A call in progress. A second one never starts (rule 1), unless the first was abandoned because its
-/// task was not driven. The first then does not continue.
+/// A call in progress. A second one never starts (rule 1), unless the first was abandoned because
+/// its task was not driven. In that case, the first does not continue.
 struct Call<'a> {
     log: &'a Log,
     number: usize,

@@ -85,7 +85,7 @@ fn a_failed_early_refresh_changes_nothing_until_expiry() {
             assert_eq!(outcome.unwrap().0, 1);
         }
         time.join().unwrap();
-        // In the last seconds, callers wait for the refresh.
+        // In the last seconds before the expiry, callers wait for the refresh.
         for outcome in outcomes(world.callers(2)) {
             assert_eq!(outcome.unwrap().0, 1);
         }

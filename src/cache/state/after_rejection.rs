@@ -10,7 +10,7 @@ use crate::{challenge::Challenge, provider::Reason};
 
 impl<C> State<C> {
     /// Handles a server's rejection of a generation, for a request that could be retried. If the
-    /// generation is not the current one, this is [`acquire`](Self::acquire).
+    /// generation is not the current one, this is equivalent to [`acquire`](Self::acquire).
     pub(crate) fn reject(
         &mut self,
         generation: u64,
@@ -70,8 +70,8 @@ impl<C> State<C> {
     /// Spends from the budget for a rejection of the current generation.
     ///
     /// # Errors
-    /// The budget is spent. If this rejection was the first to exceed it, the duration is how long
-    /// refreshes are delayed.
+    /// The budget is spent. If this rejection is the first to exceed it, the error includes how
+    /// long refreshes are delayed.
     fn spend(&mut self, env: &Env) -> Result<(), (TooManyRejections, Option<Duration>)> {
         let now = env.now.monotonic;
         let is_accepted = env.accepted >= self.current_generation();

@@ -1,8 +1,8 @@
 //! The rules of the cache, as a value without locks, tasks or clocks.
 //!
 //! Each method is one transition. The time, the random draw and everything else that is external
-//! are arguments. What the transition causes outside of the state is returned as [`Effects`], which
-//! `cache` carries out.
+//! are arguments. A transition returns its external effects as [`Effects`], which `cache` carries
+//! out.
 
 mod after_rejection;
 mod publication;
@@ -32,7 +32,7 @@ pub(crate) struct State<C> {
     current: Option<Arc<Snapshot<C>>>,
     /// Counts changes of `current`.
     version: u64,
-    /// The number of the last credential.
+    /// The generation of the last credential.
     generation: u64,
     /// Incremented by a logout and by each externally supplied credential. The result of a refresh
     /// that was started in an earlier epoch is not used.
@@ -136,7 +136,7 @@ impl<C> State<C> {
         }
     }
 
-    /// Starts a new epoch without a credential. Returns the last one.
+    /// Starts a new epoch without a credential. Returns the last credential.
     pub(crate) fn log_out(&mut self) -> (Option<Arc<Snapshot<C>>>, Effects<C>) {
         let effects = self.end_epoch();
         self.logged_out = true;

@@ -1,4 +1,4 @@
-//! New credentials, and the ends of refreshes.
+//! Publishes new credentials and completes refreshes.
 
 use std::{mem, sync::Arc};
 
@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl<C> State<C> {
-    /// Publishes the provider's initial credential, unless new credentials or a logout came first.
-    /// Returns a credential that is not used.
+    /// Publishes the provider's initial credential, unless a new credential or a logout came first.
+    /// Returns the initial credential if it is not used.
     pub(crate) fn offer_initial(
         &mut self,
         received: Option<Received<C>>,
@@ -38,8 +38,7 @@ impl<C> State<C> {
         effects
     }
 
-    /// Ends a refresh with its result. A credential that arrived too late to be used is handed
-    /// back.
+    /// Ends a refresh with its result. Returns the credential if it arrived too late to be used.
     pub(crate) fn complete(
         &mut self,
         id: RefreshId,
@@ -60,7 +59,7 @@ impl<C> State<C> {
     }
 
     /// Records that a refresh passed its deadline but has to continue. If the refresh was started
-    /// in an earlier epoch, its delay is not a failure of this one.
+    /// in an earlier epoch, its delay is not a failure of the current epoch.
     pub(crate) fn overdue(&mut self, id: RefreshId, env: &Env) -> Outcome<C> {
         match self.in_flight {
             Some(refresh) if refresh.id == id && refresh.epoch == self.epoch => {

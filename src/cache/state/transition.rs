@@ -28,10 +28,11 @@ pub(crate) struct Env {
     pub(crate) has_runtime: bool,
 }
 
-/// The next step of a caller that needs a credential.
+/// The next step for a caller that needs a credential.
 pub(crate) enum Next<C> {
     Use(Arc<Snapshot<C>>),
-    /// Wait for the in-flight refresh. If it fails, the fallback is used while it is valid.
+    /// Wait for the in-flight refresh. If the refresh fails, the fallback is used if it is still
+    /// valid.
     Wait {
         fallback: Option<Arc<Snapshot<C>>>,
     },
@@ -40,15 +41,16 @@ pub(crate) enum Next<C> {
     AskInitial,
 }
 
-/// A rejection does not start a refresh, because rejections have caused too many of them recently.
+/// The error for a rejection that does not start a refresh, because rejections have caused too many
+/// refreshes recently.
 #[derive(Debug)]
 pub(crate) struct TooManyRejections {
     /// When a rejection may start a refresh again.
     pub(crate) retry_at: Instant,
 }
 
-/// An issued credential. `same_as` is the generation that has the same credential, if it was
-/// compared.
+/// An issued credential. `same_as` is the generation of the cache's last credential if the two
+/// credentials are the same.
 pub(crate) struct Received<C> {
     pub(crate) issued: Issued<C>,
     pub(crate) same_as: Option<u64>,
@@ -58,21 +60,21 @@ pub(crate) struct Received<C> {
 pub(crate) enum Outcome<C> {
     Published(Arc<Snapshot<C>>),
     Failed(Error),
-    /// The epoch has ended, or another refresh has taken this one's place: waiters have to acquire
-    /// again.
+    /// The epoch has ended, or another refresh has taken this one's place. Waiters must acquire a
+    /// credential again.
     Superseded,
 }
 
-/// The effects of a transition outside of the state. The cache also publishes
-/// the state's credential whenever its version has changed.
+/// The external effects of a transition. The cache also publishes the state's credential whenever
+/// its version has changed.
 #[must_use]
 pub(crate) struct Effects<C> {
     pub(crate) start: Option<Start<C>>,
     /// When readers have to check the current credential again.
     pub(crate) recheck_at: Option<Instant>,
-    /// The epoch has ended: all waiters have to acquire again.
+    /// Whether the epoch has ended, so that all waiters must acquire a credential again.
     pub(crate) wake_waiters: bool,
-    /// Refreshes caused by rejections are delayed for this long, starting now.
+    /// How long refreshes caused by rejections are delayed, starting now.
     pub(crate) held_back: Option<Duration>,
 }
 

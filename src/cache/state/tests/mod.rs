@@ -44,7 +44,7 @@ impl Machine {
         Self::with(RefreshSettings::default())
     }
 
-    /// Starts after the provider was asked for its initial credential and had none.
+    /// Creates a machine whose provider was asked for its initial credential and had none.
     fn with(settings: RefreshSettings) -> Self {
         let now = Moment {
             monotonic: Instant::now(),
@@ -67,7 +67,7 @@ impl Machine {
         machine
     }
 
-    /// Starts with credential 1, valid for a lifetime.
+    /// Creates a machine with credential 1, valid for `lifetime` seconds.
     fn holding(lifetime: f64) -> Self {
         let mut machine = Self::new();
         assert_eq!(machine.acquire(), Got::Wait);
@@ -325,7 +325,7 @@ fn a_failed_early_refresh_changes_nothing_for_callers() {
     assert_eq!(machine.started.len(), 10, "attempts continue, with backoff");
 }
 
-/// Rule 4: in the last seconds callers wait, unless an attempt has just failed.
+/// Rule 4: in the last seconds, callers wait, unless an attempt has just failed.
 #[test]
 fn an_expiring_credential_is_the_fallback_until_it_expires() {
     let mut machine = Machine::holding(3600.0);
@@ -416,7 +416,7 @@ fn accepted_credentials_are_refreshed_five_times() {
     assert_eq!(machine.reject(6), Got::Wait, "unrejected for 30 s");
 }
 
-/// Rule 7, P17: the same credential again is not a success.
+/// Rule 7, P17: returning the same credential again does not count as a success.
 #[test]
 fn a_repeated_credential_does_not_end_the_backoff() {
     let mut machine = Machine::holding(36_000.0);

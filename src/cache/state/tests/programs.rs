@@ -23,12 +23,12 @@ use crate::{
 #[derive(Clone, Debug)]
 enum Step {
     Pass(Duration),
-    /// Passes this part of the current credential's lifetime.
+    /// Lets this fraction of the current credential's lifetime pass.
     Age(f64),
     /// Advances only the wall clock.
     Suspend(Duration),
     Acquire,
-    /// Rejects the generation that is this much older than the current one.
+    /// Rejects a generation that is older than the current one by this number.
     Reject(u64),
     Report(u64),
     Accept,
@@ -77,7 +77,7 @@ fn classes() -> impl Strategy<Value = Class> {
     ]
 }
 
-/// Yields times from zero to hours, including the limits that the state uses.
+/// Returns a strategy for times from zero to hours, including the limits that the state uses.
 fn times() -> impl Strategy<Value = Duration> {
     prop_oneof![
         2 => Just(Duration::ZERO),

@@ -16,7 +16,7 @@ pub(super) struct Reference {
     epoch: u64,
     running: Option<Running>,
     failing: Option<Failing>,
-    /// When rejections caused refreshes, since the budget was last reset externally.
+    /// The times at which rejections caused refreshes since the budget was last reset externally.
     rejected_at: Vec<Instant>,
     pub(super) seen: Seen,
 }
@@ -61,7 +61,7 @@ impl Seen {
 }
 
 impl Held {
-    /// Rule 11: time that the monotonic clock missed counts too.
+    /// Returns the current time, including time that the monotonic clock missed (rule 11).
     fn now(&self, now: Moment) -> Instant {
         let monotonic = now.monotonic - self.arrived.monotonic;
         let wall = now.wall.duration_since(self.arrived.wall).unwrap();
@@ -84,19 +84,19 @@ impl Held {
         self.now(now) < self.before_expiry(Duration::ZERO)
     }
 
-    /// Rule 12: whether callers wait for a refresh.
+    /// Returns whether callers wait for a refresh (rule 12).
     fn is_expiring(&self, now: Moment) -> bool {
         let margin = secs(10.0).min(self.lifetime / 20);
         self.now(now) >= self.before_expiry(margin)
     }
 
-    /// Rule 12: whether an early refresh may start.
+    /// Returns whether an early refresh may start (rule 12).
     fn may_be_early(&self, now: Moment) -> bool {
         let margin = secs(300.0).min(self.lifetime * 2 / 5);
         self.now(now) >= self.before_expiry(margin)
     }
 
-    /// Rule 12: whether an early refresh must have started, regardless of the random draw.
+    /// Returns whether an early refresh must have started, regardless of the random draw (rule 12).
     fn must_be_early(&self, now: Moment) -> bool {
         let margin = secs(300.0).min(self.lifetime * 2 / 5);
         self.now(now) >= self.before_expiry(margin.mul_f64(0.74))
@@ -198,7 +198,8 @@ impl Reference {
         self.invalidated = true;
     }
 
-    /// Rule 7: five in 30 s, and those of the backoff after 1, 2, 4 and 8 s.
+    /// Records a refresh caused by a rejection. Rule 7 allows five in 30 s, plus those of the
+    /// backoff after 1, 2, 4 and 8 s.
     fn spends(&mut self, now: Moment) {
         self.rejected_at.push(now.monotonic);
         let lately = |at: &&Instant| now.monotonic - **at < secs(30.0);
@@ -206,7 +207,7 @@ impl Reference {
         assert!(lately <= 9, "{lately} refreshes in 30 s");
     }
 
-    /// Rules 1, 3, 5, 11 and 12: a refresh starts only if it may.
+    /// Checks that a refresh starts only if it may (rules 1, 3, 5, 11 and 12).
     fn starts(&mut self, reason: Reason, now: Moment) {
         assert!(!self.is_running(), "two refreshes at once");
         assert!(!self.is_backing_off(now), "an attempt before it was due");
@@ -228,7 +229,7 @@ impl Reference {
         });
     }
 
-    /// Ends the refresh. Returns when it was started, if its result is for this epoch.
+    /// Ends the refresh. Returns when the refresh was started, if its result is for this epoch.
     fn ends(&mut self) -> Option<Instant> {
         let running = self.running.take().unwrap();
         (running.epoch == self.epoch).then_some(running.started_at)
@@ -265,7 +266,7 @@ impl Reference {
         is_wanted
     }
 
-    /// Rule 3.
+    /// Records a failure (rule 3).
     fn failure(&mut self, class: Class, asked: Duration, draw: f64, now: Moment) {
         self.seen.count("failure");
         let earlier = match &self.failing {
