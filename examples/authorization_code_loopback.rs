@@ -56,8 +56,8 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// A real program calls only `Loopback::new().log_in(login)`, which opens the system's browser. Here a
-/// simulated user takes the place of the browser.
+/// Logs in with a simulated user in place of the browser. A real program calls only
+/// `Loopback::new().log_in(login)`, which opens the system's browser.
 async fn log_in(login: &AuthorizationCode, user: &'static str) -> Result<TokenSet, LoginError> {
     Loopback::new()
         .open_with(move |url| {

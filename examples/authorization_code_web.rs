@@ -30,14 +30,14 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     .http(Client::builder(TokioExecutor::new()).build_http())
     .build()?;
 
-    // The application's route `/login` saves this in the user's session and redirects the browser.
+    // The application's `/login` route saves this in the user's session and redirects the browser.
     let pending = login.start("https://app.example.com/callback")?;
     let session = pending.expose();
     let redirect_to = login.authorization_url(&pending);
 
     let callback = browse(&redirect_to, "alice").await?;
 
-    // The route `/callback` restores it. It may run in another process.
+    // The `/callback` route restores it, possibly in another process.
     let pending = PendingLogin::restore(&session)?;
     let tokens = login.finish(pending, &callback).await?;
     let provider = login.session().initial_tokens(tokens).build()?;

@@ -1,4 +1,5 @@
-//! A machine-to-machine API: client credentials, with the id and the secret unencoded in HTTP Basic.
+//! A machine-to-machine API: client credentials, with the client ID and secret in HTTP Basic, not
+//! form-encoded.
 //!
 //! `cargo run --example client_credentials`
 
@@ -59,8 +60,8 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The server. It requires `Authorization: Basic base64(client_id:client_secret)` and a single form field.
-/// Its token ends with `=`.
+/// Handles a request. Requires `Authorization: Basic base64(client_id:client_secret)` and a single
+/// form field. Issues a token that ends with `=`.
 async fn platform(request: Request<String>) -> Response<String> {
     let header = request.headers().get("authorization");
     let sent = header.and_then(|value| value.to_str().ok()).unwrap_or("");

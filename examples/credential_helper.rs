@@ -44,7 +44,7 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// An API that accepts the token of the helper.
+/// Starts an API that accepts the helper's token, and returns its URL.
 async fn api() -> Result<String, BoxError> {
     let address = serve::serve(|request: Request<String>| async move {
         let header = request.headers().get("authorization");

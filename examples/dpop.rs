@@ -78,7 +78,8 @@ fn origin(url: &str) -> Result<String, BoxError> {
     Ok(format!("{scheme}://{authority}"))
 }
 
-/// A token server and an API. The token is the key's `x`, which makes the binding easy to check.
+/// Serves a token endpoint and an API. The token is the `x` parameter of the key's JWK, which makes
+/// the binding easy to check.
 async fn servers(request: Request<String>) -> Response<String> {
     let path = request.uri().path();
     let proof = proof(&request);

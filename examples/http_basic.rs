@@ -40,7 +40,7 @@ async fn list_issues(api: &str, user: Basic) -> Result<StatusCode, BoxError> {
     Ok(response.status())
 }
 
-/// The server. It expects what `curl -u 'first.last@example.com:pass:word é'` sends.
+/// Handles a request. Expects what `curl -u 'first.last@example.com:pass:word é'` sends.
 async fn server(request: Request<String>) -> Response<String> {
     let expected = "Basic Zmlyc3QubGFzdEBleGFtcGxlLmNvbTpwYXNzOndvcmQgw6k=";
     match request.headers().get("authorization") {

@@ -19,7 +19,7 @@ async fn main() -> Result<(), BoxError> {
     let provider = ClientCredentials::builder(servers.token_url())
         .client_id("my-service")
         .client_secret("not a secret")
-        // A separate connection pool, so that token requests never wait for API responses.
+        // Use a separate connection pool, so that token requests never wait for API responses.
         .http(Client::builder(TokioExecutor::new()).build_http())
         .build()?;
     let layer = AuthLayer::new(provider, Origins::only(servers.api_url())?);

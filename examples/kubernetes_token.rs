@@ -57,7 +57,7 @@ async fn call(
     Ok(())
 }
 
-/// An API that accepts the token that is currently mounted.
+/// Starts an API that accepts the currently mounted token, and returns its URL.
 async fn api(token: &Path) -> Result<String, BoxError> {
     let token = token.to_owned();
     let address = serve::serve(move |request: Request<String>| {

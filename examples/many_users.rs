@@ -22,7 +22,7 @@ struct User(&'static str);
 pub(crate) async fn main() -> Result<(), BoxError> {
     let api = format!("http://{}", serve::serve(api).await?);
 
-    // The tokens of earlier logins, from the application's own storage.
+    // The tokens from earlier logins, read from the application's own storage.
     let saved = HashMap::from([
         (User("ann"), "token-of-ann"),
         (User("bob"), "token-of-bob"),
@@ -84,7 +84,7 @@ where
     Ok(client.oneshot(request).await?.status())
 }
 
-/// The server.
+/// Handles the API's requests.
 async fn api(request: Request<String>) -> Response<String> {
     let token = request
         .headers()

@@ -1,6 +1,6 @@
-//! Token sources from other crates as providers: the `oauth2` crate, and any `TokenCredential` of
-//! the Azure SDK. The layer decides when to get a token, shares it among callers and handles 401
-//! responses. So disable the caches and retries of those crates if possible.
+//! Uses token sources from other crates as providers: the `oauth2` crate, and any `TokenCredential`
+//! of the Azure SDK. The layer decides when to get a token, shares it among callers and handles 401
+//! responses. If possible, disable the caches and retries of those crates.
 //!
 //! `cargo run --example other_token_sources`
 
@@ -41,7 +41,7 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Gets client credentials with the `oauth2` crate.
+/// Creates a provider that gets tokens with the `oauth2` crate (client credentials grant).
 fn of_oauth2(server: &str) -> Result<impl Provider<Credential = Bearer> + use<>, BoxError> {
     let client = BasicClient::new(ClientId::new("my-service".to_owned()))
         .set_client_secret(ClientSecret::new("correct horse".to_owned()))
@@ -71,7 +71,7 @@ fn of_oauth2(server: &str) -> Result<impl Provider<Credential = Bearer> + use<>,
     }))
 }
 
-/// Sends a request of `oauth2` with a hyper client.
+/// Sends an `oauth2` request with a hyper client.
 async fn send(
     http: Client<HttpConnector, Full<Bytes>>,
     request: oauth2::HttpRequest,
@@ -86,7 +86,7 @@ async fn send(
     Ok(Response::from_parts(head, body.to_bytes().to_vec()))
 }
 
-/// Any credential of the Azure SDK, such as those in the `azure_identity` crate.
+/// Creates a provider from any Azure SDK credential, such as those in the `azure_identity` crate.
 fn of_azure(credential: Arc<dyn TokenCredential>) -> impl Provider<Credential = Bearer> {
     provider_fn(move |_| {
         let credential = Arc::clone(&credential);
@@ -126,7 +126,7 @@ async fn call(server: &str, provider: impl Provider) -> Result<String, BoxError>
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// A token endpoint, and an API that returns the token it received.
+/// Serves a token endpoint, and an API that returns the token it received.
 async fn server(request: Request<String>) -> Response<String> {
     if request.uri().path() == "/token" {
         let token = r#"{"access_token":"of-oauth2","token_type":"bearer","expires_in":60}"#;

@@ -35,7 +35,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     .credentials("alice", "correct horse")
     .http(Client::builder(TokioExecutor::new()).build_http())
     .build()?;
-    // One credential for several service hosts of production, and never for staging:
+    // To send one credential to several production hosts, but never to staging, use:
     // Origins::only("https://*.services.simacan.com")?
     //     .except(["https://*-stg.services.simacan.com"])?
     let layer = AuthLayer::new(provider.clone(), Origins::only(&base)?);
@@ -128,7 +128,7 @@ impl Default for Server {
 impl Server {
     fn handle(&mut self, request: &Request<String>) -> Response<String> {
         let path = request.uri().path();
-        // The forms have these fields and no others.
+        // Each form has exactly these fields.
         let accepted = match path {
             "/auth/password" => {
                 let password = self.password.replace(' ', "%20");

@@ -43,7 +43,7 @@ async fn list_issues(api: &str, token: Bearer) -> Result<StatusCode, BoxError> {
     Ok(response.status())
 }
 
-/// The server. It accepts the token in either header.
+/// Handles a request. Accepts the token in either header.
 async fn server(request: Request<String>) -> Response<String> {
     let expected = format!("Bearer {TOKEN}");
     let known = ["authorization", "authentication"]

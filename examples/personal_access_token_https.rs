@@ -1,5 +1,5 @@
-//! A personal access token that stays confidential: it is sent only to its own origin, and only over https
-//! or loopback.
+//! A personal access token that stays confidential: it is sent only to the API's origin, and only
+//! over https or loopback.
 //!
 //! `PLATFORM_TOKEN=... cargo run --example personal_access_token_https` (the variable is optional)
 
@@ -18,7 +18,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let platform = format!("http://{}", serve::serve(platform).await?);
     let elsewhere = format!("http://{}", serve::serve(other_server).await?);
 
-    // Read tokens from the environment. Never put them into the source code.
+    // Read tokens from the environment. Never put them in the source code.
     let token = std::env::var("PLATFORM_TOKEN").unwrap_or_else(|_| "pat_4f2a".to_owned());
     let token = Bearer::new(token)?;
     println!("Debug does not show the token: {token:?}");
@@ -46,14 +46,14 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The server.
+/// Handles the API's requests.
 async fn platform(request: Request<String>) -> Response<String> {
     let header = request.headers().get("authorization");
     let has_token = header.is_some_and(|value| value.as_bytes().starts_with(b"Bearer "));
     serve::response(if has_token { 200 } else { 401 }, "{}")
 }
 
-/// A server that must not see the token.
+/// Handles the requests to a server that must not see the token.
 async fn other_server(request: Request<String>) -> Response<String> {
     let has_token = request.headers().contains_key("authorization");
     serve::response(if has_token { 500 } else { 200 }, "{}")

@@ -49,7 +49,7 @@ async fn main() -> Result<ExitCode, BoxError> {
         async move { Ok(Issued::new(token?)) }
     });
     let service = ServiceBuilder::new()
-        // The sent part is kept for a retry, up to this size. It is shared, not copied.
+        // The part already sent is kept for a retry, up to this size. It is shared, not copied.
         .layer(ReplayLayer::new().cap(CHUNK * (CHUNKS + 1)))
         .layer(AuthLayer::new(
             provider,
@@ -100,7 +100,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Accepts only the second token. The first one is "revoked" after a quarter of the upload.
+/// Starts a server that accepts only the second token. The first one is "revoked" after a quarter
+/// of the upload.
 async fn serve(tasks: &mut JoinSet<()>) -> Result<SocketAddr, BoxError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

@@ -49,13 +49,13 @@ async fn main() -> Result<(), BoxError> {
         async move { Ok(Issued::new(token?)) }
     });
     let auth = AuthLayer::new(provider, Origins::for_relative_uris(&url)?)
-        // gRPC reports a rejected token in its own way.
+        // gRPC reports a rejected token as a gRPC status instead of an HTTP 401.
         .rejected_if(grpc::is_unauthenticated);
     let stack = ServiceBuilder::new()
-        // The request body is a stream. The sent part is kept for a retry, up to this size.
+        // The request body is a stream. The part already sent is kept for a retry, up to this size.
         .layer(ReplayLayer::new().cap(1024 * 1024))
         .layer(auth)
-        // A channel takes only tonic's own body type.
+        // A channel accepts only tonic's own body type.
         .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new))
         .service(Channel::from_shared(url)?.connect_lazy());
     let mut client = EchoClient::new(stack);

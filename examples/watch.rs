@@ -1,8 +1,9 @@
 //! Observability: events on the terminal, and metrics on a page for Prometheus.
 //!
-//! `cargo run --features tracing,metrics --example watch` calls an API for some seconds. Meanwhile tokens
-//! expire, one is revoked, and a token request fails. At the end it prints the metrics page. While it
-//! runs, the page is at the printed URL. `RUST_LOG=tower_auth=debug` shows more events.
+//! `cargo run --features tracing,metrics --example watch` calls an API for a few seconds.
+//! Meanwhile, tokens expire, one is revoked, and a token request fails. At the end, the program
+//! prints the metrics page, which is also served at the printed URL while it runs.
+//! `RUST_LOG=tower_auth=debug` shows more events.
 
 #[path = "support/serve.rs"]
 mod serve;

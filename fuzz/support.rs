@@ -28,7 +28,7 @@ pub fn run<F: Future>(future: F) -> F::Output {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
-/// A server that sends the same response to every request, and counts requests.
+/// Creates a server that sends the same response to every request, and counts requests.
 pub fn answering(
     answer: Response<Bytes>,
 ) -> (

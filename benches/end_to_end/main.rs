@@ -10,7 +10,7 @@
 //!   sensitive, as the layer's is, so that HTTP/2 sends it in full each time instead of keeping it
 //!   in a table that an attacker could probe. This is the cost of a credential on the wire and at
 //!   the server.
-//! - `AuthLayer`.
+//! - `AuthLayer`: the client with the layer.
 //! - `by hand`: a mutex around an optional token that is formatted into each request (see
 //!   `support/by_hand.rs`).
 //!
@@ -98,7 +98,7 @@ fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The variants, in the order of the constants.
+/// Returns the variants, in the order of the constants.
 fn variants(
     client: &Client<HttpConnector, Body>,
     origin: &str,

@@ -16,7 +16,7 @@ pub(crate) struct Load {
     pub(crate) uri: Uri,
     /// The number of tasks. Each sends its requests in sequence, through a clone of the service.
     pub(crate) tasks: usize,
-    /// The number of requests of all tasks together.
+    /// The total number of requests of all tasks.
     pub(crate) requests: usize,
 }
 
@@ -40,7 +40,7 @@ impl Variant {
     }
 }
 
-/// Seconds per request, per round and variant.
+/// Measures all variants. Returns the seconds per request, by round and variant.
 pub(crate) async fn measure(variants: &[Variant], rounds: usize) -> Vec<Vec<f64>> {
     for variant in variants {
         (variant.round)().await;

@@ -15,7 +15,7 @@ use crate::support::{
 
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
-    /// In requests per second.
+    /// Requests per second.
     pub(crate) rate: u32,
     pub(crate) time: Duration,
 }
@@ -46,7 +46,7 @@ impl Load {
         let first = service.clone().oneshot(request()).await;
         assert_eq!(first.expect("an answer").status(), StatusCode::OK);
         let runtime = Handle::current();
-        // A separate thread, so that requests cannot delay it.
+        // The load generator has a separate thread, so that requests cannot delay it.
         let generator = thread::spawn(move || self.send(&service, &runtime));
         let sent = tokio::task::spawn_blocking(move || generator.join());
         let sent = sent.await.expect("a thread").expect("all requests");
@@ -105,7 +105,7 @@ impl Run {
         }
     }
 
-    /// In milliseconds.
+    /// Returns a percentile of the latencies, in milliseconds.
     pub(crate) fn percentile(&self, percentile: f64) -> f64 {
         self.latencies.value_at_percentile(percentile) as f64 / 1e3
     }
@@ -115,7 +115,8 @@ impl Run {
         self.samples.iter().filter(slow).count()
     }
 
-    /// The slowest request of each interval: the time in seconds, the latency in milliseconds.
+    /// Returns the slowest request of each interval: its time in seconds, and its latency in
+    /// milliseconds.
     pub(crate) fn slowest_of_each(&self, piece: Duration) -> Vec<(f64, f64)> {
         let number = |sample: &Sample| sample.intended.as_nanos() / piece.as_nanos();
         let pieces = self

@@ -1,7 +1,7 @@
 //! The effect of an expiry on requests: `cargo bench --bench expiry_tail`.
 //!
-//! 2,000 requests per second for 6 seconds, each at its own time regardless of the others (open
-//! loop). Tokens last 2 s, and the token endpoint takes 200 ms. The API and the endpoint are
+//! Sends 2,000 requests per second for 6 seconds, each at its own time regardless of the others
+//! (open loop). Tokens last 2 s, and the token endpoint takes 200 ms. The API and the endpoint are
 //! in-memory services, so little hides what a variant adds. A request's latency counts from the
 //! time at which it was due, so it includes any delay caused by other requests.
 //!
@@ -10,8 +10,9 @@
 //! - `AuthLayer`: tokens expire, and are refreshed before that.
 //! - `by hand`: a mutex around an optional token (see `support/by_hand.rs`).
 //!
-//! The variants take turns in 5 runs. The cost of expiries is the difference to `no expiry` in the
-//! same run, and medians of the runs are reported. `BENCH_QUICK=1` makes one run of 3 s.
+//! The variants take turns in 5 runs. The cost of expiries is the difference from `no expiry` in
+//! the same run. The reported figures are medians of the runs. `BENCH_QUICK=1` makes one run of 3
+//! s.
 
 #![allow(
     clippy::unwrap_used,
@@ -190,7 +191,7 @@ fn added(runs: &[Run], without: &[Run], figure: fn(&Run) -> f64) -> f64 {
     )
 }
 
-/// The last run of each variant.
+/// Draws the last run of each variant.
 fn draw(found: &[Vec<Run>], load: Load) -> Result<(), BoxError> {
     let lines = VARIANTS.iter().zip(found).filter_map(|((_, name), runs)| {
         Some(Line {

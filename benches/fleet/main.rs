@@ -1,13 +1,13 @@
 //! The cost of refreshing under a store's lock: `cargo bench --bench fleet`. Add `--features redis`
 //! to measure Redis too.
 //!
-//! A number of processes refresh continuously at a server that responds immediately. Without a
-//! store, each process has its own refresh token; that is the baseline. With a store, they share
-//! one: the process that holds the lock sends the token request, and the others use the tokens that
-//! it saved. No real program refreshes like this. The bench shows the worst case for callers when a
+//! Several processes refresh continuously at a server that responds immediately. Without a store,
+//! each process has its own refresh token; that is the baseline. With a store, they share one: the
+//! process that holds the lock sends the token request, and the others use the tokens that it
+//! saved. No real program refreshes like this. The bench shows the worst case for callers when a
 //! token expires for all processes at once, and how many tokens per second one entry of a store can
-//! handle. The file store is in the system's folder for temporary files. Redis writes its log to
-//! disk at each step. `BENCH_QUICK=1` makes a short run.
+//! handle. The file store is in the system's temporary folder. Redis writes its log to disk at each
+//! step. `BENCH_QUICK=1` makes a short run.
 
 mod process;
 #[cfg(feature = "redis")]

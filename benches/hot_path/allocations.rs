@@ -15,11 +15,11 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Returns the number of allocations while a row serves a request.
+/// Returns a row's number of allocations per request.
 pub(crate) fn per_request(row: &mut Row) -> f64 {
     let before = COUNT.get();
     row.run(REQUESTS);
-    // Occasionally a request checks the credential more closely; do not count that one.
+    // Rounding hides the occasional request that checks the credential more closely.
     ((COUNT.get() - before) as f64 / REQUESTS as f64 * 100.0).round() / 100.0
 }
 

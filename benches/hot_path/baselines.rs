@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-/// Inserts a ready-made header value into each request.
+/// A service that inserts a ready-made header value into each request.
 #[derive(Clone)]
 pub(crate) struct Insert<S> {
     pub(crate) inner: S,
@@ -37,7 +37,7 @@ where
     }
 }
 
-/// Does what [`Insert`] does, and keeps a clone of the original request until the response arrives.
+/// Like [`Insert`], but also keeps a clone of the original request until the response arrives.
 #[derive(Clone)]
 pub(crate) struct CloneInsert<S> {
     pub(crate) inner: S,

@@ -7,10 +7,10 @@ use std::{
 
 const FEW: u64 = 1000;
 const MANY: u64 = 6000;
-/// The argument that precedes the row and the number of requests on the command line of such a run.
+/// The command-line argument that precedes the row and the number of requests of a counted run.
 const ORDER: &str = "--count";
 
-/// Returns the row to run and its number of requests, if this is such a run.
+/// Returns the row to run and its number of requests, if this is a counted run.
 pub(crate) fn order() -> Option<(usize, u64)> {
     let mut arguments = env::args().skip_while(|argument| argument != ORDER).skip(1);
     let row = arguments.next()?.parse().ok()?;
@@ -22,7 +22,7 @@ pub(crate) fn order() -> Option<(usize, u64)> {
 pub(crate) fn per_request(rows: usize) -> Result<Vec<f64>, String> {
     (0..rows)
         .map(|row| {
-            // Two at a time, because counts do not depend on the load of the machine.
+            // Runs two at a time, because counts do not depend on the load of the machine.
             let (few, many) = (start(row, FEW)?, start(row, MANY)?);
             let (few, many) = (collected(few)?, collected(many)?);
             Ok((many - few) / (MANY - FEW) as f64)

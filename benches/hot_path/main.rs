@@ -11,26 +11,26 @@
 //! - `auth`: the layer with a credential that is refreshed (one hour of lifetime); with
 //!   `retry(false)`; and with a static credential.
 //!
-//! All are long-lived services. The rows `... cloned` clone theirs for every request.
+//! All services are long-lived. The `... cloned` rows clone theirs for every request.
 //!
 //! To make the comparison fair:
 //!
 //! - A request has four headers and a body of one kilobyte in a `Full<Bytes>`, and gets a token of
-//!   256 bytes. A service consumes it, so all rows build it in their loop, from the same cheap
-//!   parts, and all rows include the cost of that and of the inner service: see `bare`.
+//!   256 bytes. A service consumes its request, so every row builds a new one in its loop, from the
+//!   same cheap parts. All rows include the cost of that and of the inner service (see `bare`).
 //! - The inner service is always ready and responds with `std::future::ready`, so nothing hides the
 //!   layer. It is not inlined, as a real client would not be, so no row is compiled into it.
 //! - Times are medians of many short rounds, and the rows take turns, so that other load or a
 //!   change of the clock rate affects all of them. Instructions are the more precise measure:
 //!   valgrind counts them, as the difference between a long and a short run, and they hardly vary.
-//!   They do not include the cost of reading the clock, which times do.
+//!   Unlike times, they do not include the cost of reading the clock.
 //! - Allocations are counted exactly.
 //! - Scaling is measured with one task per core, each with a clone of the service and its own
-//!   request parts, so that only what the services share can slow them down. It is the best of many
-//!   short windows, because a busy machine seldom provides both cores. The bare service in the same
-//!   rounds shows the achievable maximum.
+//!   request parts, so that only what the services share can slow them down. The result is the best
+//!   of many short windows, because a busy machine seldom provides both cores. The bare service in
+//!   the same rounds shows the achievable maximum.
 //!
-//! `BENCH_QUICK=1` takes a few seconds, for a quick run.
+//! `BENCH_QUICK=1` makes a quick run that takes a few seconds.
 
 #![allow(
     clippy::unwrap_used,

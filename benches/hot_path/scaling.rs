@@ -72,7 +72,7 @@ where
         for task in &tasks {
             let (mut service, stop) = (service.clone(), &stop);
             scope.spawn(move || {
-                // Created here, so that this thread allocates it.
+                // Created here, so that this thread allocates the parts.
                 let parts = Parts::new();
                 while !stop.load(Ordering::Relaxed) {
                     (0..BATCH).for_each(|_| exchange(&mut service, &parts));
@@ -91,7 +91,7 @@ where
     })
 }
 
-/// The number of requests of one task, on separate cache lines.
+/// One task's number of requests, on separate cache lines.
 #[derive(Default)]
 #[repr(align(128))]
 struct Counted(AtomicU64);
@@ -122,7 +122,7 @@ impl Sample {
         }
     }
 
-    /// Returns the rate, rounded down if this thread is interrupted while it takes samples.
+    /// Returns the rate. An interruption while this thread takes samples can only lower the result.
     fn rate_until(&self, later: &Self) -> f64 {
         (later.requests - self.requests) as f64 / (later.after - self.before).as_secs_f64()
     }

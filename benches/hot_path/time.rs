@@ -6,7 +6,7 @@ use crate::rows::Row;
 
 const REQUESTS: u64 = 1000;
 
-/// Returns the median of each row.
+/// Returns the median time per request of each row.
 pub(crate) fn per_request(rows: &mut [Row], quick: bool) -> Vec<f64> {
     let rounds = if quick { 101 } else { 2001 };
     let mut nanos = vec![Vec::with_capacity(rounds); rows.len()];

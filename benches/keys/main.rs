@@ -79,7 +79,7 @@ fn origins() -> Result<Origins, BoxError> {
     Ok(Origins::only("https://api.example.com")?)
 }
 
-/// A token of 256 bytes, different for each key.
+/// Creates a provider whose token has 256 bytes and differs for each key.
 fn provider(key: usize) -> impl tower_auth::Provider<Credential = Bearer> {
     provider_fn(move |_| {
         let token = Bearer::new(format!("{key:0>256}")).expect("a token");

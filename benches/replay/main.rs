@@ -1,9 +1,9 @@
 //! The cost of `ReplayBody` for a stream: `cargo bench --bench replay`.
 //!
 //! Streams 1 GiB in frames of 64 KiB: bare, through a `ReplayBody` whose limit it exceeds, and
-//! through one that keeps everything. A copy for the retry is held meanwhile, as the layer does.
-//! All frames share one piece of memory, so that creating data is not measured. The reported memory
-//! is what kept frames cost in addition to their data. Each variant runs twice: without a consumer,
+//! through one that keeps everything. Meanwhile, a copy is held for the retry, as in the layer. All
+//! frames share one piece of memory, so that creating data is not measured. The reported memory is
+//! the cost of kept frames in addition to their data. Each variant runs twice: without a consumer,
 //! to measure the cost per frame, and into a socket on loopback, to relate that to a real stream.
 //! Futures are polled by hand. The variants take turns, and medians are reported. `BENCH_QUICK=1`
 //! makes a short run.
@@ -58,7 +58,8 @@ impl Body for Frames {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Unknown, as for a stream. With a known size beyond the cap, nothing would be kept at all.
+        // The size is unknown, as for a stream. If it were known to exceed the cap, nothing would
+        // be kept.
         SizeHint::default()
     }
 }

@@ -30,7 +30,7 @@ impl Held {
         }
     }
 
-    /// Compares with the resources held now.
+    /// Fails if the resources held now exceed these by more than the bounds.
     pub(crate) fn check(self, what: &str) {
         let now = Self::now();
         println!("{what}: held early {self:?}, at the end {now:?}");

@@ -1,4 +1,4 @@
-//! As many requests as loopback allows, while the servers misbehave.
+//! Sends as many requests as loopback allows, while the servers misbehave.
 
 use std::{
     future::pending,
@@ -85,7 +85,7 @@ pub(crate) fn soak(time: Duration) {
     });
 }
 
-/// An API that rejects, resets and truncates, and a token endpoint that fails and hangs.
+/// Starts an API that rejects, resets and truncates, and a token endpoint that fails and hangs.
 async fn server(counts: Arc<Counts>) -> Server {
     Server::start(move |request: Request<Incoming>| {
         let counts = Arc::clone(&counts);
@@ -172,7 +172,7 @@ async fn run<P: Provider<Credential = Bearer>>(
         });
     }
     while Instant::now() < end {
-        // Rare enough that a refresh is allowed each time.
+        // Revocations are rare enough that a refresh is allowed each time.
         let pause = Duration::from_millis(fastrand::u64(..14_000));
         sleep(pause.min(end - Instant::now())).await;
         counts
@@ -180,6 +180,6 @@ async fn run<P: Provider<Credential = Bearer>>(
             .store(counts.issued.load(SeqCst), SeqCst);
     }
     tasks.join_all().await;
-    // Until idle connections are closed and refreshes have ended.
+    // Waits until idle connections are closed and refreshes have ended.
     sleep(KEPT * 4).await;
 }

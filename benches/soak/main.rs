@@ -1,6 +1,6 @@
 //! A long run with faults, to detect growth.
 //!
-//! First, ten hours of paused time with a provider and an API in memory; then real load over
+//! First runs ten hours of paused time with an in-memory provider and API, then real load over
 //! loopback for `SOAK_SECONDS` (60 by default). Each part is measured after a fifth of its time and
 //! at its end, when everything is idle. Prints the growth of the heap, of tasks and of open files,
 //! and fails if it exceeds a bound.

@@ -57,7 +57,8 @@ pub(crate) fn soak(time: Duration) {
     });
 }
 
-/// Tokens that last a minute, from an endpoint that is sometimes slow, fails or hangs.
+/// Creates a provider of tokens that last a minute, from an endpoint that is sometimes slow, fails
+/// or hangs.
 fn provider(world: Arc<World>) -> impl Provider<Credential = Bearer> {
     provider_fn(move |_| {
         let world = Arc::clone(&world);
@@ -104,7 +105,7 @@ async fn run<P: Provider<Credential = Bearer>>(
     }
     tasks.spawn(disturb(layer.handle(), Arc::clone(world), end));
     tasks.join_all().await;
-    // Longer than any refresh or backoff.
+    // Waits longer than any refresh or backoff takes.
     sleep(Duration::from_secs(600)).await;
 }
 
@@ -119,7 +120,7 @@ async fn answer(world: Arc<World>, request: Request<String>) -> Result<Response<
     Ok(response)
 }
 
-/// Revocations, logouts and new credentials.
+/// Causes revocations, logouts and new credentials.
 async fn disturb(handle: Handle<Bearer>, world: Arc<World>, end: Instant) {
     while Instant::now() < end {
         sleep(Duration::from_secs(fastrand::u64(1..120))).await;

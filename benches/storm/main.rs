@@ -2,11 +2,11 @@
 //!
 //! The API and the token endpoint are in-memory services. The endpoint takes 200 ms to respond, so
 //! that is the lower bound. All callers start at once, each in a separate task with its own clone
-//! of the service, on a runtime with one thread per core. The time to the last response starts
-//! before the first caller starts.
+//! of the service, on a runtime with one thread per core. The time to the last response is measured
+//! from before the first caller starts.
 //!
-//! - `fresh`: there is a token. This takes as long as the machine needs for that many callers,
-//!   which every other scenario needs in addition to its lower bound.
+//! - `fresh`: there is a token. This takes as long as the machine needs for that many callers.
+//!   Every other scenario needs that time in addition to its lower bound.
 //! - `cold`: there is no token yet.
 //! - `expired`: the token expired while there were no calls.
 //! - `revoked`: the server no longer accepts the token, and all callers send it.
@@ -18,7 +18,7 @@
 //! For comparison, layers written by hand (see `support/by_hand.rs`) run for up to 10 times the
 //! latency. Callers that have no response by then count as `without response`.
 //!
-//! Times are medians of several runs, and everything else is the worst of them. `BENCH_QUICK=1`
+//! Times are medians of several runs; all other figures are the worst of the runs. `BENCH_QUICK=1`
 //! makes one run with few callers.
 
 #![allow(
@@ -85,7 +85,7 @@ fn main() -> Result<(), BoxError> {
     };
     let mut rows = Vec::new();
     for (client, _) in CLIENTS {
-        // A run that takes seconds does not get more accurate by repetition.
+        // Repeating a run that takes seconds does not make it more accurate.
         let runs = if client == Client::Auth { runs } else { 1 };
         for scenario in SCENARIOS {
             for &callers in sizes {

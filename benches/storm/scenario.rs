@@ -134,7 +134,7 @@ impl Scenario {
     }
 }
 
-/// One caller. Returns the status that it received, and when.
+/// Starts one caller. Returns the status that it received, and when.
 fn call<S>(service: S) -> JoinHandle<(Option<StatusCode>, Instant)>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,

@@ -1,6 +1,6 @@
-//! The targets and results of all benches in one table: `benches/run` ends with it.
+//! The targets and results of all benches in one table, which `benches/run` prints last.
 //!
-//! It reads the results that the benches wrote, and shows how old each one is.
+//! Reads the results that the benches wrote, and shows how old each one is.
 
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each bench uses some of it")]

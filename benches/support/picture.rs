@@ -135,7 +135,7 @@ impl Bars {
     }
 }
 
-/// Converts an error of the plotting library, because it borrows the drawing area.
+/// Converts an error of the plotting library to an owned one, because it borrows the drawing area.
 fn plain(error: impl std::fmt::Display) -> BoxError {
     error.to_string().into()
 }

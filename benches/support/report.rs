@@ -27,7 +27,7 @@ pub(crate) struct Table {
 
 pub(crate) enum Cell {
     Text(String),
-    /// A number, and its digits after the decimal point.
+    /// A number, and how many digits to show after the decimal point.
     Number(f64, usize),
 }
 

@@ -36,7 +36,7 @@ struct State {
     revoked: AtomicU64,
 }
 
-/// The responses of the token endpoint.
+/// A response of the token endpoint.
 #[derive(Clone)]
 pub(crate) struct Token {
     pub(crate) text: String,
@@ -82,7 +82,7 @@ impl Servers {
         self.0.token_requests.load(Relaxed)
     }
 
-    /// Returns a token that contains its number and its expiry, padded to a usual length.
+    /// Returns a token that contains its number and its expiry, padded to a typical length.
     pub(crate) async fn token(&self) -> Result<Token, Failed> {
         let number = self.0.token_requests.fetch_add(1, Relaxed) + 1;
         tokio::time::sleep(self.0.latency).await;

@@ -21,7 +21,7 @@ use tower_auth::{
 /// Number of concurrent calls.
 const CALLERS: usize = 20;
 
-/// Calls the API until the input closes. The first failed call ends it with an error.
+/// Calls the API until the input closes. Returns an error as soon as a call fails.
 pub(crate) async fn work(
     number: &str,
     run: &str,

@@ -1,8 +1,9 @@
-//! A custom token store: two services share one refresh token in a Postgres table, and spend it once
-//! for both of them. The program prints each refresh that the token server receives.
+//! A custom token store: two services share one refresh token in a Postgres table, so that each
+//! refresh token is spent only once. The program prints each refresh that the token server
+//! receives.
 //!
-//! Run it with `cargo run --example postgres_store`. It starts a temporary Postgres server, if Postgres
-//! is installed.
+//! Run it with `cargo run --example postgres_store`. The program starts a temporary Postgres server
+//! if Postgres is installed.
 
 mod postgres;
 #[path = "../support/serve.rs"]
@@ -41,7 +42,8 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     let service = || -> Result<_, BoxError> {
         let provider = RefreshTokenGrant::builder(&token_url)
             .client_id("service")
-            // The refresh token of the login. The table has the newest one from then on.
+            // The refresh token from the login. After the first refresh, the newest one is in the
+            // table.
             .refresh_token("refresh-0")
             .store(
                 PostgresStore::new(postgres.config()),
@@ -87,7 +89,7 @@ pub(crate) async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// An API and its token server, whose refresh tokens can be spent once.
+/// An API and its token server, whose refresh tokens can each be spent only once.
 #[derive(Default)]
 struct Server {
     access_token: String,

@@ -1,4 +1,4 @@
-//! A temporary Postgres server: in a temporary directory, with a socket in it, removed on drop.
+//! A temporary Postgres server. Its data and socket are in a temporary directory, removed on drop.
 
 use std::{
     env, fs, io,
@@ -94,7 +94,7 @@ impl Drop for Postgres {
     }
 }
 
-/// Returns the directory of the newest version's programs, where Debian installs them.
+/// Returns the directory where Debian installs the programs of the newest Postgres version.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
     let directories = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));

@@ -74,7 +74,7 @@ impl PostgresStore {
         Self { config, client }
     }
 
-    /// Creates the table, which a migration does in production.
+    /// Creates the table. In production, a migration does this.
     pub(crate) async fn create_table(&self) -> Result<(), StoreError> {
         let client = self.client().await?;
         client.batch_execute(TABLE).await.map_err(failed)
@@ -86,7 +86,7 @@ impl PostgresStore {
             return Ok(Arc::clone(client));
         }
         let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
-        // The error of a broken connection is dropped, because the client's calls fail too.
+        // A connection error can be ignored here, because the client's calls then fail too.
         tokio::spawn(async { drop(connection.await) });
         Ok(Arc::clone(current.insert(Arc::new(client))))
     }
@@ -109,7 +109,7 @@ impl PostgresStore {
         row.map_err(failed)
     }
 
-    /// Runs an update, which is a conflict if it changes no row.
+    /// Runs an update, and reports a conflict if it changes no row.
     async fn write(
         &self,
         key: &StoreKey,
@@ -211,7 +211,7 @@ impl TokenStore for PostgresStore {
     }
 }
 
-/// Converts an error, without its details, which can quote the row.
+/// Converts an error, but omits its details, because they can quote the row.
 fn failed(error: tokio_postgres::Error) -> StoreError {
     match error.as_db_error() {
         Some(error) => StoreError::new(format!("{} ({})", error.message(), error.code().code())),
@@ -234,7 +234,7 @@ fn json_of(tokens: &TokenSet) -> Value {
 fn tokens_from(value: &Value) -> Option<TokenSet> {
     let text = |name: &str| value[name].as_str();
     let seconds = |name: &str| value[name].as_u64().map(Duration::from_secs);
-    // This program writes both fields, but either may be null.
+    // This program always writes both fields, but either may be null.
     value.get("access_token").and(value.get("refresh_token"))?;
     let mut tokens = match text("access_token") {
         Some(access) => TokenSet::new(access),

@@ -75,7 +75,7 @@ impl<S> Proxy<S> {
         None
     }
 
-    /// Returns the URL at the API: the path of the request below the base URL of the API.
+    /// Returns the API URL for a request: the request's path below the API's base URL.
     fn target(&self, requested: &Uri) -> Result<Uri, http::Error> {
         let path = requested.path_and_query().map_or("/", PathAndQuery::as_str);
         let base = self.api.path().trim_end_matches('/');

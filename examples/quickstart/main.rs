@@ -25,7 +25,7 @@ use tower_auth::{
 
 use servers::Servers;
 
-/// The client of this program: hyper-util's, with a token on each request.
+/// This program's client: hyper-util's client, with a token on each request.
 type ApiClient = Auth<Client<HttpConnector, Full<Bytes>>, Bearer>;
 
 #[tokio::main]
@@ -175,7 +175,8 @@ impl<'a> Report<'a> {
         );
     }
 
-    /// Requests beyond one per call. A failed call may never have reached the server.
+    /// Returns the number of requests beyond one per call. A failed call may never have reached the
+    /// server.
     fn retries(&self) -> usize {
         self.servers.seen().requests.saturating_sub(self.calls.made)
     }

@@ -39,7 +39,7 @@ pub(crate) struct Seen {
     pub(crate) requests: usize,
     pub(crate) unauthorized: usize,
     pub(crate) token_requests: usize,
-    /// Token requests because of expiry: the previous token was not revoked.
+    /// Token requests caused by expiry: the previous token had not been revoked.
     pub(crate) expiries: usize,
 }
 

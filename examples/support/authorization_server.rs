@@ -1,4 +1,4 @@
-//! An authorization server with a login page, and an API, on loopback. Also a simulated user with a browser,
+//! A loopback authorization server with a login page, an API, and a simulated user with a browser,
 //! for self-contained examples.
 
 use std::{
@@ -20,7 +20,7 @@ pub(crate) mod serve;
 
 type Params = HashMap<String, String>;
 
-/// Clones share the same server.
+/// The authorization server and its API. Clones share one state.
 #[derive(Clone, Default)]
 pub(crate) struct AuthorizationServer(Arc<Mutex<State>>);
 
@@ -31,7 +31,7 @@ struct State {
     codes: HashMap<String, (String, Params)>,
     /// The user who confirmed each device code, if any.
     device_codes: HashMap<String, Option<String>>,
-    /// The user of each token. A refresh token can be used once.
+    /// The user of each token. A refresh token can be used only once.
     refresh_tokens: HashMap<String, String>,
     access_tokens: HashMap<String, String>,
 }
@@ -79,7 +79,7 @@ impl AuthorizationServer {
 }
 
 impl State {
-    /// The user has chosen a link on the login page.
+    /// Handles the user's choice of a link on the login page.
     fn decide(&mut self, params: &Params) -> Response<String> {
         let redirect_uri = text(params, "redirect_uri");
         let user = text(params, "user");
@@ -105,7 +105,7 @@ impl State {
         ))
     }
 
-    /// RFC 8628 3.2. The device code ends with the user code.
+    /// Issues a device code (RFC 8628 3.2). It ends with the user code.
     fn device_code(&mut self, headers: &header::HeaderMap) -> Response<String> {
         self.issued += 1;
         let user_code = format!("BDFH-{}", self.issued);
@@ -120,7 +120,7 @@ impl State {
         serve::response(200, body)
     }
 
-    /// The user has entered a code and a name.
+    /// Handles the code and the name that the user entered.
     fn confirm(&mut self, params: &Params) -> Response<String> {
         let device_code = format!("device-{}", text(params, "user_code"));
         match self.device_codes.get_mut(&device_code) {
@@ -217,8 +217,8 @@ pub(crate) fn params(text: &str) -> Params {
         .collect()
 }
 
-/// Logs in as a user does in a browser: opens the login page and chooses the link of `user`. An empty name
-/// denies access. Returns the URL that the browser is redirected to.
+/// Logs in as a user does in a browser: opens the login page and chooses the link for `user`. An
+/// empty name denies access. Returns the URL that the browser is redirected to.
 #[allow(dead_code, reason = "not every example needs it")]
 pub(crate) async fn browse(url: &str, user: &str) -> Result<String, BoxError> {
     let decision = url.replace("/oauth/authorize?", &format!("/oauth/decide?user={user}&"));

@@ -14,7 +14,7 @@ const AUTHORIZE: &str = "https://auth.example.com/authorize";
 const CALLBACK: &str = "https://app.example.com/callback";
 const ANSWER: &[u8] = br#"{"access_token":"a","token_type":"bearer"}"#;
 
-/// A pending login of each kind, as text, and its state.
+/// A pending login of each kind in serialized form, with its state.
 static ATTEMPTS: LazyLock<[(String, String); 2]> = LazyLock::new(|| {
     let (code, _) = code_flow();
     let attempts = [code.start(CALLBACK), implicit_flow().start(CALLBACK)];

@@ -39,7 +39,7 @@ fn size(challenge: &Challenge) -> usize {
     challenge.scheme().len() + params.sum::<usize>() + token68
 }
 
-/// Writes the challenge and reads it again.
+/// Serializes the challenge and parses it again.
 fn written(challenge: &Challenge) -> Option<Challenge> {
     let mut text = challenge.scheme().to_owned();
     if let Some(token68) = challenge.token68() {

@@ -14,7 +14,7 @@ use http_body::{Body, Frame};
 use libfuzzer_sys::fuzz_target;
 use tower_auth::{CloneBody, ReplayBody};
 
-/// Frames; an empty one stands for a moment without data.
+/// The frames of a body. An empty one stands for a moment without data.
 struct Frames(VecDeque<Bytes>);
 
 impl Body for Frames {

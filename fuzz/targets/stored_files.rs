@@ -15,7 +15,8 @@ use tower_auth_fuzz::{error_text, is_harmless, run};
 /// The secrets in the files of the corpus.
 const SECRET: &str = "s3cr3t";
 
-/// The folder next to the program. A fuzzer runs no cleanup code at its end that could remove it.
+/// The folder next to the program. A fuzzer exits without running any cleanup code that could
+/// remove it.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let program = std::env::current_exe().unwrap();
     let folder = program.with_extension(format!("files-{}", std::process::id() % 8));

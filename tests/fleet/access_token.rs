@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{backend::Backend, sharing::share};
 
-/// Both stores at once, because the test takes long: see `check`.
+/// Tests both stores at once, because the test takes a long time (see `check`).
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_processes_share_one_access_token() {
     #[cfg(feature = "redis")]
@@ -18,8 +18,9 @@ async fn ten_processes_share_one_access_token() {
     tokio::join!(check(Backend::file()), in_redis);
 }
 
-/// Each new token causes rejections in the other processes. The layer allows five refreshes caused by
-/// rejections per 30 s, so these tokens have a longer lifetime than in the other tests.
+/// Checks one store. Each new token causes rejections in the other processes. The layer allows five
+/// refreshes caused by rejections per 30 s, so these tokens have a longer lifetime than in the
+/// other tests.
 async fn check(backend: Backend) {
     let server = share(backend, false, 11, Duration::from_secs(1)).await;
     let seen = server.seen();

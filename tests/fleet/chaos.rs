@@ -71,7 +71,7 @@ struct Chaos {
     server: AuthorizationServer,
     settings: Settings,
     fleet: Fleet,
-    /// How often each process was started.
+    /// The number of times that each process has been started.
     incarnations: [usize; PROCESSES],
     /// The number of kills by what the killed process was doing.
     kills: BTreeMap<&'static str, usize>,
@@ -173,8 +173,8 @@ impl Chaos {
         self.start(index.parse().unwrap());
     }
 
-    /// Waits for a process that is in a certain phase of its token request, a different phase each
-    /// time. Gives up after 15 s, which is longer than the lock of a killed process lasts.
+    /// Waits until a process is in a certain phase of its token request, which depends on `turn`.
+    /// Gives up after 15 s, which is longer than the lock of a killed process lasts.
     async fn find_refreshing(&mut self, turn: usize) -> Option<String> {
         let wanted = turn % 3;
         let end = Instant::now() + Duration::from_secs(15);

@@ -103,7 +103,7 @@ impl Fleet {
         let index = self.processes.iter().position(|it| it.name == name);
         let mut process = self.processes.remove(index.unwrap());
         process.child.kill().await.unwrap();
-        // Messages that it reported before it died count.
+        // Messages that the process reported before it died still count.
         process.output.await.unwrap();
         self.killed.insert(process.name);
     }

@@ -37,7 +37,7 @@ pub(crate) struct AuthorizationServer {
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) lifetime: Duration,
-    /// The maximum random delay before a token is issued, and between that and the response.
+    /// The maximum random delays: before a token is issued, and between that and the response.
     pub(crate) delays: (Duration, Duration),
 }
 
@@ -285,7 +285,7 @@ impl State {
         number
     }
 
-    /// RFC 7009: revoking a refresh token revokes its whole family.
+    /// Revokes a refresh token, and with it the whole family (RFC 7009).
     fn revoke(&mut self, form: &str) -> Response<Full<Bytes>> {
         self.seen.revocations += 1;
         let token = number_after(form, "token=refresh-");

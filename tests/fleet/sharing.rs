@@ -46,7 +46,7 @@ pub(crate) async fn share(
             sleep(Duration::from_millis(20)).await;
         }
     };
-    // Each expiry takes less than a lifetime. A stuck fleet must not hang the test.
+    // Each replacement takes less than a lifetime. A stuck fleet must not hang the test.
     let in_time = timeout(lifetime * (EXPIRIES as u32 * 2), expiries).await;
     fleet.stop().await;
 

@@ -21,9 +21,9 @@ use crate::worker::report;
 
 pub(crate) struct WatchedStore<S> {
     pub(crate) inner: S,
-    /// By how many seconds this process's clock is ahead of the others. The expiry times that it writes
-    /// are later by this much, and those that it reads are earlier. The store's own clock is
-    /// unaffected: a server has its own, and all processes on one machine share one.
+    /// The number of seconds by which this process's clock is ahead of the others. The expiry times
+    /// that it writes are later by this much, and those that it reads are earlier. The store's own
+    /// clock is unaffected: a store server has its own, and all processes on one machine share one.
     pub(crate) clock: i64,
 }
 

@@ -1,7 +1,7 @@
 //! One process of the fleet: this test program, started again.
 //!
-//! It reads commands from its standard input, and stops at the end of it. Each message it reports is
-//! one line on its standard output.
+//! It reads commands from its standard input, and stops when the input ends. Each message that it
+//! reports is one line on its standard output.
 
 use std::{
     fmt,
@@ -53,7 +53,7 @@ pub(crate) struct Settings {
     /// The pause between two calls of a caller.
     pub(crate) pause: Duration,
     pub(crate) refresh_timeout: Duration,
-    /// By how many seconds its clock is ahead.
+    /// The number of seconds by which the process's clock is ahead.
     pub(crate) clock: i64,
 }
 

@@ -27,10 +27,10 @@ pub(crate) enum Consent {
     No,
 }
 
-/// The page on which the user ends.
+/// The page that the user ends up on.
 #[derive(Debug)]
 pub(crate) struct Landing {
-    /// With query and fragment.
+    /// The page's URL, including the query and the fragment.
     pub(crate) url: String,
     /// The page's text.
     pub(crate) text: String,
@@ -48,7 +48,7 @@ pub(crate) async fn alice_opens(
     alice_enters_code(name, url, None, consent).await
 }
 
-/// The same, for a page that asks for a device code.
+/// Like `alice_opens`, but for a page that asks for a device code.
 pub(crate) async fn alice_enters_code(
     name: &str,
     url: &str,

@@ -105,7 +105,7 @@ fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert
 pub(crate) struct Api<P: Provider> {
     service: Auth<Http, P::Credential>,
     pub(crate) handle: Handle<P::Credential>,
-    /// The requests to the API.
+    /// The client that records the requests to the API.
     pub(crate) http: Http,
 }
 

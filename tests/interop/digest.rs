@@ -50,7 +50,7 @@ pub(crate) async fn one_nonce_serves_many_requests(server: &Server) -> Result<()
     Ok(())
 }
 
-/// The server treats nonces older than a second as stale.
+/// Waits between requests, because the server treats nonces older than a second as stale.
 pub(crate) async fn a_stale_nonce_is_replaced(server: &Server) -> Result<(), BoxError> {
     let api = api(server, "wonder:land é")?;
     for _ in 0..2 {

@@ -28,13 +28,13 @@ pub(crate) struct Suite {
 pub(crate) struct Flow {
     pub(crate) name: &'static str,
     pub(crate) settings: Settings,
-    /// Needs in addition to the server's.
+    /// The flow's needs, in addition to the server's.
     pub(crate) needs: &'static [Need],
     pub(crate) run: for<'a> fn(&'a Server) -> BoxFuture<'a, Result<(), BoxError>>,
 }
 
-/// Creates a flow named after its function: `flow!(function)`, with settings for the server
-/// `flow!(function, "TOKEN_TTL" = "2")`, with a user `flow!(function, in browser)`.
+/// Creates a flow named after its function: `flow!(function)`. With settings for the server, it is
+/// `flow!(function, "TOKEN_TTL" = "2")`; with a user, it is `flow!(function, in browser)`.
 macro_rules! flow {
     ($function:ident $(, $name:literal = $value:literal)*) => {
         crate::flow::flow!($function, &[], $(($name, $value)),*)
@@ -54,7 +54,7 @@ macro_rules! flow {
 pub(crate) use flow;
 
 impl Suite {
-    /// Runs the flows whose names contain one of the chosen texts, or all flows if there are none.
+    /// Runs the flows whose names contain one of the chosen texts, or all flows if none is chosen.
     /// Flows with the same settings share a server.
     pub(crate) async fn run(&self, chosen: &[String]) -> Vec<Line> {
         let mut lines = Vec::new();

@@ -78,7 +78,7 @@ impl Plugin {
         format!("{}/api/{name}/{path}", server.url)
     }
 
-    /// The URL of a user's profile.
+    /// Returns the URL of a user's profile.
     fn user(self, server: &Server) -> String {
         self.url(
             server,

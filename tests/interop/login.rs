@@ -39,7 +39,7 @@ impl Login {
                 sender.send(url.to_owned()).map_err(gone)
             });
         let alice = async { alice_opens(name, &opened.await?, consent).await };
-        // A user that gets stuck never returns.
+        // If alice gets stuck, she never returns to the listener, so her error ends the wait.
         let (result, landing) = tokio::try_join!(async { Ok(listener.log_in(flow).await) }, alice)?;
         // The page that reads the fragment removes it from the address bar.
         assert!(

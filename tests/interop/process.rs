@@ -9,10 +9,11 @@ use std::{
 
 use tokio::time::sleep;
 
-/// A process in a separate process group, with its children. Dropping it kills all of them.
+/// A process and its children, in a separate process group. Dropping it kills all of them.
 pub(crate) struct Process {
     child: Child,
-    /// Whether to ask the process to exit first, for one whose children have left the group.
+    /// Whether to ask the process to exit before killing it, because its children have left the
+    /// group.
     is_asked: bool,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Kind {
 
 /// A running server. Dropping it stops it, and removes its files.
 pub(crate) struct Server {
-    /// Without a trailing slash.
+    /// The server's URL, without a trailing slash.
     pub(crate) url: String,
     /// The only redirect URI of its clients. Nothing listens there, except in flows that need it.
     pub(crate) redirect_uri: String,

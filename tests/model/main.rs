@@ -19,7 +19,7 @@ use self::{program::Action, reference::Seen, world::World};
 /// The seed of the programs that are always the same.
 const SEED: u64 = 31_415_926_535;
 
-/// Rules 1 to 7, 11 and 12.
+/// Checks rules 1 to 7, 11 and 12.
 #[test]
 fn every_program_keeps_the_rules_and_recovers() {
     let config = Config {
@@ -39,7 +39,7 @@ fn every_program_keeps_the_rules_and_recovers() {
     };
     runner
         .run(&program::programs(), |program| {
-            // Runs before the lock is taken: a program that fails must not poison it.
+            // Runs before the lock is taken, because a failing program must not poison the lock.
             let ran = run(&program);
             seen.lock().unwrap().add(ran);
             Ok(())
@@ -52,7 +52,7 @@ fn every_program_keeps_the_rules_and_recovers() {
 }
 
 fn run(program: &[Action]) -> Seen {
-    // The jitter of the crate.
+    // Seeds the crate's jitter.
     fastrand::seed(SEED);
     let runtime = Builder::new_current_thread()
         .enable_time()

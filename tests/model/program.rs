@@ -11,7 +11,7 @@ pub(crate) enum Action {
         replayable: bool,
     },
     Burst(u8),
-    /// Forty requests, this time apart.
+    /// Forty requests at this interval.
     Traffic(Duration),
     /// Drops the n-th of the open requests.
     Cancel(u8),
@@ -108,7 +108,7 @@ fn apis() -> impl Strategy<Value = Api> {
     ]
 }
 
-/// From 0 to hours, and the limits of the layer's own times.
+/// Generates durations from 0 to hours, including the layer's own time limits.
 fn spans() -> impl Strategy<Value = Duration> {
     prop_oneof![
         2 => Just(Duration::ZERO),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_auth::Reason;
 
-/// The layer's default: how long callers wait, and a refresh that is not committed may take.
+/// The layer's default limit on how long callers wait, and on how long an uncommitted refresh may
+/// take.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
@@ -20,7 +21,7 @@ pub(crate) struct Reference {
     epoch: u64,
     running: Option<Running>,
     failing: Option<Failing>,
-    /// When rejections caused refreshes, since the budget was last reset externally.
+    /// The times at which rejections caused refreshes, since the budget was last reset externally.
     rejected_at: Vec<Instant>,
     requests: Vec<Request>,
     pub(crate) seen: Seen,
@@ -60,7 +61,7 @@ struct Request {
     current: Option<usize>,
     replayable: bool,
     logged_out: bool,
-    /// Whether a usable credential existed all the time.
+    /// Whether a usable credential has existed the whole time since the request started.
     served: bool,
     open: bool,
     sent: Vec<Sent>,
@@ -167,7 +168,7 @@ impl Reference {
         self.note_usability();
     }
 
-    /// A user's report of a rejection invalidated the credential.
+    /// Records that a user's report of a rejection invalidated the credential.
     pub(crate) fn reports(&mut self) {
         self.spends();
         let current = self.current.unwrap();
@@ -203,7 +204,7 @@ impl Reference {
 
     // Observations of the provider.
 
-    /// Rules 1, 3, 5, 7, 11 and 12: a refresh starts only if it may.
+    /// Checks rules 1, 3, 5, 7, 11 and 12: a refresh starts only when it is allowed.
     pub(crate) fn refresh_starts(&mut self, reason: Reason, deadline: Instant) {
         let now = Instant::now();
         self.seen.refreshes += 1;
@@ -246,7 +247,8 @@ impl Reference {
         });
     }
 
-    /// Rule 7: five in 30 s, and those of the backoff after 1, 2, 4 and 8 s.
+    /// Checks rule 7: at most five refreshes in 30 s, plus those of the backoff after 1, 2, 4 and 8
+    /// s.
     fn spends(&mut self) {
         let now = Instant::now();
         self.rejected_at.push(now);
@@ -258,7 +260,8 @@ impl Reference {
         );
     }
 
-    /// The refresh issues the same credential again, or another one. Returns its number.
+    /// Records that the refresh issued the same credential again, or another one. Returns its
+    /// number.
     pub(crate) fn refresh_issues(
         &mut self,
         same: Option<usize>,
@@ -282,7 +285,8 @@ impl Reference {
         }
     }
 
-    /// Rule 2: only its deadline ends a refresh externally, and not once the refresh is committed.
+    /// Checks rule 2: only its deadline ends a refresh externally, and only while the refresh is
+    /// uncommitted.
     pub(crate) fn refresh_is_dropped(&mut self, committed: bool) {
         let running = self.running.take().unwrap();
         assert!(!committed, "a committed refresh was dropped");
@@ -340,7 +344,7 @@ impl Reference {
 
     // Observations of the API.
 
-    /// Rules 5, 6, 9 and 11: the credential of a request.
+    /// Checks rules 5, 6, 9 and 11: the credential of a request.
     pub(crate) fn arrives(&mut self, request: usize, token: usize, status: u16) {
         let now = Instant::now();
         let Reference {
@@ -376,7 +380,7 @@ impl Reference {
 
     // Results for callers.
 
-    /// A caller gets a response, with a reason if it is a rejection.
+    /// Records that a caller got a response, with a reason if it is a rejection.
     pub(crate) fn responded(&mut self, request: usize, status: u16, has_reason: bool) {
         let request = &mut self.requests[request];
         request.open = false;
@@ -386,7 +390,7 @@ impl Reference {
         self.seen.rejections_returned += usize::from(status == 401);
     }
 
-    /// Rule 4: a request does not fail while a usable credential exists.
+    /// Checks rule 4: a request does not fail while a usable credential exists.
     pub(crate) fn failed(&mut self, request: usize, error: &tower_auth::Error) {
         self.note_usability();
         self.seen.errors += 1;

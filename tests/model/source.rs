@@ -44,7 +44,7 @@ impl Provider for Source {
             _ => {}
         }
         let response = exchange.response(endpoint);
-        // A panic, but without its message.
+        // Panics without printing a message.
         response.unwrap_or_else(|| panic::resume_unwind(Box::new(())))
     }
 }
@@ -77,7 +77,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Returns the endpoint's response. `None` is a panic.
+    /// Returns the endpoint's response. `None` means a panic.
     fn response(mut self, endpoint: Endpoint) -> Option<Response> {
         self.ended = true;
         let State {

@@ -110,7 +110,8 @@ impl World {
         sleep(Duration::from_millis(1)).await;
     }
 
-    /// From here on, the servers work. All open requests must end, and the next one must succeed.
+    /// Makes the servers work from now on. All open requests must end, and the next one must
+    /// succeed.
     pub(crate) async fn recovers(mut self) -> Seen {
         let after = Duration::ZERO;
         self.act(&Action::Endpoint(Endpoint::Issues { after }))
@@ -181,11 +182,11 @@ impl World {
         state.accepts_from = state.reference.next_number();
     }
 
-    /// A user reports that a server rejected the current credential.
+    /// Reports, as a user would, that a server rejected the current credential.
     fn report(&self) {
         if let Some(Ok(current)) = self.handle.credential().now_or_never() {
             self.handle.reject(&current);
-            // The report is ignored beyond the budget.
+            // Once the budget is spent, the report is ignored.
             if !self.handle.status().is_fresh() {
                 self.shared.lock().reference.reports();
             }

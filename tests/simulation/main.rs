@@ -38,7 +38,7 @@ const API: &str = "api.example.com";
 const AUTH: &str = "auth.example.com";
 
 const WORKERS: usize = 5;
-/// How long the network has faults.
+/// The time during which the network has faults.
 const FAULT_TIME: Duration = Duration::from_secs(90);
 /// Maximum time until the client has recovered: the longest backoff, a deadline, and a margin.
 const MAX_RECOVERY_TIME: Duration = Duration::from_secs(60);

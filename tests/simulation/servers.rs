@@ -21,9 +21,9 @@ const LIFETIME: u64 = 20;
 /// Issues access tokens `a1`, `a2`, ... and refresh tokens `r0`, `r1`, ...
 ///
 /// A refresh returns the next of both. The newest refresh token is accepted. Lenient servers also
-/// accept the one before it, which returns the newest again. So a client can recover from a lost
-/// response, as with servers that revoke the old token at the first use of the new one. Any other
-/// token counts as stolen.
+/// accept the one before it, and return the newest tokens again. So a client can recover from a
+/// lost response, as with servers that revoke the old token at the first use of the new one. Any
+/// other token counts as stolen.
 #[derive(Clone, Default)]
 pub(crate) struct Servers(Arc<Mutex<Known>>);
 
@@ -112,7 +112,8 @@ fn response(status: u16, body: String) -> ServerResponse {
     response
 }
 
-/// Creates a success whose head is sent immediately, and its body after the pause.
+/// Creates a successful response whose head is sent immediately, and whose body follows after the
+/// pause.
 fn slow_response(pause: Duration, body: String) -> ServerResponse {
     let body = stream::once(async move {
         sleep(pause).await;

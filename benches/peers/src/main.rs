@@ -3,7 +3,7 @@
 //!
 //! The scenarios and their code are those of the crate's benches `storm` and `expiry_tail`. The API
 //! is an in-memory service; the token endpoint is a server on loopback that takes 200 ms. Each peer
-//! has its most favorable settings, and tokens with the lifetime that its way of refreshing
+//! has its most favorable settings, and tokens with the lifetime that its refresh strategy
 //! requires. `n/a` marks what a peer cannot do, with the reason.
 //!
 //! `BENCH_QUICK=1` uses fewer callers and one short run of the load.
@@ -148,7 +148,7 @@ async fn tails() -> Result<Table, BoxError> {
          for {seconds} s, median of {runs} runs",
         load.rate
     );
-    // They take turns, so that other load on the machine affects all of them.
+    // The peers take turns, so that other load on the machine affects all of them.
     let mut found = PEERS.map(|_| Vec::new());
     for _ in 0..runs {
         for (peer, found) in PEERS.iter().zip(&mut found) {

@@ -117,7 +117,7 @@ pub(super) async fn a_missing_scope_causes_no_refresh(server: &Server) -> Result
     let api = Api::new(svc(server, &tokens).build()?, &server.url)?;
     let answer = api.send(Method::POST, &write).await?;
     assert_eq!(answer.status, 403, "{}", answer.body);
-    // This server reports it with the status alone.
+    // This server reports the missing scope with the status alone.
     assert!(!answer.headers.contains_key("www-authenticate"));
     assert_eq!((asked(&tokens), api.http.statuses().len()), (1, 1));
 
@@ -159,8 +159,8 @@ pub(super) async fn a_token_that_expired_unnoticed_is_replaced(
     Ok(())
 }
 
-/// The server returns the same token again with its remaining lifetime, down to 0, so an early
-/// refresh does not help.
+/// Calls a server that returns the same token again with its remaining lifetime, down to 0, so an
+/// early refresh does not help.
 pub(super) async fn a_server_that_returns_the_same_token_again(
     server: &Server,
 ) -> Result<(), BoxError> {
@@ -200,7 +200,7 @@ pub(super) async fn providers_with_one_store_share_a_token(
         // The next token revokes this one, which the other provider still holds.
         one.handle.invalidate();
     }
-    // Its rejections made it read the store, not contact the server.
+    // After each rejection, the other provider read the store instead of contacting the server.
     assert_eq!(other.http.statuses(), [200, 401, 200, 401, 200]);
     assert_eq!(one.http.statuses(), [200, 200, 200]);
     Ok(())

@@ -169,7 +169,7 @@ pub(super) async fn logout_revokes_tokens(server: &Server) -> Result<(), BoxErro
     Ok(())
 }
 
-/// The login in a browser, on the server's own pages.
+/// Returns a builder for a login in a browser, on the server's own pages.
 fn browser(server: &Server, http: &Http) -> Builder<AuthorizationCode> {
     AuthorizationCode::builder(authorize_url(server), token_url(server)).http(http.clone())
 }
@@ -225,7 +225,7 @@ pub(super) async fn a_user_logs_in_to_a_client_without_a_secret(
     Ok(())
 }
 
-/// The token itself is in the fragment of the redirect, and cannot be refreshed.
+/// Gets the token itself in the fragment of the redirect. It cannot be refreshed.
 pub(super) async fn a_user_logs_in_with_the_implicit_flow(server: &Server) -> Result<(), BoxError> {
     let flow = Implicit::builder(authorize_url(server))
         .client_id("svc")

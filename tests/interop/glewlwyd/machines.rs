@@ -108,7 +108,8 @@ pub(super) async fn a_revoked_token_is_replaced(server: &Server) -> Result<(), B
     Ok(())
 }
 
-/// A machine has no profile. The server reports that with a 401 that is not about the token.
+/// Requests the profile of a machine, which has none. The server reports that with a 401 that is
+/// not about the token.
 pub(super) async fn a_request_that_the_server_calls_invalid_is_not_retried(
     server: &Server,
 ) -> Result<(), BoxError> {

@@ -31,7 +31,7 @@ fn password(server: &Server, plugin: Plugin, http: &Http, word: &str) -> Builder
 /// A client that uses a login's refresh token.
 struct Alice {
     api: Api<TokenProvider<RefreshTokenGrant>>,
-    /// The token requests.
+    /// The client that records the token requests.
     tokens: Http,
     store: MemoryStore,
     key: StoreKey,

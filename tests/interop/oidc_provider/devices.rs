@@ -20,7 +20,7 @@ async fn flow(server: &Server, tokens: &Http) -> Result<DeviceCode, BoxError> {
     Ok(flow)
 }
 
-/// The user enters the code, logs in and consents while the program polls.
+/// Lets the user enter the code, log in and consent while the program polls.
 pub(super) async fn a_code_that_a_user_enters(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let flow = flow(server, &tokens).await?;
@@ -45,7 +45,7 @@ pub(super) async fn a_code_that_a_user_enters(server: &Server) -> Result<(), Box
     Ok(())
 }
 
-/// Uses the address that contains the code.
+/// Opens the URL that contains the code, and refuses consent.
 pub(super) async fn a_code_that_a_user_refuses(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let flow = flow(server, &tokens).await?;

@@ -51,7 +51,8 @@ where
     Ok(())
 }
 
-/// Assertions whose audience is the token endpoint's URL. The server accepts each one once.
+/// Uses assertions whose audience is the token endpoint's URL. The server accepts each one only
+/// once.
 async fn private_key_jwt(server: &Server, algorithm: SigningAlgorithm) -> Result<(), BoxError> {
     let tokens = Http::new();
     let provider = ClientCredentials::builder(token_url(server))
@@ -146,7 +147,7 @@ pub(super) async fn a_token_is_exchanged_for_another(server: &Server) -> Result<
     let error = api.get(&url).await.unwrap_err();
     assert!(format!("{error:#}").contains("invalid_grant"), "{error:#}");
 
-    // With another subject, the next attempt succeeds once it is due.
+    // With a new subject token, the next attempt succeeds once it is due.
     subject.handle.invalidate();
     let wait = error.downcast::<Error>()?.retry_after();
     sleep(wait.expect("an attempt is planned")).await;

@@ -26,14 +26,14 @@ use crate::{
     temp::TempDir,
 };
 
-/// Everything but the client's own settings comes from the server's metadata.
+/// Returns a flow that takes everything but the client's own settings from the server's metadata.
 async fn flow(server: &Server) -> Result<AuthorizationCode, BoxError> {
     let discovered = AuthorizationCode::discover(&server.url, Http::new()).await?;
     let flow = discovered
         .client_id("svc")
         .client_secret("s3cret")
         .scopes(["openid", "offline_access"])
-        // Without this, a returning browser would get no refresh token.
+        // Without this, a returning browser would not get a refresh token.
         .authorization_param("prompt", "consent")
         .build()?;
     Ok(flow)
@@ -45,7 +45,7 @@ fn me(server: &Server) -> String {
 
 struct Alice {
     api: Api<TokenProvider<RefreshTokenGrant>>,
-    /// The token requests.
+    /// The client that records the token requests.
     tokens: Http,
     store: MemoryStore,
     key: StoreKey,
@@ -94,7 +94,7 @@ pub(super) async fn a_user_consents_and_refresh_tokens_rotate(
     Ok(())
 }
 
-/// Ten concurrent callers across expiries of tokens that last 2 s, at a server that treats the
+/// Runs ten concurrent callers across expiries of tokens that last 2 s, at a server that treats the
 /// second use of a refresh token as theft and then revokes all tokens.
 pub(super) async fn many_callers_spend_each_refresh_token_once(
     server: &Server,
@@ -163,7 +163,7 @@ pub(super) async fn a_user_refuses(server: &Server) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// R28-R31, with a client without a secret, whose refresh tokens are bound to the key too.
+/// Checks R28-R31 with a client without a secret, whose refresh tokens are also bound to the key.
 pub(super) async fn tokens_are_bound_to_a_key(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let flow = AuthorizationCode::discover(&server.url, Http::new())
@@ -189,7 +189,7 @@ pub(super) async fn tokens_are_bound_to_a_key(server: &Server) -> Result<(), Box
     Ok(())
 }
 
-/// R27: the token endpoint and the API use mutual TLS; the login pages do not.
+/// Checks R27: the token endpoint and the API use mutual TLS; the login pages do not.
 pub(super) async fn a_client_with_a_certificate(server: &Server) -> Result<(), BoxError> {
     const MTLS: Kind = Kind {
         name: "mtls",
@@ -231,7 +231,7 @@ pub(super) async fn a_client_with_a_certificate(server: &Server) -> Result<(), B
     Ok(())
 }
 
-/// R24, R38: a mix-up attack would send one server's code to another.
+/// Checks R24 and R38: a mix-up attack would send one server's code to another.
 pub(super) async fn a_callback_from_another_issuer_is_not_used(
     server: &Server,
 ) -> Result<(), BoxError> {

@@ -26,12 +26,12 @@ pub(super) const PEER: Peer = Peer {
                 token_endpoint: Some(url.parse()?),
                 client_id: "bench".into(),
                 client_secret: SecretString::new("secret"),
-                // For tokens that last seconds; the defaults are for hours. It counts whole
+                // For tokens that last seconds; the defaults are for hours. The crate counts whole
                 // seconds.
                 refresh_offset: Duration::from_secs(1),
                 jitter_max: Duration::ZERO,
                 min_refresh_period: Duration::from_millis(100),
-                // Without its built-in retries and limits.
+                // Disables the crate's built-in retries and limits.
                 http_config: Some(HttpClientConfig::minimal()),
                 ..OAuthClientConfig::default()
             })?;

@@ -13,7 +13,7 @@ use crate::scenario::Scenario;
 pub(super) const PEER: Peer = Peer {
     name: "google-cloud-auth",
     short: Duration::from_secs(1),
-    // It refreshes tokens 240 s before they expire.
+    // google-cloud-auth refreshes tokens 240 s before they expire.
     replaced_after_2s: Duration::from_secs(242),
     cannot: |scenario| match scenario {
         Scenario::Expired => Some(NEVER_EXPIRED),

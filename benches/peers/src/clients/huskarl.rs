@@ -1,4 +1,4 @@
-//! The token cache of huskarl, with its authorizer, in the loop from huskarl's guide.
+//! huskarl's token cache and authorizer, in the loop from its guide.
 
 use std::{
     sync::Arc,

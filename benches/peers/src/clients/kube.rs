@@ -26,7 +26,7 @@ const PLUGIN: &str = "--plugin";
 
 pub(super) const PEER: Peer = Peer {
     name: "kube-client",
-    // It refreshes tokens 60 s before they expire.
+    // kube-client refreshes tokens 60 s before they expire.
     short: Duration::from_secs(61),
     replaced_after_2s: Duration::from_secs(62),
     cannot: |scenario| match scenario {
