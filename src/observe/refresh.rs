@@ -15,7 +15,7 @@ pub(crate) struct Refresh {
     span: tracing::Span,
 }
 
-/// How a refresh ended.
+/// The outcome of a refresh.
 pub(crate) enum Outcome<'a> {
     Success {
         generation: u64,

@@ -20,8 +20,7 @@ pub(crate) fn not_retried(name: &'static str, outcome: &'static str, why: &dyn f
     count(name, outcome);
 }
 
-/// Reports that rejections have used up the budget of refreshes, so that further refreshes are
-/// delayed.
+/// Reports that rejections have used up the refresh budget, so that further refreshes are delayed.
 pub(crate) fn held_back(name: &'static str, wait: Duration) {
     #[cfg(feature = "tracing")]
     tracing::warn!(

@@ -24,7 +24,7 @@ pub struct RefreshContext<C> {
     control: Arc<RefreshControl>,
 }
 
-/// Why a refresh was started.
+/// The reason a refresh was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -37,7 +37,7 @@ pub enum Reason {
     /// A server rejected the credential.
     Rejected,
     /// A server requires more than a valid credential, and this provider's
-    /// [`can_step_up`](super::Provider::can_step_up) returned `true` for it.
+    /// [`can_step_up`](super::Provider::can_step_up) returned `true` for that requirement.
     StepUp,
     /// [`Handle::invalidate`](crate::Handle::invalidate) was called.
     Invalidated,
@@ -121,7 +121,7 @@ impl<C> RefreshContext<C> {
 
     /// Protects this refresh from being dropped at the [deadline](Self::deadline).
     ///
-    /// Call it once the server has responded and dropping the refresh could lose something that
+    /// Call this once the server has responded and dropping the refresh could lose something that
     /// exists only once, such as a rotated refresh token. At the deadline, waiting callers still
     /// get their timeout error, but the refresh runs to its end. Set a time limit on whatever
     /// follows this call.

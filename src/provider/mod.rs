@@ -107,8 +107,8 @@ pub trait Provider: Send + Sync + 'static {
     /// retries the request with the new credential. Every later credential should meet the
     /// requirement too, so remember what the server granted.
     ///
-    /// The layer ensures that a request steps up only once. The budget of rejections limits the
-    /// refreshes that a server can cause if it is never satisfied.
+    /// The layer ensures that a request steps up only once. The rejection budget limits how many
+    /// refreshes a server that is never satisfied can cause.
     ///
     /// Default: `false`. Callers get the server's response.
     fn can_step_up(&self, wanted: &StepUp) -> bool {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A provider of the bearer tokens `test-1`, `test-2`, ... Clones share its state, so that a test
-/// can keep one.
+/// can keep a clone.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, ProviderError, test_util::TestProvider};

@@ -15,11 +15,11 @@ use crate::{
     secret::Secret,
 };
 
-/// Used if the server sends no `interval` (RFC 8628 section 3.2).
+/// The default interval if the server sends no `interval` (RFC 8628 section 3.2).
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 /// Lower bound for the server's `interval`.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// Used if the server omits `expires_in`, which the RFC requires.
+/// The default lifetime if the server omits `expires_in`, which the RFC requires.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Maximum lengths of the texts shown to the user.

@@ -28,7 +28,7 @@ use crate::{
 
 const API: &str = "https://api.example.com/things?page=2#top";
 
-/// RFC 9449 sections 6.1 and 7.1.
+/// The examples in RFC 9449 sections 6.1 and 7.1.
 #[test]
 fn thumbprints_and_token_hashes_match_the_examples_of_the_rfc() {
     let key = json!({

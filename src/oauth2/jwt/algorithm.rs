@@ -4,11 +4,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SigningAlgorithm {
-    /// RSA of at least 2048 bits, PKCS #1 v1.5, SHA-256. All servers support it.
+    /// RSA keys of at least 2048 bits, with PKCS #1 v1.5 padding and SHA-256. All servers support
+    /// it.
     Rs256,
-    /// RSA of at least 2048 bits, PSS, SHA-256.
+    /// RSA keys of at least 2048 bits, with PSS padding and SHA-256.
     Ps256,
-    /// ECDSA on the curve P-256, SHA-256.
+    /// ECDSA on the P-256 curve, with SHA-256.
     Es256,
     /// Ed25519.
     EdDsa,

@@ -101,8 +101,8 @@ impl SigningKey {
         }
     }
 
-    /// Sets the key ID (`kid`), for servers that know several keys of a client. The default is the
-    /// `kid` of the JWK, if there is one.
+    /// Sets the key ID (`kid`), for servers that know several of the client's keys. The default is
+    /// the `kid` of the JWK, if there is one.
     #[must_use]
     pub fn key_id(mut self, id: impl Into<String>) -> Self {
         self.key_id = Some(id.into());

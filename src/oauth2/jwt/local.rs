@@ -81,7 +81,7 @@ impl LocalKey {
 
     /// Reads a P-256 key in SEC 1 form (RFC 5915). ring reads this form only inside PKCS #8.
     fn from_sec1(sec1: &[u8]) -> Result<Self, ConfigError> {
-        // Version 0, and the algorithm: an EC public key on the curve P-256 (RFC 5208 section 5).
+        // Version 0, and the algorithm: an EC public key on the P-256 curve (RFC 5208 section 5).
         const VERSION_AND_CURVE: &[u8] = b"\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\
             \x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
         const SEQUENCE: u8 = 0x30;
@@ -155,7 +155,7 @@ impl LocalKey {
 
 #[cfg(feature = "dpop")]
 impl LocalKey {
-    /// Generates a key on the curve P-256, in PKCS #8 form.
+    /// Generates a P-256 key in PKCS #8 form.
     pub(in crate::oauth2) fn generate_p256() -> Result<Zeroizing<Vec<u8>>, BoxError> {
         let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let key = EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new());

@@ -404,7 +404,7 @@ async fn a_remote_key_signs_the_jws_input() {
     assert_eq!(header, json!({"alg": "RS256", "typ": "JWT", "kid": "k"}));
 }
 
-/// Nothing was sent, so the failure is transient and nothing was spent.
+/// Nothing was sent, so the failure is transient and had no effect on the server.
 #[tokio::test]
 async fn a_failing_remote_key_is_a_transient_failure() {
     for (key, why) in [

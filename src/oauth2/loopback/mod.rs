@@ -24,8 +24,8 @@ type OpenFn = Box<dyn FnOnce(&str) -> io::Result<()> + Send>;
 
 /// A login in the system's browser, for a program on the user's own machine (RFC 8252).
 ///
-/// It listens on a loopback address, opens the browser, waits for the callback, exchanges the code,
-/// and shows a page with the outcome. Then the listener closes. Register
+/// It listens on a loopback address, opens the browser, and waits for the callback, which closes
+/// the listener. It then exchanges the code and shows a page with the outcome. Register
 /// `http://127.0.0.1/callback` as the redirect URI of a native application. Servers accept any port
 /// for it (RFC 8252 section 7.3); if yours does not, register a [port](Self::port) too.
 ///

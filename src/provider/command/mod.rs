@@ -163,8 +163,8 @@ impl Helper {
         let (printed, status) = group.finish().await.map_err(|error| {
             ProviderError::transient(format!("failed to wait for {self}: {error}"))
         })?;
-        // Checked before the status, because a helper whose output is cut off may fail for that
-        // reason.
+        // This check precedes the status check, because a helper whose output is cut off may fail
+        // for that reason.
         if printed.len() as u64 > MAX_OUTPUT_SIZE {
             let problem = format!("{self} printed more than 64 KiB");
             return Err(ProviderError::transient(problem));

@@ -127,7 +127,7 @@ async fn a_file_without_a_token_is_a_transient_failure() {
     );
 }
 
-/// Rule 4, beyond the minute after which the file is read again.
+/// Rule 4: this holds even after the minute at which the file is read again.
 #[tokio::test]
 async fn a_valid_jwt_remains_in_use_while_the_file_is_missing() {
     let file = TokenFile::new("gone");
