@@ -13,10 +13,10 @@ use crate::{
 
 /// The access token of a login that cannot be refreshed, such as the implicit flow.
 ///
-/// When the token has expired or was rejected, the user must log in again: the error is a
+/// Once the token has expired or been rejected, the user must log in again: the error is a
 /// [`LoginRequired`], and the provider makes no further attempt until
-/// [`replace_tokens`](TokenProvider::replace_tokens) and
-/// [`Handle::resume`](crate::Handle::resume) are called.
+/// [`replace_tokens`](TokenProvider::replace_tokens) and [`Handle::resume`](crate::Handle::resume)
+/// are called.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, oauth2::StoredAccessToken, store::TokenSet};
@@ -32,22 +32,23 @@ use crate::{
 pub struct StoredAccessToken(());
 
 impl StoredAccessToken {
-    /// Starts without settings. The token comes from [`Builder::initial_tokens`], from the store,
-    /// or later from [`replace_tokens`](TokenProvider::replace_tokens).
+    /// Creates a builder. The token comes from [`Builder::initial_tokens`], from the store, or
+    /// later from [`replace_tokens`](TokenProvider::replace_tokens).
     pub fn builder() -> Builder<Self> {
         Builder::new("", ())
     }
 }
 
 impl TokenProvider<StoredAccessToken> {
-    /// Replaces the token with that of a new login, in the store too.
+    /// Replaces the token with the one from a new login, including in the store.
     ///
-    /// Then call [`Handle::resume`](crate::Handle::resume) if the layer waits for a new login, or
-    /// [`Handle::invalidate`](crate::Handle::invalidate) if the layer has a token that must not be
-    /// used any more.
+    /// Afterward, call [`Handle::resume`](crate::Handle::resume) if the layer is waiting for a new
+    /// login, or [`Handle::invalidate`](crate::Handle::invalidate) if the layer has a token that
+    /// must no longer be used.
     ///
     /// # Errors
-    /// The store failed, or another process held its lock for 10 s. Nothing has changed then.
+    /// Returns an error if the store fails, or if another process holds its lock for 10 s. In
+    /// either case, nothing has changed.
     pub async fn replace_tokens(&self, tokens: TokenSet) -> Result<(), StoreError> {
         self.session().replace(tokens.without_refresh_token()).await
     }

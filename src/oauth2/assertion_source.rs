@@ -30,7 +30,7 @@ impl AssertionSource {
 
 partial_debug!(AssertionSource);
 
-/// A grant that exchanges assertions for a token, without refresh tokens.
+/// A grant that exchanges assertions for a token, and does not use refresh tokens.
 #[derive(Debug)]
 pub(super) struct AssertionFlow {
     pub(super) endpoint: TokenEndpoint,
@@ -38,9 +38,10 @@ pub(super) struct AssertionFlow {
     pub(super) form: Form,
     /// The requested scope.
     pub(super) scope: Option<String>,
-    /// The names of the parameters, and where their values come from.
+    /// The name of each assertion parameter, and the source of its value.
     pub(super) assertions: Vec<(&'static str, AssertionSource)>,
-    /// RFC 8693 2.2.1: the response must declare what type of token it contains.
+    /// Whether the response must declare the type of the token that it contains (RFC 8693 section
+    /// 2.2.1).
     pub(super) requires_issued_type: bool,
 }
 
@@ -55,7 +56,7 @@ impl AssertionFlow {
             let problem = Problem::Unusable("it has no issued_token_type".into());
             return Err(self.endpoint.failed(problem).into());
         }
-        // The next token needs new assertions too.
+        // The next token also needs new assertions, so a refresh token is not used.
         response.refresh_token = None;
         response.scope = response.scope.or_else(|| self.scope.clone());
         Ok(response)

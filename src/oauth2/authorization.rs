@@ -1,8 +1,8 @@
-//! The settings of logins in a browser.
+//! The settings for logins in a browser.
 
 use super::discovery::ServerMetadata;
 
-/// The settings that only a [`BrowserGrant`](super::BrowserGrant) has.
+/// The settings that are specific to a [`BrowserGrant`](super::BrowserGrant).
 #[expect(unnameable_types, reason = "used only inside a builder")]
 #[derive(Clone, Debug, Default)]
 pub struct AuthorizationSettings {

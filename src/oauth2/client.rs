@@ -16,13 +16,13 @@ use super::{
 };
 use crate::{error::ConfigError, secret::Secret};
 
-/// The settings of a client and its server, before they are checked.
+/// The settings of a client and its server, before validation.
 #[expect(unnameable_types, reason = "used only inside a builder")]
 #[derive(Clone, Default)]
 pub struct ClientSettings {
     pub(super) token_url: String,
     pub(super) revocation_url: Option<String>,
-    /// The endpoints of clients that authenticate with a certificate.
+    /// The alternative endpoints for clients that authenticate with a certificate.
     pub(super) mtls_aliases: Aliases,
     pub(super) plain_http: bool,
     pub(super) id: Option<String>,
@@ -75,8 +75,8 @@ impl ClientSettings {
         }
     }
 
-    /// Returns the same client for the refreshes that follow a login. Their scopes are those of the
-    /// login.
+    /// Returns the settings of the same client for the refreshes that follow a login. They request
+    /// no scopes, so the scopes granted at login apply.
     pub(super) fn for_session(&self) -> Self {
         Self {
             scopes: Vec::new(),
@@ -88,7 +88,7 @@ impl ClientSettings {
         required("client_id", self.id.as_deref())
     }
 
-    /// For grants that public clients must not use.
+    /// Checks that the client authenticates, for grants that public clients must not use.
     pub(super) fn require_authentication(&self) -> Result<(), ConfigError> {
         self.require_id()?;
         match self.auth {
@@ -99,7 +99,8 @@ impl ClientSettings {
         }
     }
 
-    /// Checks all settings. `own_params` are the parameters that the grant itself sends.
+    /// Checks all settings, and creates the client. `own_params` are the parameters that the grant
+    /// itself sends.
     pub(super) fn build(mut self, own_params: &[&str]) -> Result<Client, ConfigError> {
         let aliases = self.aliases();
         self.token_url = aliases.token.unwrap_or(self.token_url);
@@ -131,7 +132,8 @@ impl ClientSettings {
         })
     }
 
-    /// RFC 8705 5: the other endpoints of clients that authenticate with a certificate.
+    /// Returns the alternative endpoints if the client authenticates with a certificate (RFC 8705
+    /// section 5).
     pub(super) fn aliases(&self) -> Aliases {
         match self.auth {
             ClientAuthMode::Certificate => self.mtls_aliases.clone(),
@@ -154,7 +156,8 @@ impl ClientSettings {
         }
     }
 
-    /// RFC 8707 2: each is an absolute URI without a fragment. `http::Uri` does not accept URNs.
+    /// Checks that each resource is an absolute URI without a fragment (RFC 8707 section 2).
+    /// `http::Uri` is not used, because it does not accept URNs.
     pub(super) fn check_resources(&self) -> Result<(), ConfigError> {
         let is_resource = |uri: &String| {
             let has_scheme = uri.split_once(':').is_some_and(|(scheme, rest)| {
@@ -174,7 +177,7 @@ impl ClientSettings {
 }
 
 impl Client {
-    /// Returns the parameters that all grants share.
+    /// Returns a form with the grant type and the parameters that all grants share.
     pub(super) fn form(&self, grant_type: &str, scope: Option<&str>) -> Form {
         let mut form = Form::default();
         form.push("grant_type", grant_type);
@@ -182,7 +185,7 @@ impl Client {
         form
     }
 
-    /// Adds the parameters that every grant sends.
+    /// Adds the parameters that all grants share.
     pub(super) fn push_params(&self, form: &mut Form, scope: Option<&str>) {
         if let Some(scope) = scope {
             form.push("scope", scope);
@@ -196,7 +199,7 @@ impl Client {
     }
 
     /// Returns the requested scope, which applies if the server's response does not name one (RFC
-    /// 6749 5.1).
+    /// 6749 section 5.1).
     pub(super) fn scope(&self) -> Option<String> {
         join(&self.scopes)
     }
@@ -210,7 +213,8 @@ pub(super) fn join(scopes: &[String]) -> Option<String> {
     (!scopes.is_empty()).then(|| scopes.join(" "))
 }
 
-/// No parameter is sent twice (RFC 6749 3.1 and 3.2), except for `resource`.
+/// Checks that no parameter is sent twice (RFC 6749 sections 3.1 and 3.2). Only `resource` may be
+/// repeated, through its own setter.
 pub(super) fn check_names<'a>(
     field: &'static str,
     names: impl Iterator<Item = &'a str>,
@@ -240,5 +244,5 @@ pub(super) fn check_names<'a>(
     Ok(())
 }
 
-// Not the URLs: their queries can contain anything.
+// The URLs are omitted, because their queries can contain anything.
 partial_debug!(ClientSettings, auth, scopes);

@@ -1,4 +1,4 @@
-//! Client authentication (RFC 6749 2.3).
+//! Client authentication (RFC 6749 section 2.3).
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
@@ -12,11 +12,11 @@ use crate::{
     secret::Secret,
 };
 
-/// The authentication of a client, which never uses two methods at once (RFC 6749 2.3).
+/// How a client authenticates. A client never uses two methods at once (RFC 6749 section 2.3).
 pub(super) enum ClientAuth {
-    /// The endpoint does not know clients.
+    /// The endpoint does not identify clients.
     None,
-    /// A public client sends only its ID (RFC 6749 3.2.1).
+    /// A public client sends only its ID (RFC 6749 section 3.2.1).
     Public {
         id: String,
     },
@@ -28,11 +28,11 @@ pub(super) enum ClientAuth {
         id: String,
         secret: Secret,
     },
-    /// The connection authenticates the client (RFC 8705 2). Requests contain only its ID.
+    /// The connection authenticates the client (RFC 8705 section 2). Requests contain only its ID.
     Certificate {
         id: String,
     },
-    /// A signed assertion (RFC 7523 2.2).
+    /// A signed assertion (RFC 7523 section 2.2).
     #[cfg(feature = "jwt")]
     Assertion(ClientAssertion),
 }
@@ -52,20 +52,21 @@ impl Default for ClientAuthMode {
     }
 }
 
-/// Where requests contain the client's ID and secret.
+/// Where requests carry the client's ID and secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum SecretPlace {
-    /// HTTP Basic with both percent-encoded (RFC 6749 2.3.1).
+    /// HTTP Basic, with the ID and the secret percent-encoded (RFC 6749 section 2.3.1).
     #[default]
     Basic,
-    /// HTTP Basic with both unencoded. This violates the RFC, but many servers expect it.
+    /// HTTP Basic, with the ID and the secret unencoded. This violates the RFC, but many servers
+    /// expect it.
     UnencodedBasic,
     /// Body parameters.
     Body,
 }
 
 impl ClientAuth {
-    /// Creates a client with a secret, or a public client.
+    /// Creates the authentication of a client with a secret, or of a public client.
     pub(super) fn new(
         place: SecretPlace,
         id: &str,
@@ -90,7 +91,7 @@ impl ClientAuth {
         }
     }
 
-    /// Creates a client with a certificate.
+    /// Creates the authentication of a client with a certificate.
     pub(super) fn certificate(id: &str, secret: Option<&Secret>) -> Result<Self, ConfigError> {
         refuse_empty("client_id", id)?;
         match secret {

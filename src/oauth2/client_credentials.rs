@@ -1,4 +1,4 @@
-//! The client credentials grant (RFC 6749 4.4).
+//! The client credentials grant (RFC 6749 section 4.4).
 
 use std::sync::Mutex;
 
@@ -19,9 +19,10 @@ use crate::{
     sync::lock,
 };
 
-/// The client credentials grant (RFC 6749 4.4), for a program that acts on its own behalf.
+/// The client credentials grant (RFC 6749 section 4.4), for a program that acts on its own behalf.
 ///
-/// See the [module's example](super). Errors of the server are a [`TokenError`](super::TokenError).
+/// See the [module's example](super). Server errors are reported as a
+/// [`TokenError`](super::TokenError).
 ///
 /// A token lasts as long as the server declares in `expires_in`, up to ten years. If the server
 /// does not declare a lifetime, the token lasts until it is rejected, or for the layer's
@@ -32,7 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ClientCredentials {
     endpoint: TokenEndpoint,
-    /// Without scopes.
+    /// All parameters except for the scope.
     form: Form,
     scopes: Scopes,
 }
@@ -48,8 +49,8 @@ impl ClientCredentials {
 
 impl<C: AccessToken> Builder<ClientCredentials, C> {
     /// Sets scopes that are requested only after an API requires them (`insufficient_scope`, RFC
-    /// 6750 3.1), in addition to those of earlier calls. The refused request is then sent again
-    /// with a token that has them, and all later tokens have them too. Default: none.
+    /// 6750 section 3.1), in addition to those of earlier calls. The refused request is then sent
+    /// again with a token that has them, and all later tokens have them too. Default: none.
     ///
     /// An API cannot make the client request any other scope: only those named here or in
     /// [`scopes`](Self::scopes) are ever requested.
@@ -98,9 +99,11 @@ impl sealed::Grant for ClientCredentials {
             form.push("scope", scope);
         }
         let mut response = self.endpoint.exchange(&form).await?;
-        // Not earlier: scopes that the server does not grant must not break later requests.
+        // Scopes are kept only now: those that the server does not grant must not break later
+        // requests.
         self.scopes.keep(added);
-        // The next token is requested like the first (RFC 6749 4.4.3).
+        // The next token is requested like the first one, without a refresh token (RFC 6749 section
+        // 4.4.3).
         response.refresh_token = None;
         response.scope = response.scope.or(scope);
         Ok(response)
@@ -111,7 +114,8 @@ impl sealed::Grant for ClientCredentials {
     }
 }
 
-/// The scopes that a client always requests, and those that it requests after an API required them.
+/// The scopes that a client always requests, and those that it requests only after an API has
+/// required them.
 #[derive(Debug)]
 struct Scopes {
     always: Vec<String>,
@@ -129,8 +133,8 @@ impl Scopes {
         }
     }
 
-    /// Returns whether requesting more scopes could satisfy the API. It cannot if the API names no
-    /// scope, or names one that is not among the client's.
+    /// Returns whether requesting more scopes could satisfy the API. This is not the case if the
+    /// API names no scope, or names a scope that is not among the client's.
     fn can_satisfy(&self, wanted: &StepUp) -> bool {
         let known = |scope: &str| {
             let mut known = self.always.iter().chain(&self.step_up);
@@ -139,7 +143,7 @@ impl Scopes {
         wanted.scopes().next().is_some() && wanted.scopes().all(known)
     }
 
-    /// Returns the scopes added so far, and those that are required now.
+    /// Returns the step-up scopes added so far, and those that are required now.
     fn with(&self, wanted: Option<&StepUp>) -> Vec<String> {
         let mut added = lock(&self.added).clone();
         let wanted = wanted.into_iter().flat_map(StepUp::scopes);
@@ -151,7 +155,7 @@ impl Scopes {
         added
     }
 
-    /// Returns the parameter of a token request that also requests these additions.
+    /// Returns the `scope` parameter of a token request that also requests these step-up scopes.
     fn parameter(&self, added: &[String]) -> Option<String> {
         let all: Vec<&str> = self
             .always
@@ -162,7 +166,7 @@ impl Scopes {
         (!all.is_empty()).then(|| all.join(" "))
     }
 
-    /// Requests these additions from now on.
+    /// Remembers these step-up scopes, so that all later requests include them.
     fn keep(&self, added: Vec<String>) {
         *lock(&self.added) = added;
     }

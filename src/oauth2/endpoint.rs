@@ -1,4 +1,4 @@
-//! Requests to a token endpoint and the endpoints beside it.
+//! Requests to a token endpoint and related endpoints.
 
 use std::{
     sync::Arc,
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{error::ConfigError, observe, origin::is_loopback, provider::RefreshContext};
 
-/// How long the body of a response that must not be lost may take.
+/// The timeout for reading the body of a response that must not be lost.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An endpoint, with the client that uses it.
@@ -62,12 +62,12 @@ impl TokenEndpoint {
         }
     }
 
-    /// Another endpoint of the same server and client. Its requests carry no proofs.
+    /// Returns another endpoint of the same server and client. Its requests carry no DPoP proofs.
     pub(super) fn sibling(&self, kind: Endpoint, uri: Uri) -> Self {
         Self::new(kind, uri, Arc::clone(&self.auth), Arc::clone(&self.http))
     }
 
-    /// Returns the same endpoint, which binds the tokens to this key.
+    /// Returns this endpoint, with its tokens bound to the key, if there is one.
     #[cfg(feature = "dpop")]
     pub(super) fn bound_to(self, key: Option<DpopKey>) -> Self {
         Self { dpop: key, ..self }
@@ -78,8 +78,8 @@ impl TokenEndpoint {
         self.send(form).await?.token().await
     }
 
-    /// Exchanges the form for a token, for grants that spend something. Once the server has
-    /// responded with success, the deadline no longer cuts off the exchange.
+    /// Exchanges the form for a token, for grants that spend something, such as a refresh token.
+    /// Once the server has responded successfully, the deadline no longer interrupts the exchange.
     pub(super) async fn exchange_once<C>(
         &self,
         form: &Form,
@@ -101,7 +101,8 @@ impl TokenEndpoint {
         self.send(form).await?.fields().await
     }
 
-    /// Sends the form to an endpoint whose success is only a status, with any body (RFC 7009 2.2).
+    /// Sends the form to an endpoint that reports success only by its status. The body of a
+    /// successful response is ignored (RFC 7009 section 2.2).
     pub(super) async fn tell(&self, form: &Form) -> Result<(), TokenError> {
         let reply = self.send(form).await?;
         if reply.head.status.is_success() {
@@ -121,8 +122,8 @@ impl TokenEndpoint {
     }
 
     /// Sends the form with the client's authentication, and waits for the head of the response. If
-    /// the server asks for a nonce in the proof, sends it once more (RFC 9449 8), which spends
-    /// nothing.
+    /// the server asks for a nonce in the DPoP proof, sends the form once more (RFC 9449 section
+    /// 8). The refused request has spent nothing.
     async fn send(&self, form: &Form) -> Result<Reply<'_>, TokenError> {
         let reply = self.send_once(form).await?;
         #[cfg(feature = "dpop")]
@@ -211,7 +212,7 @@ impl TokenEndpoint {
     }
 }
 
-/// A response whose body is not read yet.
+/// A response whose body has not been read yet.
 struct Reply<'a> {
     endpoint: &'a TokenEndpoint,
     head: Parts,
@@ -241,11 +242,11 @@ impl Reply<'_> {
     }
 }
 
-// Not the query, because it can contain anything.
+// The query is omitted, because it can contain anything.
 partial_debug!(TokenEndpoint, host = uri.host(), path = uri.path());
 
-/// Parses the URL of an endpoint that receives secrets: https, or http on this machine, unless the
-/// user accepts the risk of plain http (RFC 6749 3.2).
+/// Parses the URL of an endpoint that receives secrets. It must be https, or http on this machine,
+/// unless the user accepts the risk of plain http (RFC 6749 section 3.2).
 pub(super) fn parse_endpoint(
     field: &'static str,
     text: &str,
@@ -278,7 +279,7 @@ pub(super) fn parse_endpoint(
     }
 }
 
-/// `Retry-After` (RFC 9110 10.2.3): seconds or a date.
+/// Parses `Retry-After` (RFC 9110 section 10.2.3), which is a number of seconds or a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {

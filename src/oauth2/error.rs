@@ -8,10 +8,10 @@ use crate::error::{BoxError, Chain, ProviderError, chain_debug};
 
 /// Why a token endpoint did not return a token.
 ///
-/// This is the source of most [`ProviderError`]s of this module. The message contains what the
-/// server reported about the error, as far as that is printable, short and free of the secrets that
-/// were sent. It never contains a response body. If the HTTP client failed, its error is the
-/// [source](StdError::source).
+/// This is the source of most [`ProviderError`]s that this module returns. The message contains the
+/// details that the server reported, reduced to printable ASCII and truncated. Details that contain
+/// a secret are left out. The message never contains a response body. If the HTTP client failed,
+/// its error is the [source](StdError::source).
 ///
 /// ```
 /// use tower_auth::{ProviderError, oauth2::TokenError};
@@ -44,7 +44,7 @@ pub(super) enum Problem {
 /// The endpoint of a request, for messages and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// The standard endpoint of all grants.
+    /// The standard token endpoint.
     Token(ClientProof),
     Revocation,
     /// The device authorization endpoint.
@@ -58,7 +58,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// Returns the name in metrics.
+    /// Returns the endpoint's name in metrics.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Token(_) => "token",
@@ -82,13 +82,13 @@ pub(super) enum ClientProof {
     Assertion,
 }
 
-/// The fields of an error response (RFC 6749 5.2).
+/// The fields of an error response (RFC 6749 section 5.2).
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     pub(super) code: Option<String>,
     pub(super) description: Option<String>,
     pub(super) uri: Option<String>,
-    /// Why the fields could not be read.
+    /// The reason that the fields could not be read.
     pub(super) unread: Option<Cow<'static, str>>,
 }
 
@@ -118,20 +118,20 @@ impl TokenError {
         self.status
     }
 
-    /// Returns the server's error code, such as `invalid_client` (RFC 6749 5.2).
+    /// Returns the server's error code, such as `invalid_client` (RFC 6749 section 5.2).
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.refusal()?.code.as_deref()
     }
 
     /// Returns the server's explanation, in English for developers (`error_description`): up to 200
-    /// characters of printable ASCII. `None` if it contains a secret.
+    /// characters of printable ASCII. Returns `None` if it contains a secret.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.refusal()?.description.as_deref()
     }
 
-    /// Returns a web page about the error (`error_uri`), with the same limits as the
+    /// Returns the URI of a web page about the error (`error_uri`), with the same limits as the
     /// [`description`](Self::description).
     #[must_use]
     pub fn uri(&self) -> Option<&str> {
@@ -147,8 +147,8 @@ impl TokenError {
         }
     }
 
-    /// Returns whether nothing has changed at the server, because the request was not sent, or
-    /// because the server understood and refused it. The effect of all other failures is unknown.
+    /// Returns whether the request is certain to have changed nothing on the server: it was not
+    /// sent, or the server understood and refused it. The effect of all other failures is unknown.
     pub(super) fn is_without_effect(&self) -> bool {
         match self.problem {
             Problem::Unsent(_) => true,
@@ -193,7 +193,7 @@ impl TokenError {
         }
     }
 
-    /// Advice on how to fix the error, if there is any.
+    /// Returns advice on how to fix the error, if there is any.
     fn advice(&self) -> Option<&'static str> {
         let status = self.status.unwrap_or_default();
         let is_wrong_url = matches!(
@@ -242,8 +242,8 @@ impl TokenError {
 }
 
 impl From<TokenError> for ProviderError {
-    /// Network failures and the statuses 5xx, 408, 425 and 429 become transient errors; everything
-    /// else becomes a permanent error.
+    /// Converts network failures, requests that could not be created, and the statuses 5xx, 408,
+    /// 425 and 429 to transient errors, and everything else to permanent errors.
     fn from(error: TokenError) -> Self {
         let retry_after = error.retry_after;
         let error = if error.is_transient() {

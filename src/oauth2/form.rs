@@ -8,7 +8,7 @@ use crate::{encoding::percent_encode, secret::Secret};
 /// Maximum encoded size of one byte.
 const MAX_ENCODED_BYTE: usize = 3;
 
-/// An `application/x-www-form-urlencoded` body, whose memory is wiped on drop.
+/// An `application/x-www-form-urlencoded` body whose memory is wiped on drop.
 #[derive(Clone, Default)]
 pub(super) struct Form {
     text: Zeroizing<String>,

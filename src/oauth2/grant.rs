@@ -11,10 +11,11 @@ impl<G: sealed::Grant> Grant for G {}
 /// tokens have scopes. Sealed.
 pub trait StandardGrant: sealed::Configurable {}
 
-/// A grant or login that sends requests to the token endpoint (RFC 6749 3.2). Sealed.
+/// A grant or login that sends requests to the token endpoint (RFC 6749 section 3.2). Sealed.
 pub trait TokenEndpointGrant: StandardGrant {}
 
-/// A login that sends the user's browser to the authorization endpoint (RFC 6749 3.1). Sealed.
+/// A login that sends the user's browser to the authorization endpoint (RFC 6749 section 3.1).
+/// Sealed.
 pub trait BrowserGrant:
     StandardGrant + sealed::Configurable<Settings = AuthorizationSettings>
 {
@@ -61,15 +62,15 @@ pub(in crate::oauth2) mod sealed {
     /// A grant that a [`TokenProvider`](crate::oauth2::TokenProvider) can use.
     #[expect(unnameable_types, reason = "it seals the traits above")]
     pub trait Grant: Configurable + fmt::Debug + Send + Sync + 'static {
-        /// Checks all settings. Also returns the endpoint that revokes the grant's tokens, if
-        /// there is one.
+        /// Checks all settings, and builds the grant. Also returns the endpoint that revokes the
+        /// grant's tokens, if there is one.
         #[doc(hidden)]
         fn build(
             client: ClientSettings,
             settings: Self::Settings,
         ) -> Result<(Self, Option<TokenEndpoint>), ConfigError>;
 
-        /// Returns how the grant spends refresh tokens, or `None` if it has none.
+        /// Returns how the grant spends refresh tokens, or `None` if it does not use them.
         #[doc(hidden)]
         fn refresh(&self) -> Option<&RefreshRequest> {
             None
@@ -95,7 +96,8 @@ pub(in crate::oauth2) mod sealed {
             self.refresh().is_some()
         }
 
-        /// See [`Provider::can_step_up`](crate::Provider::can_step_up).
+        /// Returns whether requesting more scopes could satisfy the API. See
+        /// [`Provider::can_step_up`](crate::Provider::can_step_up).
         #[doc(hidden)]
         fn can_step_up(&self, _: &StepUp) -> bool {
             false

@@ -1,4 +1,4 @@
-//! The HTTP service for token requests, with its type erased.
+//! The type-erased HTTP service for token requests.
 
 use std::{future::poll_fn, sync::Mutex};
 
@@ -11,16 +11,17 @@ use tower_service::Service;
 
 use crate::{error::BoxError, sync::lock};
 
-/// Maximum size of a response body. A larger body fails with a `LengthLimitError`.
+/// Maximum size of a response body. Reading a larger body fails with a `LengthLimitError`.
 const MAX_BODY_SIZE: usize = 1024 * 1024;
 
 pub(super) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 type Sending = BoxFuture<'static, Result<Response<ResponseBody>, BoxError>>;
 type SendFn = dyn Fn(Request<Full<Bytes>>) -> Sending + Send;
 
-/// Sends each request through a separate clone of the service.
+/// A service that sends each request through a separate clone.
 pub(super) struct HttpService {
-    // Services need not be `Sync`, but providers are. Locked only while the service is cloned.
+    // Services need not be `Sync`, but providers are. The mutex is locked only while the service is
+    // cloned.
     send: Mutex<Box<SendFn>>,
 }
 
@@ -56,7 +57,7 @@ impl HttpService {
 
 partial_debug!(HttpService);
 
-/// Creates a body that was already read.
+/// Creates a body from bytes that have already been read.
 #[cfg(feature = "dpop")]
 pub(super) fn whole(body: Bytes) -> ResponseBody {
     Full::new(body)

@@ -1,4 +1,4 @@
-//! The JWT bearer grant (RFC 7523 2.1): a token for an assertion.
+//! The JWT bearer grant (RFC 7523 section 2.1): a token for an assertion.
 
 use std::future::Future;
 
@@ -17,9 +17,9 @@ use crate::{
     provider::RefreshContext,
 };
 
-/// The JWT bearer grant (RFC 7523 2.1), which exchanges an assertion for a token: a JWT that names
-/// the token's user, signed by an issuer that the server trusts. Google's service accounts and
-/// Salesforce's connected apps use it.
+/// The JWT bearer grant (RFC 7523 section 2.1), which exchanges an assertion for a token. The
+/// assertion is a JWT that names the token's user and is signed by an issuer that the server
+/// trusts. Google's service accounts and Salesforce's connected apps use it.
 ///
 /// A closure supplies a new assertion for each token request. A `SigningKey` (feature `jwt`) can
 /// sign one:
@@ -75,7 +75,7 @@ impl JwtBearer {
 
 impl<C: AccessToken> Builder<JwtBearer, C> {
     /// Sets the closure that supplies an assertion before each token request. Required. The class
-    /// of its error decides what callers see, as for
+    /// of the closure's error decides what callers see, as for
     /// [`Provider::issue`](crate::Provider::issue).
     pub fn assertion<F, Fut>(mut self, assertion: F) -> Self
     where

@@ -10,11 +10,11 @@ use crate::{
 
 /// Why the user must log in again.
 ///
-/// This is the source of those [`ProviderError`](crate::ProviderError)s of this module that are
-/// [`is_login_required`](crate::ProviderError::is_login_required). The provider makes no further
-/// attempt until it gets new credentials. Requests use the current access token until it expires.
-/// If a server rejects it before then, callers get the server's 401, and the reason is in the
-/// response's [`NotRetried`](crate::NotRetried) extension.
+/// This is the source of this module's [`ProviderError`](crate::ProviderError)s for which
+/// [`is_login_required`](crate::ProviderError::is_login_required) returns `true`. The provider
+/// makes no further attempt until it gets new credentials. Requests use the current access token
+/// until it expires. If a server rejects it before then, callers receive the server's 401, and the
+/// reason is in the response's [`NotRetried`](crate::NotRetried) extension.
 ///
 /// ```
 /// use tower_auth::{ProviderError, oauth2::LoginRequired};
@@ -36,9 +36,9 @@ pub struct LoginRequired {
 #[derive(Clone, Debug)]
 enum Why {
     Refused,
-    /// The token came from a refresh, and no process with this store had used it.
+    /// The token came from a refresh, and no process that shares this store had used it.
     SuspectedReuse,
-    /// The holder of the lock that did not finish its refresh.
+    /// An earlier refresh did not finish. Contains the name of the process that held the lock.
     OutcomeLost(String),
     PasswordRefused,
     LoggedOut,
@@ -81,7 +81,8 @@ impl LoginRequired {
     }
 
     /// Returns whether the server refused the refresh token, for any reason: it has expired or was
-    /// revoked, or one of the next two methods returns `true`.
+    /// revoked, or [`is_suspected_reuse`](Self::is_suspected_reuse) or
+    /// [`is_outcome_lost`](Self::is_outcome_lost) returns `true`.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(
@@ -91,16 +92,16 @@ impl LoginRequired {
     }
 
     /// Returns whether the refused refresh token came from a refresh, and no process that shares
-    /// this store had sent it. Unless it has simply expired, another party has a copy of it, and
-    /// the server has revoked all tokens (RFC 9700 4.14.2).
+    /// this store had sent it. Unless the token has simply expired, another party has a copy of it,
+    /// and the server has revoked all tokens (RFC 9700 section 4.14.2).
     #[must_use]
     pub fn is_suspected_reuse(&self) -> bool {
         matches!(self.why, Why::SuspectedReuse)
     }
 
     /// Returns whether an earlier refresh with the refused refresh token was interrupted: its
-    /// process was killed, the connection failed, or the server did not respond in time. A token
-    /// that the server may have issued then is lost.
+    /// process was killed, the connection failed, or the server did not respond in time. Any token
+    /// that the server issued then is lost.
     #[must_use]
     pub fn is_outcome_lost(&self) -> bool {
         matches!(self.why, Why::OutcomeLost(_))

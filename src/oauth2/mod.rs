@@ -19,9 +19,9 @@
 //! tokens of the session. Within a program, all callers share one refresh. If the program may be
 //! restarted or runs more than once, give the provider a [store](crate::store).
 //!
-//! Token requests go through a service that you supply: any HTTP client for tower, with your own
-//! timeout and retry layers. The layer decides when a token is requested, has all callers share one
-//! request, and handles failures.
+//! Token requests go through a service that you supply: any tower-compatible HTTP client, with your
+//! own timeout and retry layers. The layer decides when a token is requested, shares one request
+//! among all callers, and handles failures.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -46,13 +46,13 @@
 //! ```
 //!
 //! # Discovery
-//! Most grants have a `discover` function next to `builder`, which needs only the issuer's URL: see
-//! [`ServerMetadata`].
+//! In addition to `builder`, most grants have a `discover` function, which needs the issuer's URL
+//! instead of the endpoints: see [`ServerMetadata`].
 //!
 //! # If the server refuses the client
 //! By default, the client's ID and secret are percent-encoded and sent with HTTP Basic (RFC 6749
-//! 2.3.1). Some servers expect something else. If the ID or the secret contains characters other
-//! than ASCII letters, digits and `-._~`, try
+//! section 2.3.1). Some servers expect something else. If the ID or the secret contains characters
+//! other than ASCII letters, digits and `-._~`, try
 //! [`client_secret_basic_unencoded()`](Builder::client_secret_basic_unencoded). Otherwise try
 //! [`client_secret_post()`](Builder::client_secret_post). [`TokenError`] contains the server's
 //! response.

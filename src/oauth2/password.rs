@@ -12,7 +12,7 @@ use crate::{
     credential::Bearer, error::ProviderError, provider::RefreshContext, secret::Secret, sync::lock,
 };
 
-/// The behavior that both grants with passwords share.
+/// The behavior that both password grants share.
 #[derive(Debug)]
 pub(super) struct PasswordFlow {
     pub(super) login: TokenEndpoint,
@@ -20,7 +20,8 @@ pub(super) struct PasswordFlow {
     pub(super) form: Form,
     /// The requested scope.
     pub(super) scope: Option<String>,
-    /// Whether an error of the login endpoint can be about the user name and password.
+    /// Whether an error from the login endpoint can mean that the user name or password was
+    /// refused.
     pub(super) is_refused: fn(&TokenError) -> bool,
     pub(super) refresh: RefreshRequest,
     pub(super) password: Password,
@@ -53,21 +54,23 @@ pub(super) fn is_client_refusal(error: &TokenError) -> bool {
     )
 }
 
-/// A user name and password. Once refused, they are not sent again, because servers lock accounts.
+/// A user name and password. Once refused, they are not sent again, because the server may lock the
+/// account.
 #[expect(unnameable_types, reason = "used only inside a builder")]
 pub struct Password(Mutex<State>);
 
 struct State {
     user: String,
     password: Secret,
-    /// Changes with the credentials, so that a response to earlier ones does not affect these.
+    /// Changes with the credentials, so that a response to earlier credentials does not affect the
+    /// current ones.
     number: u64,
-    /// They replaced others, whose tokens must not be used any more.
+    /// Whether the credentials replaced others, whose tokens must no longer be used.
     must_log_in: bool,
     refused: Option<LoginRequired>,
 }
 
-/// The number of the credentials that were sent.
+/// Identifies the credentials that were sent, by `State::number`.
 #[derive(Clone, Copy)]
 pub(super) struct Sent(u64);
 

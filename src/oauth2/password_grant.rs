@@ -1,4 +1,4 @@
-//! The resource owner password credentials grant (RFC 6749 4.3), which is obsolete.
+//! The resource owner password credentials grant (RFC 6749 section 4.3), which is obsolete.
 
 use super::{
     builder::Builder,
@@ -18,15 +18,16 @@ use crate::{
     provider::RefreshContext,
 };
 
-/// The password grant (RFC 6749 4.3), with refresh tokens if the server issues them.
+/// The password grant (RFC 6749 section 4.3), with refresh tokens if the server issues them.
 ///
-/// **Discouraged**: RFC 9700 2.4 forbids it. It exposes the user's password to the program, and
-/// does not allow a second factor. Use it only if the server offers nothing else.
+/// **Discouraged**: RFC 9700 section 2.4 forbids it. It exposes the user's password to the program,
+/// and does not allow a second factor. Use it only if the server offers nothing else.
 ///
 /// The password is sent if there is no refresh token, if the server refuses the refresh token
 /// (`invalid_grant`), and after [`set_credentials`](TokenProvider::set_credentials). It is sent
-/// once, in the same refresh. A refused password is not sent again: the error is a
-/// [`LoginRequired`], until [`set_credentials`](TokenProvider::set_credentials) supplies another.
+/// within the same refresh, and only once. A refused password is not sent again: the error is a
+/// [`LoginRequired`] until [`set_credentials`](TokenProvider::set_credentials) supplies new
+/// credentials.
 #[derive(Debug)]
 pub struct PasswordGrant(PasswordFlow);
 
@@ -40,10 +41,10 @@ impl PasswordGrant {
 }
 
 impl<C: AccessToken> TokenProvider<PasswordGrant, C> {
-    /// Replaces the credentials. The next refresh logs in with the new ones. If the layer waits for
-    /// a new login, then call [`Handle::resume`](crate::Handle::resume).
+    /// Replaces the credentials. The next refresh logs in with the new ones. If the layer is
+    /// waiting for a new login, also call [`Handle::resume`](crate::Handle::resume).
     ///
-    /// With a store the user must remain the same, because the store's key identifies the user.
+    /// With a store, the user must remain the same, because the store's key identifies the user.
     pub fn set_credentials(&self, user: impl Into<String>, password: impl Into<String>) {
         self.session().grant().0.password.replace(user, password);
     }
@@ -105,7 +106,8 @@ impl sealed::Grant for PasswordGrant {
     }
 }
 
-/// Servers refuse credentials with many error codes. These are about something else.
+/// Returns whether an error can mean that the user name or password was refused. Servers use many
+/// codes for that, so this excludes only the codes that mean something else.
 fn is_refused(error: &TokenError) -> bool {
     let is_unrelated = matches!(
         error.code(),

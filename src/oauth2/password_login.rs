@@ -36,9 +36,9 @@ use crate::{
 ///
 /// The password is sent if there is no refresh token, if the refresh endpoint responds with 401, or
 /// after [`set_credentials`](TokenProvider::set_credentials). After a 401, the same refresh sends
-/// it, and only once. After any other failure of the refresh endpoint, the password is not sent. If
-/// the login endpoint refuses the password (400, 401, 403), it is not sent again, so that the
-/// server does not lock the account: the error is a [`LoginRequired`] until
+/// the password, and only once. After any other failure of the refresh endpoint, the password is
+/// not sent. If the login endpoint refuses the password (400, 401, 403), it is not sent again, so
+/// that the server does not lock the account: the error is a [`LoginRequired`] until
 /// [`set_credentials`](TokenProvider::set_credentials) supplies new credentials.
 ///
 /// ```
@@ -158,7 +158,8 @@ impl sealed::Grant for PasswordLogin {
     }
 }
 
-/// Rule 8: at this refresh endpoint, a 401 means that the refresh token is dead.
+/// Returns whether an error proves the refresh token dead: at this refresh endpoint, a 401 does
+/// (rule 8).
 fn is_unauthorized(error: &TokenError) -> bool {
     error.status() == Some(StatusCode::UNAUTHORIZED)
 }

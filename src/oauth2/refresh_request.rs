@@ -1,4 +1,4 @@
-//! The request that spends a refresh token (RFC 6749 6).
+//! The request that spends a refresh token (RFC 6749 section 6).
 
 use super::{endpoint::TokenEndpoint, error::TokenError, form::Form, response::TokenResponse};
 use crate::{
@@ -20,7 +20,7 @@ pub struct RefreshRequest {
 }
 
 impl RefreshRequest {
-    /// RFC 6749 6: a refresh must not request a scope that was not granted.
+    /// Fails if the form requests a scope that was not granted (RFC 6749 section 6).
     pub(super) fn check_scopes(&self, tokens: &TokenSet) -> Result<(), ProviderError> {
         let Some(granted) = tokens.scope() else {
             return Ok(());
@@ -54,7 +54,7 @@ impl RefreshRequest {
 }
 
 /// Returns whether an error proves a refresh token dead at a standard token endpoint (RFC 6749
-/// 5.2).
+/// section 5.2).
 pub(super) fn is_invalid_grant(error: &TokenError) -> bool {
     error.code() == Some("invalid_grant") && !error.is_transient()
 }

@@ -1,4 +1,4 @@
-//! The refresh token grant (RFC 6749 6).
+//! The refresh token grant (RFC 6749 section 6).
 
 use super::{
     builder::Builder,
@@ -17,19 +17,19 @@ use crate::{
     store::{StoreError, TokenSet},
 };
 
-/// The refresh token grant (RFC 6749 6), for a user who has logged in before.
+/// The refresh token grant (RFC 6749 section 6), for a user who has logged in before.
 ///
 /// The provider starts with the tokens in its [store](Builder::store), or else with its
 /// [initial tokens](Builder::initial_tokens). A new refresh token in a response replaces the old
-/// one; a response without one keeps it. If the server refuses the refresh token
+/// one. Otherwise, the provider keeps the old one. If the server refuses the refresh token
 /// (`invalid_grant`), the user must log in again: the error is a [`LoginRequired`], and the
-/// provider makes no further attempt until
-/// [`replace_tokens`](TokenProvider::replace_tokens) and
-/// [`Handle::resume`](crate::Handle::resume) are called. After any other failure the provider
+/// provider makes no further attempt until [`replace_tokens`](TokenProvider::replace_tokens) and
+/// [`Handle::resume`](crate::Handle::resume) are called. After any other failure, the provider
 /// keeps the refresh token.
 ///
-/// Many servers accept each refresh token once, and treat a second use as theft. Use a store if the
-/// program may be restarted or runs more than once, and do not use the refresh token elsewhere.
+/// Many servers accept each refresh token only once, and treat a second use as theft. Use a store
+/// if the program may be restarted or runs more than once, and do not use the refresh token
+/// elsewhere.
 ///
 /// ```
 /// use tower_auth::{
@@ -61,22 +61,23 @@ impl RefreshTokenGrant {
     /// machine. The HTTP service is required. A client without a secret sends only its ID; a client
     /// without an ID sends neither.
     ///
-    /// [Scopes](Builder::scopes) narrow the token, and must be a subset of those granted at login.
-    /// Default: all of them.
+    /// [Scopes](Builder::scopes) restrict the token, and must be a subset of those granted at
+    /// login. Default: all of them.
     pub fn builder(token_url: impl Into<String>) -> Builder<Self> {
         Builder::new(token_url, ())
     }
 }
 
 impl<C: AccessToken> TokenProvider<RefreshTokenGrant, C> {
-    /// Replaces the tokens with those of a new login, in the store too.
+    /// Replaces the tokens with those from a new login, including in the store.
     ///
-    /// Then call [`Handle::resume`](crate::Handle::resume) if the layer waits for a new login, or
-    /// [`Handle::invalidate`](crate::Handle::invalidate) if the layer has a token that must not be
-    /// used any more.
+    /// Afterward, call [`Handle::resume`](crate::Handle::resume) if the layer is waiting for a new
+    /// login, or [`Handle::invalidate`](crate::Handle::invalidate) if the layer has a token that
+    /// must no longer be used.
     ///
     /// # Errors
-    /// The store failed, or another process held its lock for 10 s. Nothing has changed then.
+    /// Returns an error if the store fails, or if another process holds its lock for 10 s. In
+    /// either case, nothing has changed.
     pub async fn replace_tokens(&self, tokens: TokenSet) -> Result<(), StoreError> {
         self.session().replace(tokens).await
     }
@@ -86,14 +87,15 @@ impl<C: AccessToken> Builder<RefreshTokenGrant, C> {
     /// Sets the tokens to use if the store has no refresh token, or one that the server refuses.
     /// Default: none.
     ///
-    /// The store remembers what they were exchanged for. A restarted program can therefore pass the
+    /// The store keeps the tokens that they were exchanged for, so a restarted program can pass the
     /// same tokens again, or those of a new login.
     pub fn initial_tokens(mut self, tokens: TokenSet) -> Self {
         self.session.initial = Some(tokens);
         self
     }
 
-    /// Sets the initial refresh token: [`initial_tokens`](Self::initial_tokens) with nothing else.
+    /// Sets only the initial refresh token. This is a shorthand for
+    /// [`initial_tokens`](Self::initial_tokens).
     pub fn refresh_token(self, token: impl Into<String>) -> Self {
         self.initial_tokens(TokenSet::from_refresh_token(token))
     }

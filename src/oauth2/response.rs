@@ -1,4 +1,5 @@
-//! Responses of a token endpoint (RFC 6749 5.1 and 5.2), read tolerantly, because servers differ.
+//! Token endpoint responses (RFC 6749 sections 5.1 and 5.2), parsed leniently, because servers
+//! differ.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -11,13 +12,13 @@ use super::{
 };
 use crate::{credential::Bearer, secret::Secret, time::MAX_LIFETIME};
 
-/// Maximum number of characters that are shown of an error code or a type, and of other text from a
-/// server.
+/// Maximum number of characters shown of an error code, a token type or a content type.
 pub(super) const MAX_CODE_LENGTH: usize = 60;
+/// Maximum number of characters shown of any other text from a server.
 pub(super) const MAX_TEXT_LENGTH: usize = 200;
 
-/// The error codes of the specifications, on which decisions depend. They reveal nothing, even if a
-/// short secret is part of one.
+/// The standard error codes, which decisions depend on. Showing one reveals nothing, even if it
+/// happens to contain a short secret.
 const KNOWN_CODES: [&str; 13] = [
     "invalid_request",
     "invalid_client",
@@ -39,18 +40,19 @@ const KNOWN_CODES: [&str; 13] = [
 #[derive(Debug)]
 pub struct TokenResponse {
     pub(super) token: Bearer,
-    /// `None` is unknown; zero is expired.
+    /// The lifetime: `None` if it is unknown, zero if the token has already expired.
     pub(super) expires_in: Option<Duration>,
     /// The granted scope, if the response names it.
     pub(super) scope: Option<String>,
-    /// Also `None` for an empty token.
+    /// `None` if the token is missing or empty.
     pub(super) refresh_token: Option<Secret>,
-    /// Whether there is an `issued_token_type` (RFC 8693 2.2.1).
+    /// Whether there is an `issued_token_type` (RFC 8693 section 2.2.1).
     pub(super) has_issued_type: bool,
 }
 
 impl TokenResponse {
-    /// Reads a complete response. Tokens of another type are not used (RFC 6749 7.1).
+    /// Reads a complete response. Tokens of any type other than `token_type` are refused (RFC 6749
+    /// section 7.1).
     pub(super) fn parse(
         status: StatusCode,
         headers: &HeaderMap,
@@ -104,7 +106,7 @@ pub(super) fn object(
     body: &[u8],
     sanitizer: &Sanitizer,
 ) -> Result<Map<String, Value>, Problem> {
-    // The parser's own message can quote the body.
+    // The parser's own message is not used, because it can quote the body.
     serde_json::from_slice(body).map_err(|_| {
         if body.is_empty() {
             return unreadable(status, "its body is empty");
@@ -151,7 +153,7 @@ pub(super) fn unreadable(status: StatusCode, why: impl Into<Cow<'static, str>>) 
     })
 }
 
-/// Returns whether there is an error. Some servers send the field on success too, but empty.
+/// Returns whether the fields contain an error. Some servers also send an empty `error` on success.
 fn has_error(fields: &Map<String, Value>) -> bool {
     match fields.get("error") {
         None | Some(Value::Null | Value::Bool(false)) => false,
@@ -160,14 +162,15 @@ fn has_error(fields: &Map<String, Value>) -> bool {
     }
 }
 
-/// Reads seconds of any size, as a number or a string. Returns `None` for everything else.
+/// Reads a lifetime in seconds, of any size, from a number or a string. Returns `None` for anything
+/// else.
 pub(super) fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    // The parser accepts `inf` and `NaN`.
+    // The parser also accepts `inf` and `NaN`.
     let is_valid = seconds.is_finite();
     is_valid.then(|| Duration::from_secs_f64(seconds.clamp(0.0, MAX_LIFETIME.as_secs_f64())))
 }

@@ -2,13 +2,14 @@
 
 use crate::{encoding::percent_encode, secret::Secret};
 
-/// Cleans text from a server for messages: printable, short, and without any of these secrets.
+/// Cleans text from a server for messages. The result is printable, short, and free of these
+/// secrets.
 pub(super) struct Sanitizer {
     secrets: Vec<Secret>,
 }
 
 impl Sanitizer {
-    /// Hides the secrets, both as they are and as they appear in a form.
+    /// Creates a sanitizer that hides the secrets, both as they are and as they appear in a form.
     pub(super) fn without(mut secrets: Vec<Secret>) -> Self {
         let encoded = |secret: &Secret| Secret::new(percent_encode(secret.expose()).to_string());
         let in_forms: Vec<_> = secrets.iter().map(encoded).collect();
@@ -16,13 +17,13 @@ impl Sanitizer {
         Self { secrets }
     }
 
-    /// Hides another text.
+    /// Hides another secret.
     pub(super) fn hide(&mut self, secret: &str) {
         self.secrets.push(Secret::new(secret));
     }
 
-    /// Returns the printable ASCII of a text, up to `max` characters. `None` if nothing is left, or
-    /// if the text contains a secret.
+    /// Returns the printable ASCII of a text, up to `max` characters. Returns `None` if nothing is
+    /// left, or if the text contains a secret.
     pub(super) fn clean(&self, text: &str, max: usize) -> Option<String> {
         let printable: String = text
             .chars()

@@ -1,4 +1,4 @@
-//! Token exchange (RFC 8693): a token for another token.
+//! Token exchange (RFC 8693), which exchanges one token for another.
 
 use std::future::Future;
 
@@ -17,11 +17,11 @@ use crate::{
     provider::RefreshContext,
 };
 
-/// Token exchange (RFC 8693): a user's token for a token that another service accepts, or a
-/// workload's platform token for a cloud's token.
+/// Token exchange (RFC 8693), which exchanges a user's token for one that another service accepts,
+/// or a workload's platform token for a cloud provider's token.
 ///
-/// A closure supplies the [subject token](Builder::subject_token) for each token request. It can
-/// come from another layer's [`Handle`](crate::Handle), a file, or an incoming request.
+/// A closure supplies the [subject token](Builder::subject_token) for each token request. The token
+/// can come from another layer's [`Handle`](crate::Handle), a file, or an incoming request.
 ///
 /// ```
 /// use tower_auth::{Handle, ProviderError, credential::Bearer, oauth2::{TokenExchange, TokenProvider}};
@@ -71,9 +71,9 @@ struct TypedToken {
 }
 
 impl TokenExchange {
-    /// The type of an access token of the same server.
+    /// The type of an access token from the same server.
     pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-    /// The type of a refresh token of the same server.
+    /// The type of a refresh token from the same server.
     pub const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
     /// The type of an OpenID Connect ID token.
     pub const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
@@ -91,9 +91,9 @@ impl TokenExchange {
 }
 
 impl<C: AccessToken> Builder<TokenExchange, C> {
-    /// Sets the token that identifies the new token's user (`subject_token`), and its type, such
-    /// as [`TokenExchange::ACCESS_TOKEN`]. The closure is called before each token request.
-    /// Required. The class of its error decides what callers see, as for
+    /// Sets the token that identifies the new token's user (`subject_token`), and that token's
+    /// type, such as [`TokenExchange::ACCESS_TOKEN`]. The closure is called before each token
+    /// request. Required. The class of the closure's error decides what callers see, as for
     /// [`Provider::issue`](crate::Provider::issue).
     pub fn subject_token<F, Fut>(mut self, token_type: impl Into<String>, token: F) -> Self
     where
@@ -107,8 +107,8 @@ impl<C: AccessToken> Builder<TokenExchange, C> {
         self
     }
 
-    /// Sets the token of the party that acts for the subject (`actor_token`), in the same way.
-    /// Default: the subject acts for itself.
+    /// Sets the token of the party that acts for the subject (`actor_token`), in the same way as
+    /// the [subject token](Self::subject_token). Default: the subject acts for itself.
     pub fn actor_token<F, Fut>(mut self, token_type: impl Into<String>, token: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,

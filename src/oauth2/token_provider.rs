@@ -15,10 +15,10 @@ use crate::{
     store::StoreError,
 };
 
-/// A provider of access tokens, which gets them with the grant `G`.
+/// A provider that gets access tokens with the grant `G`.
 ///
-/// A [`Builder`](super::Builder) makes it. `C` is the form in which requests carry the tokens:
-/// [`Bearer`], or `DpopToken` after `Builder::dpop` (feature `dpop`).
+/// Use a [`Builder`](super::Builder) to create one. `C` is the form in which requests carry the
+/// tokens: [`Bearer`], or `DpopToken` after `Builder::dpop` (feature `dpop`).
 ///
 /// ```
 /// use tower_auth::{
@@ -33,7 +33,7 @@ use crate::{
 /// # let _ = |session: Session| (session.provider, session.layer);
 /// ```
 ///
-/// Clones are cheap and share everything.
+/// Clones are cheap and share all state.
 pub struct TokenProvider<G, C: AccessToken = Bearer> {
     session: Arc<Session<G>>,
     binding: C::Binding,

@@ -1,4 +1,4 @@
-//! Builders from a server's metadata.
+//! Builders that start with a server's metadata.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -27,12 +27,12 @@ impl ServerMetadata {
 macro_rules! discoverable {
     ($($grant:ty),+) => {$(
         impl $grant {
-            /// Starts with the metadata that the issuer's server publishes: its endpoints and its
-            /// client authentication. The HTTP service also sends the token requests. See
-            /// [`ServerMetadata`].
+            /// Creates a builder from the metadata that the issuer's server publishes: its
+            /// endpoints and its client authentication method. The HTTP service also sends the
+            /// token requests. See [`ServerMetadata`].
             ///
             /// # Errors
-            /// Those of [`ServerMetadata::fetch`].
+            /// Returns the same errors as [`ServerMetadata::fetch`].
             pub async fn discover<S, R>(
                 issuer: impl Into<String>,
                 http: S,

@@ -22,8 +22,8 @@ use crate::{
     store::{StoreKey, TokenStore, share},
 };
 
-/// Builds the [`TokenProvider`] of a grant `G`, or the login `G`. See the `builder` function of
-/// each for the required settings.
+/// Builds the [`TokenProvider`] for the grant `G`, or the login `G`. The `builder` function of each
+/// grant or login lists the required settings.
 ///
 /// `C` is the form in which requests carry the tokens. `dpop` (feature `dpop`) changes it.
 #[must_use = "call build()"]
@@ -65,7 +65,7 @@ impl<G: Configurable> Builder<G> {
 }
 
 impl<G: Configurable, C: AccessToken> Builder<G, C> {
-    /// Creates a builder for the refreshes that follow a login: the same server and client.
+    /// Creates a builder for the refreshes that follow a login, with the same server and client.
     pub(in crate::oauth2) fn for_session<Q>(&self) -> Builder<Q, C>
     where
         Q: Configurable,
@@ -106,23 +106,23 @@ impl<G: Grant, C: AccessToken> Builder<G, C> {
     /// Keeps the tokens in a store, under this key, so that they outlive the process and other
     /// processes can share them. Default: the provider keeps them in memory.
     ///
-    /// All users of the same key share the tokens, so the key must cover everything that they
-    /// depend on: see [`StoreKey`]. See [`store`](crate::store) for what happens when the store
-    /// fails.
+    /// All providers that use the same key share the tokens, so the key must cover everything that
+    /// the tokens depend on: see [`StoreKey`]. See [`store`](crate::store) for what happens when
+    /// the store fails.
     ///
-    /// A process that is killed during a refresh leaves the store locked, until 8 s after the
+    /// A process that is killed during a refresh leaves the store locked until 8 s after the
     /// layer's [`refresh_timeout`](crate::RefreshSettings::refresh_timeout) would have ended that
-    /// refresh. Until then other processes wait, and fail if they have no valid token.
+    /// refresh. Until then, other processes wait, and they fail if they have no valid token.
     pub fn store(mut self, store: impl TokenStore, key: StoreKey) -> Self {
         self.session.store = Some((share(store), key));
         self
     }
 
-    /// Builds the provider. Sends nothing yet.
+    /// Builds the provider, without sending any requests.
     ///
     /// # Errors
-    /// A required setting is missing, or a value is not valid. The error names the setting and
-    /// contains no secret.
+    /// Returns an error if a required setting is missing or a value is not valid. The error names
+    /// the setting and contains no secret.
     pub fn build(self) -> Result<TokenProvider<G, C>, ConfigError> {
         let (grant, revocation) = G::build(self.client, self.grant)?;
         let binding = self.binding?;

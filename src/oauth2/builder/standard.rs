@@ -1,4 +1,4 @@
-//! The settings of clients at a standard authorization server.
+//! The settings for clients at a standard authorization server.
 
 use super::settings::Builder;
 use crate::{
@@ -17,8 +17,8 @@ impl<G: StandardGrant, C: AccessToken> Builder<G, C> {
         self
     }
 
-    /// Requests scopes (RFC 6749 3.3), in addition to those of earlier calls. Default: none, so the
-    /// server decides. Request only what you need.
+    /// Requests scopes (RFC 6749 section 3.3), in addition to those of earlier calls. Default:
+    /// none, so the server decides. Request only what you need.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item: Into<String>>) -> Self {
         self.client
             .scopes
@@ -26,7 +26,7 @@ impl<G: StandardGrant, C: AccessToken> Builder<G, C> {
         self
     }
 
-    /// Names a resource that the token is for, as an absolute URI (RFC 8707), in addition to those
+    /// Adds a resource that the token is for, as an absolute URI (RFC 8707), in addition to those
     /// of earlier calls. Default: none.
     pub fn resource(mut self, uri: impl Into<String>) -> Self {
         self.client.resources.push(uri.into());
@@ -34,7 +34,7 @@ impl<G: StandardGrant, C: AccessToken> Builder<G, C> {
     }
 
     /// Allows plain http endpoints on other machines. Everyone on the network path can read the
-    /// client secret and the tokens. Default: refused.
+    /// client secret and the tokens. Default: such endpoints are refused.
     pub fn danger_plain_http(mut self) -> Self {
         self.client.plain_http = true;
         self
@@ -55,21 +55,21 @@ impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
         self
     }
 
-    /// Sends the client's ID and secret with HTTP Basic, percent-encoded first, as RFC 6749 2.3.1
-    /// requires. This is the default, unless the server's metadata offers only
+    /// Sends the client's ID and secret with HTTP Basic, percent-encoded first, as RFC 6749 section
+    /// 2.3.1 requires. This is the default, unless the server's metadata lists only
     /// [`client_secret_post`](Self::client_secret_post).
     pub fn client_secret_basic(self) -> Self {
         self.secret_in(SecretPlace::Basic)
     }
 
-    /// Sends the client's ID and secret with HTTP Basic, but without encoding them, as many
-    /// servers expect. IDs and secrets that consist of ASCII letters, digits and `-._~` look the
-    /// same with [`client_secret_basic`](Self::client_secret_basic).
+    /// Sends the client's ID and secret with HTTP Basic, but without encoding them, as many servers
+    /// expect. For IDs and secrets that consist only of ASCII letters, digits and `-._~`, the
+    /// result is the same as with [`client_secret_basic`](Self::client_secret_basic).
     pub fn client_secret_basic_unencoded(self) -> Self {
         self.secret_in(SecretPlace::UnencodedBasic)
     }
 
-    /// Sends the client's ID and secret as body parameters. RFC 6749 2.3.1 recommends
+    /// Sends the client's ID and secret as body parameters. RFC 6749 section 2.3.1 recommends
     /// [`client_secret_basic`](Self::client_secret_basic). A client without a secret always sends
     /// its ID in the body.
     pub fn client_secret_post(self) -> Self {
@@ -86,16 +86,17 @@ impl<G: TokenEndpointGrant, C: AccessToken> Builder<G, C> {
     /// present the certificate. Requests contain only the [`client_id`](Self::client_id).
     ///
     /// If the server was discovered and has separate endpoints for such clients
-    /// (`mtls_endpoint_aliases`), they are used. The server may bind the tokens to the certificate.
-    /// Then the API requires it too, so use the same TLS client for both.
+    /// (`mtls_endpoint_aliases`), those endpoints are used. The server may bind the tokens to the
+    /// certificate. In that case, the API also requires the certificate, so use the same TLS client
+    /// for both.
     pub fn tls_client_auth(mut self) -> Self {
         self.client.auth = ClientAuthMode::Certificate;
         self
     }
 
     /// Revokes the tokens at this endpoint on [logout](crate::Handle::log_out): first the refresh
-    /// token, then the access token (RFC 7009). Default: they are only deleted, and stay valid
-    /// until they expire.
+    /// token, then the access token (RFC 7009). Default: the tokens are only deleted, and remain
+    /// valid until they expire.
     pub fn revoke_url(mut self, url: impl Into<String>) -> Self {
         self.client.revocation_url = Some(url.into());
         self.client.mtls_aliases.revocation = None;
@@ -109,10 +110,10 @@ impl<G: TokenEndpointGrant> Builder<G> {
     /// [`DpopToken`](crate::oauth2::DpopToken)s. Requires the `dpop` feature. Default: the tokens
     /// are not bound.
     ///
-    /// Token requests carry proofs, and each is sent once more if the server asks for a nonce
-    /// (`use_dpop_nonce`). A token that the server has not bound (`token_type` other than `DPoP`)
-    /// is refused. Bound tokens are sent in `Authorization`, so
-    /// [`header_name`](Self::header_name) must not be set.
+    /// Token requests carry proofs, and a request is sent once more if the server asks for a nonce
+    /// (`use_dpop_nonce`). A token that the server has not bound (a `token_type` other than `DPoP`)
+    /// is refused. Bound tokens are sent in `Authorization`, so [`header_name`](Self::header_name)
+    /// must not be set.
     ///
     /// The provider of a login's `session()` uses the same key.
     pub fn dpop(mut self, key: crate::oauth2::DpopKey) -> Builder<G, crate::oauth2::DpopToken> {
@@ -136,8 +137,8 @@ impl<G: TokenEndpointGrant> Builder<G> {
 
 impl<G: BrowserGrant, C: AccessToken> Builder<G, C> {
     /// Adds a parameter to the URL that the browser is sent to, such as the `prompt` or
-    /// `access_type` of some servers. The user can see it, so it must not contain a secret.
-    /// Default: none.
+    /// `access_type` that some servers support. The user can see the parameter, so it must not
+    /// contain a secret. Default: none.
     pub fn authorization_param(
         mut self,
         name: impl Into<String>,
@@ -149,8 +150,9 @@ impl<G: BrowserGrant, C: AccessToken> Builder<G, C> {
 
     /// Refuses authorization responses that do not name this issuer (`iss`, RFC 9207), compared
     /// character by character. A client of more than one authorization server needs this, or a
-    /// separate redirect URI for each server (RFC 9700 4.4). Default: what
-    /// [`ServerMetadata`](crate::oauth2::ServerMetadata) declares; without metadata, no check.
+    /// separate redirect URI for each server (RFC 9700 section 4.4). Default: the issuer is checked
+    /// as [`ServerMetadata`](crate::oauth2::ServerMetadata) declares; without metadata, it is not
+    /// checked.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.grant.issuer = Some(ExpectedIssuer {
             url: issuer.into(),

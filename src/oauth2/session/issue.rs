@@ -1,4 +1,5 @@
-//! One refresh: it returns newer tokens that another process has saved, or tokens from the server.
+//! A single refresh, which returns newer tokens that another process has saved, or gets tokens from
+//! the server.
 
 use std::sync::Arc;
 
@@ -96,9 +97,9 @@ impl<G: Grant> Session<G> {
         }
     }
 
-    /// Fails if another process has logged out since this one last loaded the entry. That process
-    /// may have loaded the entry just before this one saved it, so tokens that were issued here
-    /// are also revoked here.
+    /// Fails if another process has logged out since this one last loaded the entry. The other
+    /// process may have loaded the entry just before this one saved its tokens, so this process
+    /// also revokes the tokens that were issued to it.
     async fn notice_logout(&self, state: &mut State, stored: &Stored) -> Result<(), ProviderError> {
         let Some(known) = &mut state.tokens.known else {
             return Ok(());

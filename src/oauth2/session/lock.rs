@@ -12,9 +12,9 @@ use crate::{
     time::ExponentialBackoff,
 };
 
-/// The time after the refresh deadline for which the lock is still requested.
+/// How far the requested lock lease extends beyond the refresh deadline.
 const LOCK_MARGIN: Duration = Duration::from_secs(8);
-/// How long before the deadline the wait for the lock ends, so that the error can name the reason.
+/// The wait for the lock ends this long before the deadline, so that the error can name the reason.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(100);
 const BACKOFF: ExponentialBackoff =
     ExponentialBackoff::new(Duration::from_millis(50), Duration::from_millis(500));
@@ -28,10 +28,10 @@ pub(super) struct StoreEntry {
     holder: String,
 }
 
-/// Proof that this process locked the entry.
+/// Proof that this process has locked the entry.
 ///
-/// Dropping it does not release the lock, because that requires a request to the store:
-/// [`StoreEntry::unlock`] sends it. Keeping the guard keeps the lock, and a lock without a guard
+/// Dropping it does not release the lock, because that requires a request to the store, which
+/// [`StoreEntry::unlock`] sends. Keeping the guard keeps the lock, and a lock without a guard
 /// expires.
 #[must_use = "pass it to unlock(), or keep it in the state"]
 pub(super) struct LockGuard {
@@ -66,8 +66,8 @@ impl StoreEntry {
         self.store.delete(&self.key).await
     }
 
-    /// Tries to lock the entry until some time after the deadline. If another process holds the
-    /// lock, returns its remaining lease.
+    /// Tries to lock the entry, with a lease that extends beyond the deadline. If another process
+    /// holds the lock, returns its remaining lease.
     pub(super) async fn try_lock(
         &self,
         kept: &mut Option<LockGuard>,
@@ -103,7 +103,7 @@ impl StoreEntry {
         Ok(())
     }
 
-    /// Renews the lock of a guard that was kept. Removes the guard if another process has taken the
+    /// Renews the lock if a guard was kept. Removes the guard if another process has taken the
     /// lock.
     pub(super) async fn renew(
         &self,
@@ -121,8 +121,8 @@ impl StoreEntry {
         Ok(())
     }
 
-    /// Releases the lock of a guard that was kept. If that fails, the lock expires. A lock that
-    /// another process has taken is left alone.
+    /// Releases the lock if a guard was kept. If that fails, the lock expires. A lock that another
+    /// process has taken is left alone.
     pub(super) async fn unlock(&self, kept: &mut Option<LockGuard>) {
         if let Some(guard) = kept.take() {
             let _ = self.store.unlock(&self.key, guard.fence).await;
@@ -150,7 +150,7 @@ impl LockGuard {
         self.expires_at >= moment
     }
 
-    /// Saves tokens in place of the revision that they replace.
+    /// Saves tokens as `revision`, in place of the `replaces` revision.
     pub(super) async fn save(
         &self,
         entry: &StoreEntry,
@@ -177,7 +177,7 @@ impl LockGuard {
     }
 }
 
-/// Returns when a lock that is requested now should expire, and the time until then.
+/// Returns the time at which a lock that is requested now should expire, and the time until then.
 fn lease(deadline: Instant) -> (Instant, Duration) {
     let now = Instant::now();
     let expires_at = deadline.max(now) + LOCK_MARGIN;

@@ -15,11 +15,11 @@ use crate::{
     store::{Intent, Revision, StoreError, Stored, TokenSet, WriteOutcome},
 };
 
-/// How much longer than the refresh the lock must last when the token request is sent, so that the
-/// response can be saved under it.
+/// How far the lock must outlast the refresh deadline when the token request is sent, so that the
+/// response can be saved under the lock.
 const SAVE_MARGIN: Duration = Duration::from_secs(5);
 
-/// A session that holds the store's lock. Nothing else can save tokens.
+/// A session that holds the store's lock. While it does, nothing else can save tokens.
 pub(super) struct Locked<'a, G> {
     pub(super) session: &'a Arc<Session<G>>,
     pub(super) tokens: &'a mut Tokens,
@@ -27,7 +27,7 @@ pub(super) struct Locked<'a, G> {
 }
 
 impl<'a, G: Grant> Locked<'a, G> {
-    /// `None` if this process does not hold the lock.
+    /// Creates the locked session, or returns `None` if this process does not hold the lock.
     pub(super) fn new(session: &'a Arc<Session<G>>, state: &'a mut State) -> Option<Self> {
         Some(Self {
             session,
@@ -36,7 +36,8 @@ impl<'a, G: Grant> Locked<'a, G> {
         })
     }
 
-    /// Returns the current time, if there is enough time left for a token request under the lock.
+    /// Returns the current time. Fails if there is not enough time left for a token request under
+    /// the lock.
     pub(super) fn request_time(
         &self,
         context: &RefreshContext<Bearer>,
@@ -59,8 +60,8 @@ impl<'a, G: Grant> Locked<'a, G> {
         }
     }
 
-    /// Saves tokens that the server has just issued, and returns them for use even if the save
-    /// fails, unless another process has logged out in the meantime.
+    /// Saves tokens that the server has just issued, and returns them even if the save fails. Fails
+    /// only if another process has logged out in the meantime.
     pub(super) async fn save_issued(
         &mut self,
         replaces: Revision,
@@ -111,8 +112,8 @@ impl<'a, G: Grant> Locked<'a, G> {
         })
     }
 
-    /// Saves tokens in place of the entry's revision, and returns their own. `None` if another
-    /// process has changed the entry or taken the lock.
+    /// Saves tokens in place of the `replaces` revision, and returns their own revision. Returns
+    /// `None` if another process has changed the entry or taken the lock.
     pub(super) async fn save(
         &mut self,
         replaces: Revision,

@@ -1,4 +1,4 @@
-//! Logout, and logins that happen outside of the session.
+//! Logout, and logins that happen outside the session.
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -20,12 +20,13 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl<G: Grant> Session<G> {
-    /// Empties the store, and revokes the tokens that were in it and those in use.
+    /// Deletes the store entry, and revokes the tokens that it contained and those in use.
     pub(in crate::oauth2) async fn log_out(
         &self,
         context: RevokeContext<Bearer>,
     ) -> Result<(), ProviderError> {
-        // If this call is interrupted or the store fails, the next refresh starts by emptying it.
+        // If this call is interrupted or the store fails, the next refresh starts by deleting the
+        // entry.
         self.set_delete_due(true);
         let mut state = self.state.lock().await;
         let known = state.tokens.known.take().and_then(|known| known.tokens);
@@ -91,8 +92,8 @@ impl<G: Grant> Session<G> {
         let _ = timeout(REVOCATION_TIMEOUT, self.revoke_all(Some(tokens), [])).await;
     }
 
-    /// Revokes the refresh token first, because most servers revoke the rest with it (RFC 7009
-    /// 2.1).
+    /// Revokes these tokens. The refresh token comes first, because most servers revoke the others
+    /// with it (RFC 7009 section 2.1).
     async fn revoke_all<'a>(
         &self,
         tokens: Option<&'a TokenSet>,
@@ -148,7 +149,8 @@ impl StdError for RevocationError {
     }
 }
 
-/// Returns whether the server does not support revoking this type of token (RFC 7009 2.2.1).
+/// Returns whether the server does not support revoking this type of token (RFC 7009 section
+/// 2.2.1).
 fn is_unsupported(error: &TokenError) -> bool {
     error.code() == Some("unsupported_token_type")
 }

@@ -64,7 +64,7 @@ impl<G: Grant> Session<G> {
         };
         if !is_saved {
             // The entry is newer. It contains either these tokens, because the store saved them
-            // after all, or those of another process. The next refresh adopts it.
+            // after all, or those of another process. The next refresh adopts its tokens.
             state.tokens.unsaved = false;
             self.set_save_error(None);
         }
@@ -72,7 +72,7 @@ impl<G: Grant> Session<G> {
     }
 }
 
-/// Runs until the tokens are saved or the provider is dropped.
+/// Retries the save until the tokens are saved or the provider is dropped.
 async fn save_until_done<G: Grant>(session: Weak<Session<G>>) {
     for attempt in 0.. {
         let pause = BACKOFF.delay(attempt);

@@ -15,7 +15,7 @@ use crate::{
     sync::lock,
 };
 
-/// The source of a session's tokens, and where they are stored.
+/// The settings of a session: where its tokens come from, and where they are stored.
 #[derive(Default)]
 pub(in crate::oauth2) struct SessionSettings {
     pub(in crate::oauth2) store: Option<(SharedStore, StoreKey)>,
@@ -29,7 +29,8 @@ pub(in crate::oauth2) struct Session<G> {
     /// Whether the tokens outlive this session.
     is_stored: bool,
     pub(super) revocation: Option<TokenEndpoint>,
-    /// Locked for the whole of each refresh, including the wait for the server's response.
+    /// Locked for the entire duration of each refresh, including the wait for the server's
+    /// response.
     pub(super) state: tokio::sync::Mutex<State>,
     /// The reason that the newest tokens are not in the store.
     save_error: Mutex<Option<StoreError>>,
@@ -76,7 +77,7 @@ impl<G> Session<G> {
         *lock(&self.save_error) = error;
     }
 
-    /// Returns whether the store must be emptied before anything else.
+    /// Returns whether the store entry must be deleted before anything else.
     pub(super) fn is_delete_due(&self) -> bool {
         self.delete_due.load(Ordering::Acquire)
     }

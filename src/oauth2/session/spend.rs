@@ -1,4 +1,4 @@
-//! Getting tokens from the server under the lock: refresh tokens first, each sent once.
+//! Getting tokens from the server under the lock. Refresh tokens come first, and each is sent once.
 
 use super::{
     locked::Locked,
@@ -17,10 +17,10 @@ use crate::{
 /// The state of the store entry, as known to this refresh.
 struct Progress {
     revision: Revision,
-    /// A process recorded that it was about to spend the stored refresh token, and did not save
+    /// The record of a process that was about to spend the stored refresh token, and did not save
     /// an outcome.
     orphan: Option<Intent>,
-    /// The reason that the last refresh token that was tried is dead.
+    /// The reason that the most recently tried refresh token is dead.
     refused: Option<LoginRequired>,
 }
 
@@ -63,7 +63,7 @@ impl<G: Grant> Locked<'_, G> {
         let requested = self.request_time(context)?;
         let response = session.grant.log_in(progress.refused, context).await?;
         self.tokens.rotated = false;
-        // A grant without refresh tokens keeps one that another grant has stored.
+        // A grant that does not use refresh tokens keeps one that another grant has stored.
         let unused = stored.tokens.filter(|tokens| {
             session.grant.refresh().is_none() && tokens.expose_refresh_token().is_some()
         });
@@ -72,7 +72,7 @@ impl<G: Grant> Locked<'_, G> {
     }
 
     /// Returns the stored tokens, if they have a refresh token, and then the initial ones. A grant
-    /// without refresh tokens must not overwrite one that another grant has stored.
+    /// that does not use refresh tokens must not overwrite one that another grant has stored.
     fn candidates(&self, stored: Option<&TokenSet>) -> Vec<Candidate> {
         let stored = stored.filter(|tokens| tokens.expose_refresh_token().is_some());
         let can_refresh = self.session.grant.refresh().is_some();
@@ -95,8 +95,8 @@ impl<G: Grant> Locked<'_, G> {
             .collect()
     }
 
-    /// Uses the access token of a candidate, or else spends its refresh token. `None` if neither is
-    /// usable.
+    /// Uses the access token of a candidate, or else spends its refresh token. Returns `None` if
+    /// neither is usable.
     async fn try_candidate(
         &mut self,
         context: &RefreshContext<Bearer>,
@@ -143,7 +143,8 @@ impl<G: Grant> Locked<'_, G> {
         Ok(Some(issued))
     }
 
-    /// Spends a refresh token under the entry's revision. `None` if it is dead.
+    /// Spends a refresh token, and saves the new tokens in place of the entry's revision. Returns
+    /// `None` if the refresh token is dead.
     async fn spend(
         &mut self,
         request: &RefreshRequest,
@@ -172,7 +173,7 @@ impl<G: Grant> Locked<'_, G> {
                 Ok(None)
             }
             Err(error) => {
-                // After other failures it is unknown whether the server has spent the token.
+                // After other failures, it is unknown whether the server has spent the token.
                 if error.is_without_effect() && orphan.is_none() {
                     let _ = self.set_intent(None).await;
                 }

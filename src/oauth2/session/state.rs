@@ -14,8 +14,8 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Kept if a refresh is interrupted, because the server may still be processing it, or if a
-    /// save failed.
+    /// The guard of the lock. It is kept if a refresh is interrupted, because the server may still
+    /// be processing it, or if a save failed.
     pub(super) lock: Option<LockGuard>,
     pub(super) tokens: Tokens,
 }
@@ -34,11 +34,11 @@ pub(super) struct Tokens {
 
 #[derive(Clone)]
 pub(super) struct Known {
-    /// The revision under which the store holds or held them.
+    /// The revision under which the store holds or held the tokens.
     pub(super) revision: Revision,
     /// `None` after a logout.
     pub(super) tokens: Option<TokenSet>,
-    /// True if the server issued them to this process.
+    /// True if the server issued the tokens to this process.
     pub(super) is_own: bool,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct IssuedTokens {
     pub(super) since: Instant,
 }
 
-/// When a token request was sent.
+/// The time at which a token request was sent.
 #[derive(Clone, Copy)]
 pub(in crate::oauth2) struct RequestTime {
     pub(super) at: Instant,
@@ -78,7 +78,7 @@ impl RequestTime {
 }
 
 impl Tokens {
-    /// Adopts stored tokens that this process does not know, if they are usable.
+    /// Adopts stored tokens that are new to this process, if they are usable.
     pub(super) fn adopt(
         &mut self,
         stored: &Stored,
@@ -105,7 +105,8 @@ impl Tokens {
     }
 }
 
-/// Returns the tokens of a store entry if their access token can be the result of the refresh.
+/// Returns the tokens of a store entry if their access token can serve as the result of the
+/// refresh.
 pub(super) fn usable(
     known: Option<Revision>,
     stored: &Stored,
@@ -127,15 +128,15 @@ pub(super) fn usable(
         return None;
     }
     Some(IssuedTokens {
-        // New tokens that seem expired come from a machine whose clock differs.
+        // If new tokens seem to have expired, they come from a machine whose clock differs.
         left: if has_expired { tokens.lifetime() } else { left },
         tokens,
         since: Instant::now(),
     })
 }
 
-/// Returns the tokens of a response. Values that it omits are copied from the tokens that it
-/// replaces (RFC 6749 6).
+/// Creates tokens from a response. Values that the response omits are copied from the tokens that
+/// it replaces (RFC 6749 section 6).
 pub(in crate::oauth2) fn tokens(
     response: TokenResponse,
     replaced: Option<&TokenSet>,

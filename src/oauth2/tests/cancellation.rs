@@ -1,4 +1,4 @@
-//! Rule 2, Rule 8: a refresh that is dropped at any point loses no token that the process has
+//! Rules 2 and 8: a refresh that is dropped at any point loses no token that the process has
 //! received, and the next refresh recovers. A runtime that shuts down drops refreshes like this.
 
 use std::{
@@ -22,7 +22,7 @@ use crate::store::{
 #[derive(Default)]
 struct RotatingServer {
     spent: HashSet<String>,
-    /// The number of tokens that it has issued.
+    /// The number of tokens that the server has issued.
     issued: usize,
     /// The number of the newest token that the client has received.
     received: usize,
@@ -135,7 +135,7 @@ impl TokenStore for SlowStore {
     }
 }
 
-/// Polls a future up to this many times, and drops it. Returns whether it completed.
+/// Polls a future up to `polls` times, and then drops it. Returns whether it completed.
 async fn cut_off(future: impl Future, polls: usize) -> bool {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -174,7 +174,7 @@ async fn a_refresh_can_be_dropped_at_any_point() {
 
             let mut result = provider.issue(context_because(reason)).await;
             if result.as_ref().is_err_and(|error| error.is_transient()) {
-                // The lock of the first refresh expires.
+                // Wait until the lock of the first refresh has expired.
                 tokio::time::sleep(Duration::from_secs(20)).await;
                 result = provider.issue(context_because(reason)).await;
             }

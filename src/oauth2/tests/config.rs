@@ -1,7 +1,7 @@
 use super::*;
 use crate::error::ConfigError;
 
-/// Builds with a service that gets no request.
+/// Builds a provider whose service never receives a request.
 fn build(
     client: Builder<ClientCredentials>,
 ) -> Result<TokenProvider<ClientCredentials>, ConfigError> {
@@ -107,7 +107,7 @@ fn a_duplicate_parameter_is_refused() {
     assert!(!format!("{error:#}").contains("hidden"), "{error:#}");
 }
 
-/// RFC 8707 2.
+/// RFC 8707 section 2.
 #[test]
 fn a_resource_is_an_absolute_uri_without_a_fragment() {
     for resource in ["https://api.example.com/", "urn:example:api"] {
@@ -126,7 +126,7 @@ fn a_resource_is_an_absolute_uri_without_a_fragment() {
     }
 }
 
-/// P50: encoded, Basic can carry any text.
+/// P50: HTTP Basic can carry any text if it is encoded.
 #[test]
 fn unencoded_basic_refuses_what_it_cannot_send() {
     let colon = || client().client_id("i:d");

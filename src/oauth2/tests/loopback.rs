@@ -28,7 +28,7 @@ async fn token_endpoint(request: Request<Incoming>) -> hyper::Result<Response<Fu
     Ok(response)
 }
 
-/// R9: over real HTTP with a real client.
+/// R9: the request goes over real HTTP, with a real client.
 #[tokio::test]
 async fn a_real_client_gets_a_token_from_a_real_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

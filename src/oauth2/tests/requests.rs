@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::*;
 
-/// The ID and the secret that a server reads from HTTP Basic.
+/// Returns the ID and the secret that a server reads from HTTP Basic.
 fn basic(headers: &HeaderMap) -> String {
     let value = &headers["authorization"];
     assert!(value.is_sensitive());
@@ -146,7 +146,8 @@ async fn mutual_tls_sends_only_the_id() {
     assert_eq!(with_both.build().unwrap_err().field(), "client_secret");
 }
 
-/// P13: this crate cannot see whether the inner service follows redirects, but follows none itself.
+/// P13: this crate cannot tell whether the inner service follows redirects, but it does not follow
+/// them itself.
 #[tokio::test]
 async fn a_redirect_is_a_permanent_error_that_names_it() {
     for status in [301, 302, 303, 307, 308] {

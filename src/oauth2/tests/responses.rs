@@ -297,7 +297,7 @@ async fn server_text_is_shown_short_and_printable() {
     assert_eq!(description.len(), 200);
 }
 
-/// Rule 10: in every encoding in which the secret was sent.
+/// Rule 10: this applies to every encoding in which the secret was sent.
 #[tokio::test]
 async fn server_text_with_a_secret_is_left_out() {
     for echo in [
