@@ -1,10 +1,10 @@
-//! Text that must not be shown.
+//! Secret text, which must not be displayed or logged.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// Text whose `Debug` hides it, and whose memory is wiped when it is dropped.
+/// Secret text. Its `Debug` output hides the text, and its memory is wiped on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(Zeroizing<String>);
 

@@ -8,15 +8,15 @@ use http_body_util::{Either, Empty, Full};
 /// A request can be retried after a rejection only if its body was cloned before the first attempt.
 /// A clone has to be cheap and complete: the same bytes and the same trailers.
 ///
-/// The trait is implemented for bodies that hold all their data ([`Full`], [`Empty`], [`String`] and
-/// other plain buffers), for [`Option`], [`Box`] and [`Either`] of those, for hyper's `Incoming`,
-/// which never clones, and for [`ReplayBody`](crate::ReplayBody), which makes any other body
-/// replayable while it streams. Implement it for your own body type, or put a
+/// The trait is implemented for bodies that hold all their data ([`Full`], [`Empty`], [`String`]
+/// and other plain buffers), for [`Option`], [`Box`] and [`Either`] of those, for hyper's
+/// `Incoming`, which can never be cloned, and for [`ReplayBody`](crate::ReplayBody), which makes
+/// any other body replayable while it streams. Implement it for your own body type, or put a
 /// [`ReplayLayer`](crate::ReplayLayer) above the layer.
 ///
 /// A service that retries calls the methods in this order:
 ///
-/// 1. [`try_clone_body`](Self::try_clone_body) before each attempt. It keeps the clone.
+/// 1. [`try_clone_body`](Self::try_clone_body) before each attempt. The service keeps the clone.
 /// 2. [`can_replay`](Self::can_replay) on the clone, when a response asks for a retry. If it
 ///    returns `false`, the caller gets that response.
 /// 3. [`take_over`](Self::take_over) on the clone, once the retry is certain to be sent and before
@@ -49,10 +49,10 @@ use http_body_util::{Either, Empty, Full};
 )]
 pub trait CloneBody: Sized {
     /// Returns a body that yields exactly what this one would, or `None` if that is not possible.
-    /// Called before the body is first polled.
+    /// It is called before the body is first polled.
     fn try_clone_body(&self) -> Option<Self>;
 
-    /// Returns whether this body, which was not polled yet, can be sent from its start.
+    /// Returns whether this body, which has not been polled yet, can be sent from its start.
     ///
     /// A clone that shares its data with the original may lose it: the result can change from
     /// `true` to `false` while the original is read, but never back. Default: `true`.
@@ -60,10 +60,10 @@ pub trait CloneBody: Sized {
         true
     }
 
-    /// Makes this body, which was not polled yet, the one that is sent. Returns whether that is
-    /// possible; if not, nothing changes.
+    /// Makes this body, which has not been polled yet, the one that is sent. Returns whether that
+    /// is possible; if not, nothing changes.
     ///
-    /// Afterwards it can be sent from its start, and its clones that are still being read fail.
+    /// Afterwards, this body can be sent from its start, and clones that are still being read fail.
     /// Default: [`can_replay`](Self::can_replay).
     fn take_over(&mut self) -> bool {
         self.can_replay()
@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// A body that can be cloned and replayed, or neither.
+    /// A body that can be both cloned and replayed, or neither.
     #[derive(Debug, PartialEq)]
     struct Fixed(bool);
 

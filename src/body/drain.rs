@@ -16,7 +16,7 @@ pin_project! {
     /// A future that reads a body to its end, or up to a limit.
     ///
     /// An HTTP/1.1 connection must be closed unless the response is read to its end. Above some
-    /// size, a new connection is cheaper than reading on.
+    /// size, a new connection is cheaper than reading the rest.
     pub(crate) struct Drain<B> {
         #[pin]
         body: B,
@@ -26,7 +26,7 @@ pin_project! {
 }
 
 impl<B: Body> Drain<B> {
-    /// Returns `None` if the body is empty, or known to exceed the limit.
+    /// Creates the future. Returns `None` if the body is empty, or known to exceed the limit.
     pub(crate) fn new(body: B, bytes: u64, time: Duration) -> Option<Self> {
         if body.is_end_stream() || body.size_hint().lower() > bytes {
             return None;

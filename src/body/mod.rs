@@ -5,10 +5,10 @@
 //! from this module. Every other body, such as a stream, becomes replayable inside a
 //! [`ReplayBody`], which [`ReplayLayer`] puts around the bodies of all requests.
 //!
-//! Do not use it for bodies that are larger than the memory you want to spend on a retry. A body
-//! above the cap is sent as usual, but only once.
+//! Do not use `ReplayBody` for bodies that are larger than the memory you want to spend on a retry.
+//! A body above the cap is sent as usual, but only once.
 //!
-//! A client that takes only one body type, such as tonic's `Channel`, cannot be sent a
+//! A client that takes only one body type, such as tonic's `Channel`, does not accept a
 //! `ReplayBody`. Put tower's `map_request` between [`AuthLayer`](crate::AuthLayer) and that client:
 //!
 //! ```

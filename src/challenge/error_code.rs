@@ -8,7 +8,8 @@ pub(crate) enum ErrorCode {
     InvalidToken,
     InvalidRequest,
     InsufficientScope,
-    /// The user must log in again or in a stronger way (RFC 9470), or the token lacks claims.
+    /// The user must log in again, possibly with a stronger method (RFC 9470), or the token lacks
+    /// claims.
     InsufficientAuthentication,
 }
 

@@ -1,7 +1,7 @@
-//! The challenges of a rejection: what `WWW-Authenticate` asks for (RFC 9110 section 11.6.1).
+//! The challenges in a rejection: what `WWW-Authenticate` asks for (RFC 9110 section 11.6.1).
 //!
 //! Providers get them in [`RefreshContext::challenges`](crate::RefreshContext::challenges). Most
-//! programs need nothing from this module.
+//! programs do not need this module.
 
 mod error_code;
 mod parse;

@@ -1,13 +1,14 @@
-//! Challenges, and the grammar of RFC 9110 section 11.6.1 as servers write it.
+//! Challenges, and a parser for the grammar of RFC 9110 section 11.6.1 as servers use it in
+//! practice.
 //!
 //! The `http-auth` crate is not suitable: it does not support token68, accepts only ASCII, and
 //! gives up on the whole field at the first syntax error.
 
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-/// Bounds the number of challenges that are read. Real responses have far fewer.
+/// The maximum number of challenges that are read. Real responses have far fewer.
 pub(super) const MAX_CHALLENGES: usize = 32;
-/// Bounds the number of parameters that are read per challenge.
+/// The maximum number of parameters that are read per challenge.
 const MAX_PARAMS: usize = 64;
 
 /// One challenge of a `WWW-Authenticate` header: a scheme with either parameters or a token68.
@@ -36,7 +37,7 @@ impl Challenge {
         challenges(value)
     }
 
-    /// Parses all `WWW-Authenticate` fields in their order. Bytes that are not UTF-8 are replaced.
+    /// Parses all `WWW-Authenticate` fields in order. Bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Vec<Self> {
         let mut all = Vec::new();
@@ -71,7 +72,7 @@ impl Challenge {
             .map(|(_, value)| value)
     }
 
-    /// Returns the parameters in their order.
+    /// Returns the parameters in order.
     pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
         self.params
             .iter()
@@ -86,8 +87,8 @@ impl Challenge {
     }
 
     fn add(&mut self, param: (String, String)) {
-        // A challenge has either a token68 or parameters. What looked like a token68 was a
-        // parameter without its value.
+        // A challenge has either a token68 or parameters, so the apparent token68 was a parameter
+        // without a value.
         self.token68 = None;
         if self.params.len() < MAX_PARAMS {
             self.params.push(param);
@@ -95,9 +96,9 @@ impl Challenge {
     }
 }
 
-/// Challenges and their parameters form one comma-separated list. Each element either starts a
-/// challenge (`Scheme`, `Scheme token68`, `Scheme name=value`) or continues the last one
-/// (`name=value`).
+/// Parses a list of challenges. Challenges and their parameters form one comma-separated list. Each
+/// element either starts a challenge (`Scheme`, `Scheme token68`, `Scheme name=value`) or continues
+/// the previous one (`name=value`).
 fn challenges(value: &str) -> Vec<Challenge> {
     let mut found: Vec<Challenge> = Vec::new();
     let mut rest = value;
@@ -132,7 +133,7 @@ fn challenges(value: &str) -> Vec<Challenge> {
     found
 }
 
-/// Cuts off the text up to the next comma outside of quotes.
+/// Splits off the text up to the next comma outside of quotes.
 fn next_element<'a>(rest: &mut &'a str) -> Option<&'a str> {
     if rest.is_empty() {
         return None;
@@ -156,11 +157,11 @@ fn next_element<'a>(rest: &mut &'a str) -> Option<&'a str> {
     Some(element.trim_matches([' ', '\t']))
 }
 
-/// Parses `name=value`, with the white space around `=` that the grammar tolerates.
+/// Parses `name=value`, allowing the whitespace around `=` that the grammar tolerates.
 fn param(text: &str) -> Option<(String, String)> {
     let (name, after) = token(text);
     let value = skip_space(skip_space(after).strip_prefix('=')?);
-    // `abc=` and `abc==` are token68.
+    // `abc=` and `abc==` are token68, not parameters.
     if name.is_empty() || value.is_empty() || value.bytes().all(|byte| byte == b'=') {
         return None;
     }

@@ -14,11 +14,11 @@ use super::{
     parse::Challenge,
 };
 
-/// The requirements of a server beyond a valid credential: more scopes (`insufficient_scope`, RFC
-/// 6750 section 3.1), a newer or stronger login (`insufficient_user_authentication`, RFC 9470), or
+/// A server's requirements beyond a valid credential: more scopes (`insufficient_scope`, RFC 6750
+/// section 3.1), a newer or stronger login (`insufficient_user_authentication`, RFC 9470), or
 /// certain claims (`insufficient_claims`, as Azure calls it).
 ///
-/// The layer asks the provider for such a credential if it can get one
+/// The layer asks the provider for such a credential if the provider can get one
 /// ([`Provider::can_step_up`](crate::Provider::can_step_up)). Otherwise the caller gets the
 /// server's response, and can read from it what a new login must request:
 ///
@@ -43,13 +43,14 @@ pub struct StepUp {
 }
 
 impl StepUp {
-    /// Reads a response's `WWW-Authenticate` fields. Returns `None` if they require nothing more.
+    /// Reads a response's `WWW-Authenticate` fields. Returns `None` if they have no further
+    /// requirements.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         Self::from_challenges(&Challenge::from_headers(headers))
     }
 
-    /// Reads the challenges of a response. Returns `None` if they require nothing more.
+    /// Reads the challenges of a response. Returns `None` if they have no further requirements.
     #[must_use]
     pub fn from_challenges(challenges: &[Challenge]) -> Option<Self> {
         if !matches!(
@@ -101,7 +102,7 @@ impl StepUp {
 fn decode_claims(claims: &str) -> String {
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    // Servers use both alphabets.
+    // Servers use both base64 alphabets.
     let standard = claims.replace('-', "+").replace('_', "/");
     let bytes = GeneralPurpose::new(&STANDARD, config).decode(standard);
     let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -124,7 +125,7 @@ mod tests {
         assert_eq!(required.acr_values().count(), 0);
     }
 
-    /// R32: the example of RFC 9470 section 3.
+    /// R32: the example from RFC 9470 section 3.
     #[test]
     fn acr_values_and_max_age_are_read() {
         let required = read(

@@ -14,13 +14,13 @@ use crate::{
     secret::Secret,
 };
 
-/// A key that is sent in a header or in the query.
+/// An API key that is sent in a header or in the query.
 ///
 /// It is also its own provider, because it never changes.
 ///
 /// Prefer the header: URIs end up in logs, histories and `Referer` headers. Requests with the key
 /// in the query also get `Cache-Control: no-store`, unless they already have a `Cache-Control`
-/// (RFC 6750 section 2.3).
+/// header (RFC 6750 section 2.3).
 ///
 /// ```
 /// use tower_auth::credential::ApiKey;
@@ -68,7 +68,7 @@ impl ApiKey {
         })
     }
 
-    /// Creates a key that is sent in the query. Both name and key are percent-encoded.
+    /// Creates a key that is sent in the query. Both the name and the key are percent-encoded.
     ///
     /// # Errors
     /// The name is empty; or the key is empty, starts or ends with a space, or contains control

@@ -32,7 +32,7 @@ impl Basic {
     /// empty: some servers expect an API key as the user name and no password.
     ///
     /// # Errors
-    /// The user name contains a `:`, which would end it, or one of the two contains a control
+    /// The user name contains a `:`, which would end it, or either value contains a control
     /// character. The error names the field (`user` or `password`) and shows neither value.
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Result<Self, ConfigError> {
         let (user, password) = (Zeroizing::new(user.into()), Zeroizing::new(password.into()));
@@ -63,7 +63,7 @@ impl Credential for Basic {
 
 partial_debug!(Basic);
 
-/// Returns the header value for a user and a password, each given with its field name for errors.
+/// Returns the header value for a user and a password, each paired with its field name for errors.
 pub(crate) fn basic_value(
     user: (&'static str, &str),
     password: (&'static str, &str),
@@ -75,7 +75,7 @@ pub(crate) fn basic_value(
     header_value(password.0, value)
 }
 
-/// Checks that a scheme can carry a user name and a password.
+/// Checks that a scheme can carry this user name and password.
 pub(super) fn check_pair(
     scheme: &str,
     user: (&'static str, &str),

@@ -22,22 +22,22 @@ const SCHEME: &str = "Bearer ";
 /// let token = Bearer::new("test-08/12/2024-01/01/2025-xxxx")?;
 /// assert_eq!(token.expose(), "test-08/12/2024-01/01/2025-xxxx");
 ///
-/// // For a server that reads the token from another header.
+/// // Some servers read the token from a different header.
 /// let token = token.header_name("Authentication")?;
 /// # let _ = token; Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Bearer {
-    /// The value holds scheme and token.
+    /// Its value consists of the scheme and the token.
     header: CredentialHeader,
     scope: Option<Box<str>>,
 }
 
 impl Bearer {
-    /// Creates a credential from a token, given without the word `Bearer`.
+    /// Creates a credential from a token, which must not include the `Bearer` prefix.
     ///
     /// All visible ASCII characters are allowed, not only those of RFC 6750's `b64token`, because
-    /// real tokens contain `|` and others.
+    /// real tokens also contain `|` and other characters.
     ///
     /// # Errors
     /// The token is empty, or contains spaces, control characters or non-ASCII characters. The
@@ -65,7 +65,7 @@ impl Bearer {
         })
     }
 
-    /// Sends the token in another header, still with the word `Bearer`. Default: `Authorization`.
+    /// Sends the token in another header, still with the `Bearer` prefix. Default: `Authorization`.
     ///
     /// # Errors
     /// The name is not a valid header name.
@@ -84,8 +84,8 @@ impl Bearer {
     }
 
     /// Returns the scope of a token that a token endpoint issued: the granted scope, or the
-    /// requested one if the token response has none (RFC 6749 section 5.1). `None` if the scope is
-    /// not known.
+    /// requested one if the token response has none (RFC 6749 section 5.1). Returns `None` if the
+    /// scope is unknown.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.scope.as_deref()

@@ -28,17 +28,17 @@ impl CredentialHeader {
     pub(super) fn unshared(&self) -> Self {
         let name = HeaderName::from_bytes(self.name.as_str().as_bytes());
         Self {
-            // Well-known names are constants, which are never counted.
+            // Well-known names are constants without a reference count.
             name: name.unwrap_or_else(|_| self.name.clone()),
             value: unshared_value(&self.value),
         }
     }
 }
 
-/// Creates a header value that is marked sensitive, wiped when its last copy is dropped, and whose
-/// reference count shares no cache line with other data.
+/// Creates a header value that is marked sensitive. It is wiped when its last copy is dropped, and
+/// its reference count shares no cache line with other data.
 ///
-/// Copies of a header value share that count, and every request with a copy writes it twice: see
+/// Copies of a header value share that count, and every request with a copy updates it twice: see
 /// `Credential::unshared`.
 pub(crate) fn header_value(
     field: &'static str,
@@ -53,7 +53,8 @@ pub(crate) fn header_value(
 /// Returns a copy of a header value that shares no memory with the original.
 pub(crate) fn unshared_value(value: &HeaderValue) -> HeaderValue {
     let bytes = Zeroizing::new(value.as_bytes().to_vec());
-    // The bytes of a header value are always valid; a shared copy would be correct as well.
+    // This cannot fail, because the bytes of a header value are always valid. Even if it did, a
+    // shared copy would be correct too.
     header_value("credential", bytes).unwrap_or_else(|_| value.clone())
 }
 
@@ -65,7 +66,7 @@ pub(crate) fn parse_name(
         .map_err(|_| ConfigError::new(field, "is not a valid header name"))
 }
 
-/// Aligned to 128 bytes, which are two cache lines, because processors fetch them in pairs.
+/// Bytes aligned to two cache lines (128 bytes), because processors fetch cache lines in pairs.
 #[repr(align(128))]
 struct Padded(Zeroizing<Vec<u8>>);
 

@@ -1,7 +1,7 @@
 //! Credentials, and how each is attached to a request.
 //!
 //! Most programs use one of the types in this module. [`Bearer`], [`Basic`] and [`ApiKey`] are also
-//! a [`Provider`](crate::Provider) of themselves, for credentials that never change. Implement
+//! their own [`Provider`](crate::Provider), for credentials that never change. Implement
 //! [`Credential`] for anything else that goes into the head of a request, such as a signature over
 //! its method and URI.
 //!
@@ -46,16 +46,16 @@ use crate::error::BoxError;
 
 /// A value that authenticates requests.
 ///
-/// A credential works on the head of a request only, never on its body, so that it serves every
-/// client and every body type. Neither its `Debug` nor the errors of [`apply`](Self::apply) may
-/// show a secret.
+/// A credential works only on the head of a request, never on its body, so it supports every client
+/// and every body type. Neither its `Debug` nor the errors of [`apply`](Self::apply) may show a
+/// secret.
 pub trait Credential: Clone + Send + Sync + 'static {
     /// Whether [`on_response`](Self::on_response) may ask for a retry. If so, every request is
     /// copied before it is sent.
     const HANDLES_CHALLENGES: bool = false;
 
-    /// Attaches the credential to the head of a request. Called before every attempt, so a retry
-    /// gets its own signature.
+    /// Attaches the credential to the head of a request. The layer calls this before every attempt,
+    /// so a retry gets its own signature.
     ///
     /// Use [`RequestHeadMut::insert_header`] or [`RequestHeadMut::insert_query`]. They respect the
     /// layer's setting for requests that already carry a credential.
@@ -68,22 +68,23 @@ pub trait Credential: Clone + Send + Sync + 'static {
     /// Returns whether the request already carries a credential where this one would go.
     ///
     /// The layer calls this before a request has to wait for a credential, because a request that
-    /// has its own need not wait. `current` is the last known credential, and `None` before the
-    /// first one is issued: return `false` then if the place depends on it.
+    /// has its own credential need not wait. `current` is the last known credential, or `None`
+    /// before the first one is issued. In that case, return `false` if the place depends on the
+    /// credential.
     ///
-    /// Default: whether there is an `Authorization` header.
+    /// Default: returns whether the request has an `Authorization` header.
     fn is_attached(current: Option<&Self>, request: &RequestHead<'_>) -> bool {
         let _ = current;
         request.headers().contains_key(AUTHORIZATION)
     }
 
-    /// Returns whether the server cannot tell this credential from the other. A refresh that
-    /// returns the rejected credential again leads to no retry.
+    /// Returns whether the server cannot tell the two credentials apart. If a refresh returns the
+    /// rejected credential again, the request is not retried.
     fn is_same(&self, other: &Self) -> bool;
 
     /// Inspects the head of each response to a request that carried this credential. Returns
-    /// whether to send the request again with the same credential, which now knows more: for DPoP
-    /// nonces and Digest challenges.
+    /// whether to send the request again with the same credential, because it has learned something
+    /// from the response, such as a DPoP nonce or a Digest challenge.
     ///
     /// Set [`HANDLES_CHALLENGES`](Self::HANDLES_CHALLENGES) as well. There is at most one such
     /// retry per request and credential. State that this method stores must be shared by all clones
@@ -94,8 +95,8 @@ pub trait Credential: Clone + Send + Sync + 'static {
     }
 
     /// Returns a copy that shares no reference-counted memory with this one. Each long-lived
-    /// service keeps one, because cores that count references to the same bytes slow each other
-    /// down. Default: `clone()`.
+    /// service keeps one, because cores that update the same reference count slow each other down.
+    /// Default: `clone()`.
     #[doc(hidden)]
     #[must_use]
     fn unshared(&self) -> Self {

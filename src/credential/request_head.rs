@@ -1,4 +1,4 @@
-//! The head of a request, for reading.
+//! A read-only view of a request's head.
 
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 use percent_encoding::percent_decode_str;
@@ -51,7 +51,7 @@ impl<'a> RequestHead<'a> {
         self.extensions
     }
 
-    /// Returns whether the query has a parameter of that name.
+    /// Returns whether the query has a parameter with this name.
     pub(crate) fn has_query(&self, name: &str) -> bool {
         has_query(self.uri, name)
     }
@@ -60,7 +60,7 @@ impl<'a> RequestHead<'a> {
 // The URI, the headers and the extensions can hold secrets.
 partial_debug!(RequestHead<'_>, method);
 
-/// The head of a request from any client.
+/// A request head from any client.
 pub(crate) trait AnyRequestHead {
     fn method(&self) -> &Method;
     fn uri(&self) -> &Uri;

@@ -1,12 +1,12 @@
-//! The head of a request, for writing the credential.
+//! A mutable view of a request's head, for attaching the credential.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, uri::PathAndQuery};
 
 use super::request_head::{AnyRequestHead, has_query, is_named, parameters};
 use crate::{encoding::percent_encode, error::BoxError};
 
-/// A view of a request's head that [`Credential::apply`](super::Credential::apply) attaches the
-/// credential to, independent of the client and of the body's type.
+/// A mutable view of a request's head, to which [`Credential::apply`](super::Credential::apply)
+/// attaches the credential. It is independent of the client and of the body's type.
 pub struct RequestHeadMut<'a> {
     head: &'a mut dyn AnyRequestHead,
     keep_existing: bool,
@@ -28,7 +28,7 @@ impl<'a> RequestHeadMut<'a> {
         }
     }
 
-    /// Sets whether a credential that the request already carries is kept or overwritten.
+    /// Sets whether a credential that the request already carries is kept rather than overwritten.
     /// Default: `true`.
     pub(crate) fn keep_existing(mut self, keep: bool) -> Self {
         self.keep_existing = keep;
@@ -58,7 +58,7 @@ impl<'a> RequestHeadMut<'a> {
         self.head.headers_mut()
     }
 
-    /// Sets the header that carries the credential, as its only value, marked sensitive.
+    /// Sets the header that carries the credential to a single value, which is marked sensitive.
     ///
     /// If the request already carries that header and the layer is set to keep it, returns `false`
     /// and changes nothing.
@@ -79,14 +79,15 @@ impl<'a> RequestHeadMut<'a> {
         !exists
     }
 
-    /// Sets the query parameter that carries the credential, as the only one of its name. Both name
-    /// and value are percent-encoded.
+    /// Sets the query parameter that carries the credential, replacing all others of the same name.
+    /// Both the name and the value are percent-encoded.
     ///
     /// If the query already has that parameter and the layer is set to keep it, returns `false` and
     /// changes nothing.
     ///
     /// # Errors
-    /// The URI cannot have a query (`*`, or the bare authority of `CONNECT`), or becomes too long.
+    /// The URI cannot have a query (`*`, or the bare authority of `CONNECT`), or would become too
+    /// long.
     pub fn insert_query(&mut self, name: &str, value: &str) -> Result<bool, BoxError> {
         let path = match self.uri().path_and_query() {
             Some(path) if path.as_str() != "*" => path.path(),

@@ -1,4 +1,4 @@
-//! The head of a response, together with what is kept of its request.
+//! The head of a response, together with the parts of its request that are kept.
 
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 

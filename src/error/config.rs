@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use super::chain::chain_debug;
 
-/// The reason that a setting was refused: its name, the problem, and the accepted values.
+/// The reason why a setting was rejected: its name, the problem, and the accepted values.
 ///
 /// The message never contains a value that may be secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl ConfigError {
         }
     }
 
-    /// Returns the name of the refused setting, such as `origin`, `token` or `client_id`.
+    /// Returns the name of the rejected setting, such as `origin`, `token` or `client_id`.
     #[must_use]
     pub fn field(&self) -> &str {
         self.field

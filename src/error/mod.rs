@@ -1,8 +1,8 @@
 //! The crate's error types, for requests, providers and settings.
 //!
-//! They all follow one rule. `Display` prints only the error's own message, and `source()` returns
-//! the next error, so that walking the chain prints each message once. The alternate form (`{:#}`)
-//! and `Debug` print the messages of the whole chain, joined by `: `.
+//! They all follow the same convention. `Display` prints only the error's own message, and
+//! `source()` returns the next error, so that walking the chain prints each message once. The
+//! alternate form (`{:#}`) and `Debug` print the messages of the whole chain, joined by `: `.
 
 mod chain;
 mod config;
@@ -26,9 +26,9 @@ pub(crate) use self::{
 /// inner service pass through unchanged.
 ///
 /// The message of this error is short, and [`source`](StdError::source) returns the next error: the
-/// [`ProviderError`], then the error it was made from, such as `oauth2::TokenError`. Print the
-/// whole chain with `{:#}`. No message contains a secret. Cloning is cheap: all waiters of one
-/// refresh share the same error.
+/// [`ProviderError`], then the error that it wraps, such as `oauth2::TokenError`. Print the whole
+/// chain with `{:#}`. No message contains a secret. Cloning is cheap: all waiters of one refresh
+/// share the same error.
 ///
 /// ```
 /// # fn handle(error: tower_auth::BoxError) {
@@ -36,7 +36,7 @@ pub(crate) use self::{
 ///     if error.is_login_required() {
 ///         // Ask the user to log in, then call `handle.set_credential(...)`.
 ///     } else if let Some(wait) = error.retry_after() {
-///         // No attempt is made before that.
+///         // No attempt is made before then.
 ///         println!("{error:#}; next attempt in {wait:?}");
 ///     }
 /// }
@@ -46,7 +46,7 @@ pub(crate) use self::{
 pub struct Error {
     kind: ErrorKind,
     source: Option<Arc<dyn StdError + Send + Sync>>,
-    /// The error comes from an earlier attempt, because the next one is not due yet.
+    /// Whether this is the error of an earlier attempt, because the next one is not due yet.
     remembered: bool,
     /// When the next attempt is due.
     retry_at: Option<Instant>,
@@ -136,14 +136,14 @@ impl Error {
 
     /// Returns the provider's error, if the provider failed.
     ///
-    /// The error it was made from ([`ProviderError::get_ref`]) has the details, such as
+    /// The wrapped error ([`ProviderError::get_ref`]) has the details, such as
     /// `oauth2::LoginRequired`.
     #[must_use]
     pub fn provider_error(&self) -> Option<&ProviderError> {
         self.source.as_deref()?.downcast_ref()
     }
 
-    /// Returns whether the provider failed, whether or not new credentials are needed.
+    /// Returns whether the provider failed, including when it needs new credentials.
     #[must_use]
     pub fn is_provider(&self) -> bool {
         matches!(self.kind, ErrorKind::Provider | ErrorKind::LoginRequired)
@@ -156,7 +156,7 @@ impl Error {
     }
 
     /// Returns whether this is the error of an earlier attempt, because the next one is not due
-    /// yet. [`retry_after`](Self::retry_after) returns when it is.
+    /// yet. [`retry_after`](Self::retry_after) returns the time until then.
     #[must_use]
     pub fn is_backoff(&self) -> bool {
         self.remembered
@@ -172,7 +172,7 @@ impl Error {
 
     /// Returns whether the layer is logged out: [`Handle::log_out`](crate::Handle::log_out) was
     /// called, and neither [`set_credential`](crate::Handle::set_credential) nor
-    /// [`resume`](crate::Handle::resume) since.
+    /// [`resume`](crate::Handle::resume) has been called since.
     #[must_use]
     pub fn is_logged_out(&self) -> bool {
         self.kind == ErrorKind::LoggedOut
@@ -185,7 +185,7 @@ impl Error {
         self.kind == ErrorKind::UnknownKey
     }
 
-    /// Returns the time until the next attempt to get a credential, if one is planned.
+    /// Returns the time until the next attempt to get a credential, if one is scheduled.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_at

@@ -11,11 +11,11 @@ use super::chain::{BoxError, Chain, chain_debug};
 /// | constructor | for example | next attempt |
 /// |---|---|---|
 /// | [`transient`](Self::transient) | a network error, a 5xx, a 429 | after a jittered backoff, from 0.5 s to 30 s |
-/// | [`permanent`](Self::permanent) | a wrong setting, a refused client | after 2 s, doubling up to 60 s |
+/// | [`permanent`](Self::permanent) | a wrong setting, a rejected client | after 2 s, doubling up to 60 s |
 /// | [`login_required`](Self::login_required) | a revoked refresh token | after `set_credential` or `resume` |
 ///
-/// The messages of the source and of its sources are shown to users and written to logs, so they
-/// must not contain a secret.
+/// The messages in the source chain are shown to users and written to logs, so they must not
+/// contain a secret.
 pub struct ProviderError {
     class: Class,
     source: BoxError,
@@ -30,7 +30,7 @@ pub(crate) enum Class {
 }
 
 impl ProviderError {
-    /// Creates an error for a failure that may not recur at the next attempt.
+    /// Creates an error for a failure that may not recur on the next attempt.
     pub fn transient(source: impl Into<BoxError>) -> Self {
         Self::new(Class::Transient, source.into())
     }
@@ -42,7 +42,7 @@ impl ProviderError {
     }
 
     /// Creates an error for a provider whose own credential (a refresh token, a password) was
-    /// permanently refused. The layer does not call it again until new credentials are supplied.
+    /// permanently rejected. The layer does not call it again until new credentials are supplied.
     pub fn login_required(source: impl Into<BoxError>) -> Self {
         Self::new(Class::LoginRequired, source.into())
     }
@@ -56,14 +56,14 @@ impl ProviderError {
     }
 
     /// Sets the minimum delay before the next attempt, such as a server's `Retry-After`. The layer
-    /// honors it up to 5 minutes. Default: the backoff alone decides.
+    /// honors it up to 5 minutes. Default: the backoff alone determines the delay.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
-    /// Returns whether the failure may not recur at the next attempt.
+    /// Returns whether the failure may not recur on the next attempt.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.class == Class::Transient
@@ -81,7 +81,7 @@ impl ProviderError {
         self.class == Class::LoginRequired
     }
 
-    /// Returns the error that this one was made from.
+    /// Returns the wrapped error.
     #[must_use]
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.source

@@ -26,8 +26,8 @@ use crate::error::ConfigError;
 /// The comparison fills in the default port and ignores case, a trailing dot, and user information
 /// in the request's URI.
 ///
-/// The layer does not see redirects that the client beneath it follows: put redirects above the
-/// layer, or turn them off.
+/// The layer does not see redirects that the client beneath it follows: follow redirects above the
+/// layer, or turn them off in the client.
 ///
 /// ```
 /// use tower_auth::Origins;
@@ -46,7 +46,8 @@ pub struct Origins {
     any_https: bool,
     /// Whether URIs without an authority are allowed.
     relative_uris: bool,
-    /// A scheme and an authority that are allowed if a request has exactly these bytes.
+    /// A scheme and an authority. A request with exactly these bytes is allowed without further
+    /// checks.
     fast_path: Option<(Scheme, Box<str>)>,
 }
 
@@ -62,7 +63,7 @@ impl Origins {
     /// Allows one origin or pattern.
     ///
     /// # Errors
-    /// It is not a valid origin, or is plain http to a host other than loopback.
+    /// The origin is not valid, or uses plain http for a host other than loopback.
     pub fn only(origin: impl AsRef<str>) -> Result<Self, ConfigError> {
         Self::any_of([origin])
     }
@@ -70,7 +71,7 @@ impl Origins {
     /// Allows several origins or patterns.
     ///
     /// # Errors
-    /// The list is empty, or one of them is not a valid origin, or is plain http to a host other
+    /// The list is empty, or one of the origins is not valid or uses plain http for a host other
     /// than loopback.
     pub fn any_of<O: AsRef<str>>(
         origins: impl IntoIterator<Item = O>,
@@ -78,11 +79,11 @@ impl Origins {
         Self::of(origins, Pattern::parse)
     }
 
-    /// Denies these origins or patterns, even if another pattern allows them. They may be plain
+    /// Denies these origins or patterns, even if another pattern allows them. They may use plain
     /// http.
     ///
     /// # Errors
-    /// One of them is not a valid origin.
+    /// One of the origins is not valid.
     pub fn except<O: AsRef<str>>(
         mut self,
         origins: impl IntoIterator<Item = O>,
@@ -102,7 +103,7 @@ impl Origins {
     /// use tower_auth::Origins;
     ///
     /// # fn main() -> Result<(), tower_auth::ConfigError> {
-    /// // The API, and plain http to a host of the private network.
+    /// // The API, and plain http to a host on the private network.
     /// let origins = Origins::only("https://api.example.com")?
     ///     .or(Origins::danger_plain_http(["http://internal:8080"])?);
     /// # let _ = origins; Ok(()) }
@@ -116,21 +117,21 @@ impl Origins {
         self
     }
 
-    /// Allows one origin, and URIs without a host. For clients that are bound to one host, such as
-    /// a tonic channel or a client with a base URI. The layer cannot check that the client beneath
-    /// it really sends such requests to that origin.
+    /// Allows one origin, and URIs without a host. Use this for clients that are bound to one host,
+    /// such as a tonic channel or a client with a base URI. The layer cannot check that the client
+    /// beneath it really sends such requests to that origin.
     ///
     /// # Errors
-    /// As [`only`](Self::only), and if the origin has a wildcard.
+    /// Fails like [`only`](Self::only), and also if the origin has a wildcard.
     pub fn for_relative_uris(origin: impl AsRef<str>) -> Result<Self, ConfigError> {
         Self::only(&origin)?.with_relative_uris(origin.as_ref())
     }
 
-    /// Allows one origin of plain http and URIs without a host, as for a gRPC server in a private
-    /// network. Dangerous: everyone on the network path can read the credential.
+    /// Allows one plain http origin and URIs without a host, for example for a gRPC server on a
+    /// private network. Dangerous: anyone on the network path can read the credential.
     ///
     /// # Errors
-    /// It is not a valid origin, or has a wildcard.
+    /// The origin is not valid, or has a wildcard.
     pub fn danger_plain_http_for_relative_uris(
         origin: impl AsRef<str>,
     ) -> Result<Self, ConfigError> {
@@ -146,11 +147,11 @@ impl Origins {
         }
     }
 
-    /// Allows origins or patterns of plain http, regardless of their hosts. Dangerous: everyone on
-    /// the network path can read the credential.
+    /// Allows plain http origins or patterns, regardless of their hosts. Dangerous: anyone on the
+    /// network path can read the credential.
     ///
     /// # Errors
-    /// The list is empty, or one of them is not a valid origin.
+    /// The list is empty, or one of the origins is not valid.
     pub fn danger_plain_http<O: AsRef<str>>(
         origins: impl IntoIterator<Item = O>,
     ) -> Result<Self, ConfigError> {

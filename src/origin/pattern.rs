@@ -22,7 +22,7 @@ pub(super) struct Pattern {
 
 #[derive(Clone, PartialEq, Eq)]
 enum HostPattern {
-    /// A name is in lower case.
+    /// An exact host. A name is in lowercase.
     Exact(Host<Box<str>>),
     /// `start*end.rest`, where `rest` includes its leading dot.
     Wildcard {
@@ -48,7 +48,7 @@ enum Host<N> {
 }
 
 impl Pattern {
-    /// Parses a pattern of origins that a credential can safely go to.
+    /// Parses a pattern that matches only origins that a credential can safely go to.
     pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
         let pattern = Self::parse_with_plain_http(text)?;
         if pattern.scheme == Scheme::HTTP && !pattern.host.is_loopback() {
@@ -62,7 +62,7 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// Parses a pattern of any origins.
+    /// Parses a pattern for any origins, including plain http ones.
     pub(super) fn parse_with_plain_http(text: &str) -> Result<Self, ConfigError> {
         let (scheme, after) = match text.split_once("://") {
             Some((scheme, after)) if scheme.eq_ignore_ascii_case("https") => (Scheme::HTTPS, after),
@@ -77,7 +77,7 @@ impl Pattern {
             ));
         }
         if authority.contains('@') {
-            // The message does not repeat it, because it may contain a password.
+            // The message does not repeat the user information, because it may contain a password.
             let problem = "an origin has no user information: remove everything up to the `@`";
             return Err(ConfigError::new("origin", problem));
         }
@@ -104,7 +104,7 @@ impl Pattern {
         matches!(self.host, HostPattern::Wildcard { .. })
     }
 
-    /// Returns the scheme and the authority as most requests write them, unless the pattern has a
+    /// Returns the scheme and the authority as most requests spell them, unless the pattern has a
     /// wildcard.
     pub(super) fn as_written(&self) -> Option<(Scheme, Box<str>)> {
         if self.has_wildcard() {
@@ -166,7 +166,7 @@ impl HostPattern {
 }
 
 impl<'a> Origin<'a> {
-    /// Returns `None` if a credential can never go there.
+    /// Creates the origin of a URI. Returns `None` if a credential can never go there.
     pub(super) fn of(scheme: &'a Scheme, authority: &'a Authority) -> Option<Self> {
         let host = authority.host();
         let (_, host_and_port) = authority

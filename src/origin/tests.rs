@@ -282,7 +282,7 @@ fn the_fast_path_agrees_with_the_full_check() {
     }
 }
 
-/// P57: a client that is bound to a server in a private network.
+/// P57: a client that is bound to a server on a private network.
 #[test]
 fn plain_http_for_relative_uris_needs_a_danger_constructor() {
     let internal = Origins::danger_plain_http_for_relative_uris("http://internal:50051").unwrap();

@@ -18,8 +18,8 @@ pub(crate) type SharedStore = Arc<dyn ErasedStore>;
 
 type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// Declares the dyn-compatible form of [`TokenStore`], and implements it for every store. Each line is
-/// one operation: its arguments after the key, its result, and its name in errors.
+/// Declares the dyn-compatible form of [`TokenStore`], and implements it for every store. Each line
+/// is one operation: its arguments after the key, its result, and its name for errors.
 macro_rules! erased_store {
     ($a:lifetime: $(
         fn $method:ident($($name:ident: $type:ty),*) -> $result:ty, $operation:literal;

@@ -1,4 +1,4 @@
-//! Tests of the contract of `TokenStore`, which each store runs.
+//! Tests of the `TokenStore` contract, run against each store.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::{
     WriteOutcome,
 };
 
-/// The lease of locks whose expiry a test waits for.
+/// The lease of locks that expire during a test.
 const SHORT: Duration = Duration::from_millis(300);
 /// The lease of locks that outlast the test.
 const LONG: Duration = Duration::from_secs(60);
@@ -95,7 +95,7 @@ async fn a_save_replaces_only_the_revision_it_names<S: TokenStore>(store: &S) {
     assert_eq!(load(store, &key).await.revision, Revision(7));
 }
 
-/// P12: a logout in one process wins over a refresh in flight in another.
+/// P12: a logout in one process wins over an in-flight refresh in another.
 async fn a_save_after_a_delete_is_a_conflict<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, LONG).await;

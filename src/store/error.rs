@@ -4,10 +4,10 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use crate::error::{BoxError, Chain, ProviderError, chain_debug};
 
-/// The failure of a store: the store, the operation that failed, and the cause.
+/// A store failure: the store's name, the operation that failed, and the cause.
 ///
-/// The message names the store and the operation, and [`source`](StdError::source) returns the error
-/// of the store itself. Print both with `{:#}`. Cloning is cheap.
+/// The message names the store and the operation, and [`source`](StdError::source) returns the
+/// store's own error. Print both with `{:#}`. Cloning is cheap.
 ///
 /// If a refresh fails because of the store, [`ProviderError::get_ref`] returns this error.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ impl StoreError {
         }
     }
 
-    /// Returns the error that this one was made from.
+    /// Returns the wrapped error.
     #[must_use]
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.source
@@ -42,7 +42,7 @@ impl StoreError {
 }
 
 impl From<StoreError> for ProviderError {
-    /// Converts the failure of a store into a transient error.
+    /// Converts a store failure into a transient provider error.
     fn from(error: StoreError) -> Self {
         Self::transient(error)
     }

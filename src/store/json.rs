@@ -51,7 +51,7 @@ pub(super) fn parse_intent(object: &Map<String, Value>) -> Option<Intent> {
     })
 }
 
-/// Returns `None` if the value is not a token, and `Some(None)` if it is null.
+/// Reads a token. Returns `None` if the value is not a token, and `Some(None)` if it is null.
 fn token<'a>(object: &'a Map<String, Value>, name: &str) -> Option<Option<&'a str>> {
     match object.get(name)? {
         Value::Null => Some(None),

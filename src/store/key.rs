@@ -6,9 +6,9 @@ use crate::encoding::percent_encode;
 
 /// The name under which tokens are stored. Providers with the same key share their tokens.
 ///
-/// Only providers that would get the same tokens may share a key. Therefore build the key from
-/// everything the tokens depend on: the server that issues them, the client, the user, the scopes and
-/// the resource.
+/// Only providers that would get the same tokens may share a key. Therefore, build the key from
+/// everything the tokens depend on: the server that issues them, the client, the user, the scopes
+/// and the resource.
 ///
 /// ```
 /// use tower_auth::store::StoreKey;
@@ -24,7 +24,7 @@ use crate::encoding::percent_encode;
 /// );
 /// ```
 ///
-/// A key is not a secret, and is shown in errors. Cloning is cheap.
+/// A key is not a secret, and it is shown in errors. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[must_use]
 pub struct StoreKey(Arc<str>);
@@ -60,8 +60,8 @@ impl StoreKey {
         self.with("resource", resources)
     }
 
-    /// Returns the key as text: printable ASCII without spaces, unless [`new`](Self::new) created the
-    /// key.
+    /// Returns the key as text: printable ASCII without spaces, unless [`new`](Self::new) created
+    /// the key.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,7 +1,7 @@
 //! Token stores, which keep tokens across restarts and coordinate refreshes between processes.
 //!
-//! A rotating refresh token can be spent once. If two processes hold the same one, the server
-//! treats the second use as theft and revokes everything. Therefore such processes share a
+//! A rotating refresh token can be spent only once. If two processes hold the same one, the server
+//! treats the second use as theft and revokes everything. Therefore, such processes share a
 //! [`TokenStore`] and refresh under its lock: one of them requests new tokens, and the others read
 //! the tokens that it saved. Sharing is also useful with a server that revokes the previous access
 //! token.
@@ -13,22 +13,22 @@
 //! | providers within one process, tests | [`MemoryStore`] |
 //! | everything else | your own [`TokenStore`]; see the `postgres_store` example |
 //!
-//! A provider works without a store, too.
+//! A provider also works without a store.
 //!
 //! # How a refresh uses the store
 //! 1. [`load`](TokenStore::load). If the store has tokens of a newer revision than the process
 //!    knows, the process adopts them and sends no token request.
 //! 2. [`try_lock`](TokenStore::try_lock). While another process holds the lock, wait for a short,
-//!    random time and start again. With the lock, load and adopt again.
-//! 3. [`set_intent`](TokenStore::set_intent): record that the refresh token of this revision is about
-//!    to be spent.
+//!    random time and start again. Once the lock is acquired, load and adopt again.
+//! 3. [`set_intent`](TokenStore::set_intent): record that the refresh token of this revision is
+//!    about to be spent.
 //! 4. Send the token request, provided that the lock lasts at least 5 s longer than the refresh may
 //!    take.
 //! 5. [`save`](TokenStore::save), and only then use the tokens; [`unlock`](TokenStore::unlock).
 //!
-//! A process that dies between steps 3 and 5 leaves its intent behind. The process that finds it
-//! tries the old refresh token once. If the server refuses it, the outcome was lost and a new login
-//! is required. This is a distinct error,
+//! A process that dies between steps 3 and 5 leaves its intent behind. The process that finds the
+//! intent tries the old refresh token once. If the server rejects it, the outcome was lost and a
+//! new login is required. This is a distinct error,
 //! [`LoginRequired::is_outcome_lost`](crate::oauth2::LoginRequired::is_outcome_lost).
 //!
 //! # When the store fails
@@ -83,19 +83,20 @@ pub use self::{
 /// | fence | 0 | the number of the last lock; increases with each lock, forever |
 /// | locked until | not locked | by the store's clock, never by a client's |
 ///
-/// Each method is one atomic step on one entry: a transaction, a script, a statement. An entry that
-/// was never written is equivalent to one with the initial values. Never remove an entry as a
-/// whole: if its numbers restarted, a process that had been offline would mistake an old entry for
+/// Each method is one atomic step on one entry, such as a transaction, a script or a statement. An
+/// entry that was never written is equivalent to one with the initial values. Never remove a whole
+/// entry: if its numbers restarted, a process that had been offline would mistake an old entry for
 /// a newer one.
 ///
 /// The only decision a store makes is whether a write is a *conflict* ([`WriteOutcome::Conflict`]),
 /// which is not an error. A fence is **stale** if it is not the number of the last lock, because
-/// another process has taken the lock since. Every write with a stale fence is a conflict. A lock
-/// that has merely expired is not stale: until another process takes it, its holder can save.
+/// another process has taken the lock since. Every write with a stale fence is a conflict. The
+/// fence of a lock that has merely expired is not stale: until another process takes the lock, its
+/// holder can save.
 ///
 /// In Postgres, this requires one table, whose rows are inserted before their first use, and one
 /// statement per method. A write that changes no row is a conflict. The `tokens` column contains
-/// the values that the methods of a [`TokenSet`] return. The `postgres_store` example is a complete
+/// the values that the getters of a [`TokenSet`] return. The `postgres_store` example is a complete
 /// program.
 ///
 /// ```sql
@@ -121,7 +122,7 @@ pub use self::{
 /// update tokens set fence = fence + 1,
 ///     locked_until = clock_timestamp() + make_interval(secs => $2)
 ///     where key = $1 and locked_until <= clock_timestamp() returning fence;
-/// -- if that returns no row: how long the lock is held; negative if it has just expired
+/// -- if that returns no row: how long the lock remains held; negative if it has just expired
 /// select extract(epoch from locked_until - clock_timestamp())::float8 from tokens where key = $1;
 /// -- renew: fence, lease
 /// update tokens set locked_until = clock_timestamp() + make_interval(secs => $3)
@@ -133,10 +134,10 @@ pub use self::{
 ///     where key = $1 and fence = $2 and ($3::bigint is null or revision = $3);
 /// ```
 ///
-/// Errors contain the database's message and no token. Canceling a call (dropping its future) must
+/// Errors contain the database's message but no token. Canceling a call (dropping its future) must
 /// not leave a step half done.
 pub trait TokenStore: Send + Sync + 'static {
-    /// Returns the store's name in errors, such as `redis at 10.0.0.1:6379`, without secrets.
+    /// Returns the store's name for errors, such as `redis at 10.0.0.1:6379`, without secrets.
     fn name(&self) -> &str;
 
     /// Reads an entry. An entry that does not exist is not an error.
@@ -159,10 +160,11 @@ pub trait TokenStore: Send + Sync + 'static {
         save: SaveRequest<'_>,
     ) -> impl Future<Output = Result<WriteOutcome, StoreError>> + Send;
 
-    /// Logs out: removes the tokens and the intent, increases the revision, and returns it.
+    /// Logs out: removes the tokens and the intent, increases the revision, and returns the new
+    /// revision.
     ///
-    /// Because of the new revision, a save by a process that loaded the entry before is a conflict.
-    /// This method neither needs nor changes the lock.
+    /// Because of the new revision, a save by a process that loaded the entry earlier is a
+    /// conflict. This method neither needs nor changes the lock.
     ///
     /// # Errors
     /// The store failed.
@@ -174,7 +176,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// the holder is for operators who inspect the store. A store need not keep it.
     ///
     /// # Errors
-    /// The store failed. If it took the lock nevertheless, the lock expires.
+    /// The store failed. If it took the lock anyway, the lock expires.
     fn try_lock(
         &self,
         key: &StoreKey,
@@ -182,10 +184,11 @@ pub trait TokenStore: Send + Sync + 'static {
         ttl: Duration,
     ) -> impl Future<Output = Result<LockAttempt, StoreError>> + Send;
 
-    /// Extends the lock, so that it expires `ttl` from now. It is a conflict if the fence is stale.
+    /// Extends the lock, so that it expires `ttl` from now. The renewal is a conflict if the fence
+    /// is stale.
     ///
-    /// A lock that was released or has expired, and that no other process has taken since, is taken
-    /// again.
+    /// A lock that was released or has expired is taken again, unless another process has taken it
+    /// since.
     ///
     /// # Errors
     /// The store failed.
@@ -209,8 +212,8 @@ pub trait TokenStore: Send + Sync + 'static {
 
     /// Writes or clears the intent.
     ///
-    /// It is a conflict if the fence is stale, or if the intent names a revision other than the
-    /// entry's.
+    /// The write is a conflict if the fence is stale, or if the intent names a revision other than
+    /// the entry's.
     ///
     /// # Errors
     /// The store failed.

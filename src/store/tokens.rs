@@ -6,8 +6,8 @@ use crate::secret::Secret;
 
 /// An access token and its related values, as a store keeps them.
 ///
-/// `Debug` shows no token, and the memory of the tokens is wiped on drop. A store writes the values
-/// that the getters return, and re-creates the set with the `with_` methods:
+/// `Debug` does not show the tokens, and the memory of the tokens is wiped on drop. A store writes
+/// the values that the getters return, and re-creates the set with the `with_` methods:
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -45,7 +45,7 @@ impl TokenSet {
 
     /// Creates a set without tokens.
     ///
-    /// A set with only a refresh token becomes empty once the server has refused that token. A
+    /// A set with only a refresh token becomes empty once the server has rejected that token. A
     /// store keeps the empty set too, so that no process sends the refresh token again.
     #[must_use]
     pub fn empty() -> Self {
@@ -65,7 +65,7 @@ impl TokenSet {
         self
     }
 
-    /// Sets when the access token expires, by the system clock.
+    /// Sets the time at which the access token expires, by the system clock.
     #[must_use]
     pub fn with_expires_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);
@@ -86,7 +86,7 @@ impl TokenSet {
         self
     }
 
-    /// Removes the refresh token, once the server has refused it.
+    /// Removes the refresh token, after the server has rejected it.
     #[must_use]
     pub fn without_refresh_token(mut self) -> Self {
         self.refresh_token = None;
@@ -105,8 +105,8 @@ impl TokenSet {
         self.refresh_token.as_ref().map(Secret::expose)
     }
 
-    /// Returns when the access token expires, by the clock of the machine that obtained it. `None` if
-    /// the server did not send a lifetime.
+    /// Returns the time at which the access token expires, by the clock of the machine that
+    /// obtained it. Returns `None` if the server did not send a lifetime.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
@@ -121,13 +121,13 @@ impl TokenSet {
         self.lifetime
     }
 
-    /// Returns the granted scopes, separated by spaces. `None` if they are unknown.
+    /// Returns the granted scopes, separated by spaces, or `None` if they are unknown.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.scope.as_deref()
     }
 
-    /// Returns the remaining lifetime, by this machine's clock. `None` if the expiry is unknown.
+    /// Returns the remaining lifetime, by this machine's clock, or `None` if the expiry is unknown.
     pub(crate) fn left(&self, now: SystemTime) -> Option<Duration> {
         let left = self.expires_at?.duration_since(now).unwrap_or_default();
         Some(self.lifetime.map_or(left, |lifetime| left.min(lifetime)))

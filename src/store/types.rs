@@ -65,7 +65,7 @@ impl Stored {
     }
 }
 
-/// The record that a refresh token is about to be spent.
+/// A record that a refresh token is about to be spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Intent {
@@ -103,7 +103,7 @@ impl Intent {
 pub struct SaveRequest<'a> {
     /// The lock under which the tokens were obtained.
     pub fence: Fence,
-    /// The revision to be replaced. If the entry has another one, the save is a conflict.
+    /// The revision to be replaced. If the entry has another revision, the save is a conflict.
     pub replaces: Revision,
     /// The revision of the new tokens. It is greater than the one that they replace.
     pub revision: Revision,
@@ -112,8 +112,8 @@ pub struct SaveRequest<'a> {
 }
 
 impl<'a> SaveRequest<'a> {
-    /// Creates a request that replaces the revision `replaces` with `tokens`, which become the
-    /// revision `revision`, under the lock `fence`.
+    /// Creates a request to replace revision `replaces` with `tokens`, as revision `revision`,
+    /// under the lock `fence`.
     #[must_use]
     pub fn new(fence: Fence, replaces: Revision, revision: Revision, tokens: &'a TokenSet) -> Self {
         Self {
@@ -131,7 +131,7 @@ impl<'a> SaveRequest<'a> {
 pub enum WriteOutcome {
     /// The write was applied.
     Applied,
-    /// Nothing was written: another process has changed or locked the entry since.
+    /// Nothing was written: another process has changed or locked the entry in the meantime.
     Conflict,
 }
 

@@ -25,10 +25,10 @@ pub(super) struct Attempt<B> {
     /// The position in the order of attempts. A later attempt takes over from an earlier one, never
     /// the reverse. Changed through `&self`, but only under the lock.
     turn: AtomicU64,
-    /// True once it was polled during its turn.
+    /// Whether the attempt has been polled during its turn.
     started: bool,
-    /// The source of the last attempt, which reads it alone because nothing is recorded anymore.
-    /// There is a lock only because a body need not be `Sync`; no attempt ever waits for it.
+    /// The source, once nothing is recorded anymore and only this attempt can read it. The lock
+    /// exists only because a body need not be `Sync`; no attempt ever waits for it.
     own: Option<Mutex<Source<B>>>,
 }
 
@@ -40,9 +40,10 @@ pub(super) struct Attempt<B> {
 struct Shared<B> {
     state: Mutex<State<B>>,
     /// The number of attempts that have not started. As long as there are any, frames must be
-    /// recorded. The count never leaves zero, because only such an attempt can be cloned.
+    /// recorded. Once the count is zero, it stays zero, because only an attempt that has not
+    /// started can be cloned.
     unstarted: AtomicUsize,
-    /// The size of the body before it was polled. Every attempt has to announce the same size.
+    /// The size of the body before it was polled. Every attempt must announce the same size.
     original: SizeHint,
 }
 
@@ -84,8 +85,8 @@ impl<B: Body> Attempt<B> {
         if self.started || !state.is_replayable() {
             return None;
         }
-        // A clone means that this attempt is sent next. That matters for a copy that a layer has
-        // kept while a layer beneath it has sent other copies.
+        // Being cloned means that this attempt is sent next. That matters for a copy that a layer
+        // has kept while a layer beneath it has sent other copies.
         if self.turn.load(Relaxed) != state.turn {
             self.turn.store(state.next_turn(), Relaxed);
         }
@@ -100,7 +101,7 @@ impl<B: Body> Attempt<B> {
 
     pub(super) fn can_replay(&self) -> bool {
         let state = self.shared.lock();
-        // During its turn and before its first frame, the body is complete.
+        // If it is this attempt's turn and it has not started, the body is complete.
         !self.started && (self.turn.load(Relaxed) == state.turn || state.is_replayable())
     }
 
@@ -124,7 +125,7 @@ impl<B: Body> Attempt<B> {
     }
 
     /// Handles the first poll. An attempt that was superseded before its first poll fails, because
-    /// it would take the body away from the retry.
+    /// it would otherwise take the body away from the retry.
     fn start(&mut self) -> Result<(), ReplayError> {
         let mut state = self.shared.lock();
         let turn = *self.turn.get_mut();
@@ -169,8 +170,8 @@ impl<B: Body> Attempt<B> {
             return lock(self.own.insert(Mutex::new(source))).poll_frame(cx);
         }
         if self.shared.unstarted.load(Relaxed) > 0 {
-            // At every poll, not only when the body is pending: the task may wait for something
-            // else next, such as a full socket.
+            // Set the waker at every poll, not only when the body is pending: the task may wait for
+            // something else next, such as a full socket.
             state.set_waker(cx.waker());
         } else {
             state.waker = None;
@@ -180,7 +181,8 @@ impl<B: Body> Attempt<B> {
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        // A body that was at its end before it was polled has no attempts.
+        // A body that was at its end before it was polled has no attempts, so this one is not at
+        // its end.
         if !self.started {
             return false;
         }
@@ -194,7 +196,8 @@ impl<B: Body> Attempt<B> {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        // Even if more is known by now, because the framing must match that of the first attempt.
+        // Return the original size even if more is known by now, because the framing must match
+        // that of the first attempt.
         if !self.started {
             return SizeHint::clone(&self.shared.original);
         }

@@ -6,16 +6,16 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-/// The number of frames that may be recorded of any body, plus one per [`BYTES_PER_FRAME`] of its
-/// cap.
+/// The number of frames that may be recorded for any body. One more is allowed per
+/// [`BYTES_PER_FRAME`] of its cap.
 const MIN_FRAMES: usize = 64;
 /// Slightly more than the overhead of a recorded frame.
 const BYTES_PER_FRAME: usize = 64;
 
 /// Holds the frames that may be needed again.
 ///
-/// While it is `complete`, it holds every frame since the start of the body. Otherwise it holds only
-/// the frames that the current attempt has not yielded yet.
+/// While it is `complete`, it holds every frame since the start of the body. Otherwise it holds
+/// only the frames that the current attempt has not yielded yet.
 pub(super) struct Buffer {
     frames: VecDeque<Recorded>,
     complete: bool,
@@ -58,7 +58,7 @@ impl Buffer {
         self.ahead
     }
 
-    /// Starts another attempt.
+    /// Returns to the first frame, for another attempt.
     pub(super) fn rewind(&mut self) {
         debug_assert!(self.complete);
         self.position = 0;
@@ -124,7 +124,7 @@ enum Recorded {
 }
 
 impl Recorded {
-    /// Returns `None` for an unknown kind of frame.
+    /// Copies a frame. Returns `None` for an unknown kind of frame.
     fn new(frame: &Frame<Bytes>) -> Option<Self> {
         let data = frame.data_ref().cloned().map(Self::Data);
         data.or_else(|| {

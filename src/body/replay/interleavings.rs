@@ -173,7 +173,7 @@ struct Progress {
     yielded: usize,
     started: bool,
     alive: bool,
-    /// True while it waits to be woken.
+    /// Whether the attempt is waiting to be woken.
     parked: bool,
 }
 
@@ -283,7 +283,7 @@ impl Model {
         if progress.started && (self.owner != attempt || self.failed) {
             return None;
         }
-        // An unknown size is known once the body was read to its end.
+        // An unknown size is known once the body has been read to its end.
         let known = self.exact || progress.started && self.ended;
         known.then(|| data_len(self.frames[progress.yielded..].iter()))
     }
@@ -324,7 +324,7 @@ impl Run {
         let fails = rng.u8(..4) == 0;
         // A body that is empty from the start has no attempts.
         let exact = rng.bool() && !frames.is_empty();
-        // In every second run, the body fits.
+        // The body fits in most runs, but not in all.
         let size: usize = frames.iter().map(recorded_len).sum();
         let cap = size * 2 * rng.usize(1..=4) / 4;
 

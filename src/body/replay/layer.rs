@@ -24,8 +24,8 @@ impl ReplayLayer {
         Self { cap: DEFAULT_CAP }
     }
 
-    /// Sets the maximum number of bytes that are recorded of each body. A larger body is sent only
-    /// once. Default: 64 KiB.
+    /// Sets the maximum number of bytes to record from each body. A larger body is sent only once.
+    /// Default: 64 KiB.
     pub fn cap(mut self, bytes: usize) -> Self {
         self.cap = bytes;
         self

@@ -26,14 +26,14 @@ pub use self::{
 };
 use crate::{body::CloneBody, error::BoxError};
 
-/// The cap of a body that is wrapped without one.
+/// The cap of a body that is wrapped without an explicit cap.
 const DEFAULT_CAP: usize = 64 * 1024;
 
 /// A wrapper that makes any body replayable while it streams.
 ///
 /// Nothing is read ahead and nothing is copied. While the first attempt reads the wrapped body, its
-/// frames are recorded as shared [`Bytes`] for as long as a clone exists that may need them. (A body
-/// whose data is not `Bytes` is converted with `Buf::copy_to_bytes`, which may copy.)
+/// frames are recorded as shared [`Bytes`] for as long as there is a clone that may need them. (A
+/// body whose data is not `Bytes` is converted with `Buf::copy_to_bytes`, which may copy.)
 ///
 /// **The cap** bounds the recording: the bytes of data and trailers, and the number of frames (64,
 /// plus one per 64 bytes of the cap), so that many tiny frames cannot cost more than their data. It
@@ -42,17 +42,18 @@ const DEFAULT_CAP: usize = 64 * 1024;
 /// replayed](CloneBody::can_replay). A body that announces more than the cap is never recorded. The
 /// default is 64 KiB.
 ///
-/// **Several attempts** share the wrapped body, and one of them reads it. A clone that [takes
-/// over](CloneBody::take_over), or is polled after the body that it was cloned from, yields the
-/// recorded frames and then continues to read where the earlier attempt stopped. The earlier attempt
-/// is woken and fails with a [`ReplayError`], so that no truncated request looks complete. The later
-/// attempt is the body that was cloned, was cloned from, or took over later.
+/// **Several attempts** share the wrapped body, and only one of them reads it at a time. A clone
+/// that [takes over](CloneBody::take_over), or is polled after the body that it was cloned from,
+/// yields the recorded frames and then continues to read where the earlier attempt stopped. The
+/// earlier attempt is woken and fails with a [`ReplayError`], so that no truncated request looks
+/// complete. Of two attempts, the later one is the one that more recently was created as a clone,
+/// was cloned itself, or took over.
 ///
-/// **Errors** of the wrapped body are returned unchanged. After an error the body can no longer be
+/// **Errors** of the wrapped body are returned unchanged. After an error, the body can no longer be
 /// replayed.
 ///
-/// The size hint, and with it the framing (`Content-Length` or chunked), is that of the wrapped
-/// body, and so are the trailers and the end of the stream.
+/// The size hint (and with it the framing, `Content-Length` or chunked), the trailers and the end
+/// of the stream are those of the wrapped body.
 ///
 /// The default is an empty body.
 pub struct ReplayBody<B> {
@@ -74,7 +75,7 @@ impl<B: Body> ReplayBody<B> {
 }
 
 impl<B: Body> CloneBody for ReplayBody<B> {
-    /// Also returns `None` for a body that was already polled.
+    /// Also returns `None` for a body that has already been polled.
     fn try_clone_body(&self) -> Option<Self> {
         let attempt = match &self.attempt {
             Some(attempt) => Some(attempt.try_clone()?),

@@ -144,7 +144,7 @@ async fn read(body: ReplayBody<Fed>) -> (Bytes, Option<HeaderMap>) {
 
 // Replaying.
 
-/// P28: data frames, and no copy of their bytes.
+/// P28: data frames are replayed without copying their bytes.
 #[test]
 fn replayed_data_is_the_same_memory() {
     let (mut first, mut copy) =
@@ -159,7 +159,7 @@ fn replayed_data_is_the_same_memory() {
     }
 }
 
-/// P28: any kind of data.
+/// P28: the data can be of any type.
 #[tokio::test]
 async fn data_of_another_type_becomes_bytes() {
     let chained = bytes::Buf::chain(&b"in two "[..], &b"pieces"[..]);
@@ -326,7 +326,7 @@ fn the_first_poll_of_a_copy_takes_over() {
     assert!(is_taken_over(&upload.fails()));
 }
 
-/// P29: the upload's task may wait for its socket, not for the body.
+/// P29: the upload's task may be waiting for its socket, not for the body.
 #[test]
 fn an_upload_that_waits_for_its_socket_is_woken_too() {
     let (mut upload, mut retry) =

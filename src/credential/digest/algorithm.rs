@@ -8,7 +8,7 @@ pub(super) struct Algorithm {
     hash: Hash,
     /// Whether the key includes the nonces (`-sess`).
     pub(super) is_session: bool,
-    /// The name as registered. `None` if the challenge has no name, which means MD5.
+    /// The registered name. `None` if the challenge does not name an algorithm, which means MD5.
     pub(super) name: Option<&'static str>,
 }
 
@@ -46,7 +46,7 @@ impl Algorithm {
         })
     }
 
-    /// Returns the hash of the parts joined by colons, in lower-case hexadecimal digits.
+    /// Returns the hash of the parts joined by colons, in lowercase hexadecimal digits.
     pub(super) fn hash(self, parts: &[&str]) -> String {
         fn digest<D: Digest>(parts: &[&str]) -> String {
             let mut digest = D::new();

@@ -1,4 +1,4 @@
-//! The challenge of a server.
+//! A server's Digest challenge.
 
 use super::algorithm::Algorithm;
 use crate::challenge::Challenge;

@@ -28,7 +28,7 @@ use crate::{
 
 const AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("authentication-info");
 
-/// Bounds the servers whose nonces are kept. A layer has few origins.
+/// The maximum number of servers whose nonces are kept. A layer has only a few origins.
 const MAX_SPACES: usize = 64;
 
 /// A user name and a password for HTTP Digest (RFC 7616), which never sends the password. The
@@ -37,15 +37,16 @@ const MAX_SPACES: usize = 64;
 /// The first request to a server is sent without authorization, gets a 401 with the nonce, and is
 /// sent again. The nonce then serves all requests to that server until it is stale. Supported
 /// algorithms are SHA-256, SHA-512-256 and, for old servers, MD5, each also with `-sess`. If a
-/// server offers several, its first is used (RFC 7616 section 3.7). The quality of protection is
-/// `auth`, or none for servers that follow RFC 2069. `userhash` and `nextnonce` are supported.
+/// server offers several, the first supported one is used (RFC 7616 section 3.7). The quality of
+/// protection is `auth`, or none for servers that follow RFC 2069. `userhash` and `nextnonce` are
+/// supported.
 ///
 /// If the server rejects a request with a fresh nonce, the password is wrong, and the 401 goes to
 /// the caller unchanged.
 ///
-/// It is also its own provider, because it never changes. A request whose body cannot be
-/// replayed fails unless there is a nonce already: put a [`ReplayLayer`](crate::ReplayLayer) above
-/// the layer, or send another request first.
+/// It is also its own provider, because it never changes. A request whose body cannot be replayed
+/// fails unless a nonce is already known: put a [`ReplayLayer`](crate::ReplayLayer) above the
+/// layer, or send another request first.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, credential::Digest};
@@ -71,7 +72,7 @@ impl Digest {
     /// Creates a credential from a user name and a password, which are used as UTF-8.
     ///
     /// # Errors
-    /// The user name contains a `:`, which would end it, or one of the two contains a control
+    /// The user name contains a `:`, which would end it, or either value contains a control
     /// character. The error names the field (`user` or `password`) and shows neither value.
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Result<Self, ConfigError> {
         let (user, password) = (user.into(), Secret::new(password));
@@ -119,7 +120,8 @@ impl Digest {
         let used = used_nonce(response.request_headers());
         let space = self.space(response.uri());
         let retry = match (&used, &space) {
-            // The request had no authorization, or another one has got a newer nonce since.
+            // The request had no authorization, or another request has received a newer nonce
+            // since.
             (None, _) => true,
             (Some(used), Some(space)) if *used != space.nonce() => true,
             // Servers that have forgotten a nonce do not always report it as stale.
@@ -187,10 +189,10 @@ fn authority(uri: &Uri) -> &str {
     uri.authority().map_or("", |authority| authority.as_str())
 }
 
-/// Returns the nonce that authorized a request.
+/// Returns the nonce that a request was authorized with.
 fn used_nonce(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    // The value has the grammar of a challenge.
+    // The value follows the grammar of a challenge.
     let authorization = Challenge::parse(value).into_iter().next()?;
     let nonce = authorization
         .param("nonce")

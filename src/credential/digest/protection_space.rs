@@ -11,11 +11,11 @@ use http::{HeaderValue, Method};
 use super::challenge::DigestChallenge;
 use crate::{encoding::percent_encode, error::BoxError, secret::Secret};
 
-/// The part of a server that a challenge covers, with what authorizes requests to it.
+/// The part of a server that a challenge covers, and the values that authorize requests to it.
 pub(super) struct ProtectionSpace {
     pub(super) challenge: DigestChallenge,
-    /// The same for all requests with this nonce, because `-sess` requires it. The count makes each
-    /// authorization unique.
+    /// The client nonce. It is the same for all requests with this nonce, because `-sess` requires
+    /// that. The count makes each authorization unique.
     cnonce: String,
     /// H(A1) of RFC 7616 section 3.4.2: equivalent to the password, for this realm.
     key: Secret,

@@ -46,7 +46,8 @@ fn authorizations_match_the_examples_of_the_rfc() {
     }
 }
 
-/// RFC 7616 section 3.9.2, with the values of its erratum 4897 (SHA-512/256, not SHA-512 cut short).
+/// RFC 7616 section 3.9.2, with the values of its erratum 4897 (SHA-512/256, not truncated
+/// SHA-512).
 #[test]
 fn the_user_name_can_be_hashed() {
     let challenge = Challenge::parse(
@@ -106,8 +107,8 @@ fn unsupported_challenges_are_ignored() {
 
 const URL: &str = "https://camera.example/snapshot?size=2";
 
-/// Sends a request with the credential in its current state, and returns whether the response leads
-/// to a retry, and the `Authorization` that was sent.
+/// Sends a request with the credential in its current state. Returns whether the response leads to
+/// a retry, and the `Authorization` value that was sent.
 fn exchange(
     digest: &Digest,
     url: &str,

@@ -76,7 +76,8 @@ impl Document {
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&temporary.0, path)?;
-        // The rename must survive a crash of the machine, where the system can guarantee that.
+        // Sync the directory, so that the rename survives a crash of the machine, where the system
+        // can guarantee that.
         if let Ok(directory) = File::open(directory_of(path)) {
             let _ = directory.sync_all();
         }
@@ -137,8 +138,8 @@ impl Document {
 struct Temporary(PathBuf);
 
 impl Temporary {
-    /// Uses one name for all writers, which exclude each other. A file that exists already was left
-    /// by a killed writer. It contains tokens, so it is removed.
+    /// Uses one name for all writers, which exclude each other. A file that already exists was left
+    /// behind by a killed writer. It contains tokens, so it is removed.
     fn next_to(path: &Path) -> Self {
         let mut name = path.as_os_str().to_owned();
         name.push(".new");
@@ -179,7 +180,8 @@ fn parse_entry(value: &Value) -> Option<Entry> {
     })
 }
 
-/// Returns `None` if the value cannot be parsed, and `Some(None)` if it is absent.
+/// Reads an optional value. Returns `None` if the value cannot be parsed, and `Some(None)` if it is
+/// absent.
 fn optional<T>(
     object: &Map<String, Value>,
     name: &str,

@@ -12,7 +12,7 @@ pub(super) fn lock_file(path: &Path) -> io::Result<File> {
     owner_only(OpenOptions::new().write(true).create(true).truncate(false)).open(path)
 }
 
-/// Returns whether a process holds the lock of this file.
+/// Returns whether a process holds the lock on this file.
 pub(super) fn holds(path: &Path) -> io::Result<bool> {
     refuse_link(path)?;
     match OpenOptions::new().write(true).open(path) {

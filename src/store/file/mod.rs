@@ -28,11 +28,11 @@ use crate::sync::lock;
 /// command-line tool or the workers of a service.
 ///
 /// The file contains all entries, as JSON with a version number. Each write atomically replaces the
-/// file by a new one. Only its owner can read it (mode 0600 on Unix), and symbolic links are not
-/// followed. Processes exclude each other with file locks of the operating system, on separate
-/// files next to the store's file, named after it with suffixes that begin with `.lock`. The
-/// operating system releases these locks when a process ends in any way, so the lock of a killed
-/// process is free at once.
+/// file with a new one. Only its owner can read it (mode 0600 on Unix), and symbolic links are not
+/// followed. Processes exclude each other with operating system file locks on separate files next
+/// to the store's file. Those files are named after it, with suffixes that begin with `.lock`. The
+/// operating system releases these locks however a process ends, so the lock of a killed process is
+/// free immediately.
 ///
 /// Do not put the file on a network file system, whose locks and renames guarantee less. The tokens
 /// are not encrypted.
@@ -58,15 +58,17 @@ pub struct FileStore {
 struct Shared {
     path: PathBuf,
     name: String,
-    /// The locked files of the locks that this store holds.
+    /// The locked file of each lock that this store holds.
     held: Mutex<HashMap<Fence, File>>,
 }
 
 impl FileStore {
-    /// Creates a store in this file. The first write creates the file. Its directory must exist.
+    /// Creates a store that uses this file. The first write creates the file. Its directory must
+    /// exist.
     ///
     /// # Errors
-    /// The path does not end in a file name, its directory does not exist, or it is a symbolic link.
+    /// The path does not end in a file name, its directory does not exist, or it is a symbolic
+    /// link.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         if path.file_name().is_none() || !directory_of(&path).is_dir() {
@@ -88,7 +90,7 @@ impl FileStore {
     }
 
     /// Runs one atomic step on an entry, on a thread where blocking is allowed. The step runs to
-    /// its end even if the caller is canceled.
+    /// completion even if the caller is canceled.
     async fn step<T: Send + 'static>(
         &self,
         key: &StoreKey,
@@ -139,7 +141,7 @@ impl Shared {
         Ok(result)
     }
 
-    /// Returns the path of the file with this suffix.
+    /// Returns the path of the store's file with this suffix appended.
     fn sibling(&self, suffix: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(".");
@@ -281,7 +283,7 @@ impl TokenStore for FileStore {
 
 partial_debug!(FileStore, path = shared.path);
 
-/// Returns the milliseconds since 1970, by the clock that all processes of the machine share.
+/// Returns the milliseconds since 1970, by the clock that all processes on the machine share.
 fn now() -> u64 {
     millis(
         SystemTime::now()

@@ -33,14 +33,14 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Makes Redis remove an entry this long after its last write, at least one minute. An entry
-    /// whose lock is held is not removed.
+    /// Makes Redis remove an entry this long after its last write. The minimum is one minute. An
+    /// entry whose lock is held is not removed.
     ///
     /// Removal is meant for entries that are no longer used, such as those of users who have left.
     /// The refresh token is lost with the entry, and the user must log in again. Therefore, choose
-    /// a time longer than unused refresh tokens remain valid. The revision numbers are lost too and
-    /// restart from zero. A process that was offline for longer than this time then overwrites
-    /// newer tokens with the ones it still has.
+    /// a time that is longer than an unused refresh token remains valid. The revision numbers are
+    /// lost too and restart from zero. A process that was offline for longer than this time then
+    /// overwrites newer tokens with the ones it still has.
     ///
     /// Default: entries are never removed.
     pub fn time_to_live(mut self, time: Duration) -> Self {

@@ -34,8 +34,8 @@ use crate::{store::StoreError, sync::lock};
 
 /// The time limit for connecting, and for each response.
 const STEP_TIMEOUT: Duration = Duration::from_secs(2);
-/// The time limit for a whole operation, reconnecting included. It is shorter than the 5 s limit of
-/// every store, so that callers get this module's more specific error.
+/// The time limit for a whole operation, including reconnecting. It is shorter than the 5 s limit
+/// of every store, so that callers get this module's more specific error.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(4500);
 
 type Connecting = Shared<BoxFuture<'static, Result<MultiplexedConnection, RedisError>>>;
@@ -81,7 +81,7 @@ impl Connection {
         match self.send(true, send).await? {
             Ok(pair) => Ok(pair.into_iter().nth(1)),
             Err(error) if is_broken(&error) => Err(StoreError::new(error_text(&error))),
-            // Managed servers forbid `CONFIG GET`.
+            // Managed servers often forbid `CONFIG GET`.
             Err(_) => Ok(None),
         }
     }
@@ -128,7 +128,7 @@ impl Connection {
         let mut current = lock(&self.current);
         let connecting = current.get_or_insert_with(|| {
             let client = self.client.clone();
-            // A separate task, so that a canceled caller does not cancel the attempt.
+            // Use a separate task, so that a canceled caller does not cancel the attempt.
             let task = tokio::spawn(async move {
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(STEP_TIMEOUT))
@@ -159,8 +159,8 @@ impl Connection {
     }
 }
 
-/// Returns whether a new connection might succeed: this one is closed, does not respond, or leads
-/// to a server that has become a replica.
+/// Returns whether a new connection might succeed, because this one is closed, does not respond, or
+/// leads to a server that has become a replica.
 fn is_broken(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Server(kind) => kind == ServerErrorKind::ReadOnly,
@@ -194,7 +194,7 @@ fn error_text(error: &RedisError) -> String {
         }
         ErrorKind::Io => error.to_string(),
         ErrorKind::Client => error.to_string().trim_end_matches(" - Client").to_owned(),
-        // The texts of other kinds can contain what was sent.
+        // The error texts of other kinds can contain the data that was sent.
         _ => error.category().to_owned(),
     }
 }
@@ -209,7 +209,7 @@ fn without_arguments(detail: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// A proxy may not support scripts.
+    /// Some proxies do not support scripts.
     #[test]
     fn quoted_arguments_are_removed() {
         let text = "unknown command 'EVALSHA', with args beginning with: 'hunter2' ";

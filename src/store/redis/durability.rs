@@ -7,10 +7,10 @@ use crate::store::StoreError;
 /// time the store connected.
 ///
 /// A server that loses writes loses the newest revisions of entries. The refresh token of an older
-/// revision has been spent, and an authorization server that rotates refresh tokens treats its
-/// second use as theft. A process that still has the newer tokens writes them back at its next
-/// refresh. If all processes end together with the server, a new login is required. A lock that is
-/// lost can be acquired twice.
+/// revision has been spent, and an authorization server that rotates refresh tokens treats a second
+/// use as theft. A process that still has the newer tokens writes them back at its next refresh. If
+/// all processes end together with the server, a new login is required. A lock that is lost can be
+/// acquired twice.
 ///
 /// The settings describe one server. A failover to a replica loses the writes that had not reached
 /// the replica, regardless of these settings.

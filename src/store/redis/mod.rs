@@ -24,7 +24,7 @@ use super::{
 /// Scripts accept revisions of up to 18 digits.
 const REVISION_LIMIT: u64 = 1_000_000_000_000_000_000;
 
-/// A store in a Redis server (or Valkey), for the processes of many machines.
+/// A store in a Redis server (or Valkey), for processes on many machines.
 ///
 /// Each entry is a hash, and each operation is a script, which Redis runs atomically. Locks expire
 /// by the server's clock. Clones share one connection. If it breaks, the next operation connects
@@ -47,13 +47,13 @@ const REVISION_LIMIT: u64 = 1_000_000_000_000_000_000;
 /// Pass it to a provider's builder with `store(store, key)`.
 ///
 /// # Server settings
-/// Set `appendonly yes` and `appendfsync always`. Without them, a server that is killed loses writes
-/// that it has acknowledged, and refresh tokens with them; see [`Durability`]. Do not use an
+/// Set `appendonly yes` and `appendfsync always`. Without them, a server that is killed loses
+/// writes that it has acknowledged, and refresh tokens with them; see [`Durability`]. Do not use an
 /// `allkeys-` policy as `maxmemory-policy`, nor a `volatile-` policy together with a time to live:
 /// Redis would remove entries when it needs memory.
 ///
 /// A dedicated user (`ACL`) needs `~tower-auth:* +@hash +@keyspace +@scripting +@connection +time`,
-/// and `+config|get` to determine the durability. The tokens are not encrypted: everyone who can read
+/// and `+config|get` to determine the durability. The tokens are not encrypted: anyone who can read
 /// the entries or the server's slow log can read the tokens.
 ///
 /// # TLS
@@ -237,7 +237,7 @@ partial_debug!(
 );
 
 /// Converts to milliseconds for a script: rounded up, so that nothing expires early, and limited to
-/// what Lua can calculate with.
+/// what Lua can compute with.
 fn lua_millis(time: Duration) -> u64 {
     const MAX_MILLIS: u64 = 100_000_000_000_000;
     millis(time.saturating_add(Duration::from_nanos(999_999))).min(MAX_MILLIS)

@@ -15,7 +15,7 @@ use crate::store::{
 pub(super) struct Response(Vec<Option<Zeroizing<String>>>);
 
 impl Response {
-    /// Returns `None` if a value is not text.
+    /// Creates a response. Returns `None` if a value is not text.
     pub(super) fn new(values: Vec<Value>) -> Option<Self> {
         let text = |value| match value {
             Value::BulkString(bytes) => Some(Some(Zeroizing::new(String::from_utf8(bytes).ok()?))),
@@ -29,7 +29,7 @@ impl Response {
             .map(Self)
     }
 
-    /// Returns why the value at the key is not an entry, if it is not one.
+    /// Returns the reason why the value at the key is not an entry, or `None` if it is an entry.
     pub(super) fn invalid(&self) -> Option<&str> {
         (self.text(0)? == "invalid").then(|| self.text(1).unwrap_or_default())
     }
@@ -70,7 +70,8 @@ impl Response {
         self.0.get(index)?.as_ref().map(|text| text.as_str())
     }
 
-    /// Returns `None` if the value cannot be parsed, and `Some(None)` if it is absent.
+    /// Parses an object. Returns `None` if the value cannot be parsed, and `Some(None)` if it is
+    /// absent.
     fn object<T>(
         &self,
         index: usize,

@@ -432,7 +432,7 @@ async fn a_server_that_does_not_respond_is_an_error() {
     command(&server, &["CLIENT", "PAUSE", "2500", "ALL"]);
     let error = text(&store.load(&key()).await.unwrap_err());
     assert!(error.contains("no response within 2 s"), "{error}");
-    // The next operation does not queue behind it.
+    // The next operation does not queue behind the failed one.
     assert_eq!(store.load(&key()).await.unwrap().revision, Revision(0));
 
     let unreachable = RedisStore::connect("redis://:hunter2@127.0.0.1:1/").await;

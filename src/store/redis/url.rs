@@ -4,8 +4,8 @@ use redis::{Client, ConnectionAddr, IntoConnectionInfo};
 
 use crate::store::StoreError;
 
-/// Returns a client for the URL, and the server's name in errors. The name is only host and port, so
-/// that it cannot contain any part of a password.
+/// Returns a client for the URL, and the server's name for errors. The name consists only of the
+/// host and the port, so that it cannot contain any part of a password.
 pub(super) fn open(url: &str) -> Result<(Client, String), StoreError> {
     // The parser's errors quote the URL.
     let invalid = |why: &str| StoreError::new(format!("the URL is not a valid Redis URL: {why}"));
@@ -16,7 +16,7 @@ pub(super) fn open(url: &str) -> Result<(Client, String), StoreError> {
         && let Some(end) = rest.find(['/', '?', '#'])
         && rest[end..].contains('@')
     {
-        // The parser would take the beginning of the password for the host.
+        // The parser would mistake the beginning of the password for the host.
         return Err(invalid("percent-encode `/`, `?` and `#` in the password"));
     }
     let malformed = || match is_tls {
