@@ -1,7 +1,7 @@
 //! The budget for refreshes that are caused by rejections.
 //!
 //! A rejection does not always mean that a credential has expired. A token with the wrong audience
-//! is rejected forever, and a refresh for every request would only load the token endpoint.
+//! is rejected forever, and a refresh for every request would only put load on the token endpoint.
 
 use std::{collections::VecDeque, time::Duration};
 

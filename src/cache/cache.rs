@@ -36,10 +36,11 @@ pub(crate) struct Cache<C> {
     pub(super) provider: Arc<dyn ErasedProvider<C>>,
     name: &'static str,
     pub(super) refresh_timeout: Duration,
-    /// Tests replace it to simulate a suspended machine.
+    /// Replaced in tests that simulate a suspended machine.
     pub(super) wall_clock: fn() -> SystemTime,
     locked: Mutex<Locked<C>>,
-    /// Whether the provider was asked for its initial credential. Locked while it is asked.
+    /// Whether the provider was asked for its initial credential. Locked while the provider is
+    /// being asked.
     pub(super) initial: Mutex<bool>,
 }
 

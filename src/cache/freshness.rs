@@ -50,8 +50,8 @@ pub(crate) enum Phase {
 }
 
 impl RefreshSchedule {
-    /// Returns the times for a credential that was requested and has arrived at the given times,
-    /// or `None` if it does not expire. `draw` is a random number in `0.0..1.0`, which spreads the
+    /// Returns the schedule for a credential that was requested and arrived at the given times, or
+    /// `None` if it does not expire. `draw` is a random number in `0.0..1.0`, which spreads the
     /// early refreshes of many processes.
     pub(crate) fn new(
         lifetime: Lifetime,

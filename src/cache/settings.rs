@@ -57,7 +57,7 @@ impl RefreshSettings {
     /// a quarter, so that many processes do not refresh at the same time.
     ///
     /// `None` turns early refresh off. Credentials are then refreshed only in the last 5% of their
-    /// lifetime (at most 10 s), when callers have to wait for the refresh.
+    /// lifetime (at most the last 10 s), when callers have to wait for the refresh.
     pub fn early_refresh(mut self, margin: impl Into<Option<Duration>>) -> Self {
         self.early_refresh = margin.into();
         self

@@ -63,7 +63,7 @@ impl<C> Snapshot<C> {
     #[inline]
     pub(crate) fn is_checked(&self) -> bool {
         let recheck_at = self.recheck_at.load(Ordering::Relaxed);
-        // Adding to an `Instant` takes half the instructions of subtracting two.
+        // Adding to an `Instant` takes half as many instructions as subtracting one from another.
         recheck_at == u64::MAX
             || Instant::now() < self.arrived.monotonic + Duration::from_nanos(recheck_at)
     }

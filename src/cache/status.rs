@@ -61,7 +61,7 @@ impl Status {
         }
     }
 
-    /// Returns whether requests have a credential that they can use without waiting.
+    /// Returns whether there is a credential that has neither expired nor been invalidated.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.credential.as_ref().is_some_and(|known| known.usable)

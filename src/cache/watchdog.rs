@@ -5,10 +5,11 @@
 //! this state between two calls to `block_on`. The task then neither ends nor is dropped, and its
 //! refresh would block every later one: callers on other runtimes would time out forever.
 //!
-//! So the callers watch the refresh. A refresh that should have ended is first marked as suspected,
-//! and is given up a second later unless it has ended by then. This delay preserves a result that
-//! is ready to be read (rule 2): after everything has been paused (by a blocked runtime, a stopped
-//! process or a suspended machine), a caller may run before the refresh task does.
+//! Therefore, callers watch the refresh. A refresh that should have ended is first marked as
+//! suspected, and is given up a second later unless it has ended by then. This delay preserves a
+//! result that is ready to be read (rule 2): after everything has been paused (by a blocked
+//! runtime, a stopped process or a suspended machine), a caller may run before the refresh task
+//! does.
 //!
 //! A committed refresh is never given up, because its result must not be lost.
 

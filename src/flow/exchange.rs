@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Prepared<C, D = ()> {
     pub(crate) flow: Flow<C>,
     pub(crate) snapshot: Arc<Snapshot<C>>,
-    /// A copy of the credential that shares no memory with other services.
+    /// A copy of the credential that shares no memory with the copies of other services.
     unshared: Option<C>,
     pub(crate) driver: D,
 }
@@ -43,20 +43,20 @@ impl<C: Credential, D> Prepared<C, D> {
         self
     }
 
-    /// Returns whether its credential can be used without asking the cache.
+    /// Returns whether the prepared credential can be used without asking the cache.
     #[inline]
     pub(crate) fn is_fresh(&self) -> bool {
         self.flow.cache.is_fresh(&self.snapshot)
     }
 
-    /// Returns whether a request with its credential may be sent again, so that copying it is
-    /// worth the cost.
+    /// Returns whether a request with the prepared credential may be sent again, so that copying it
+    /// is worth the cost.
     #[inline(always)]
     pub(crate) fn wants_copy(&self) -> bool {
         C::HANDLES_CHALLENGES || (self.flow.policy.retry && !self.snapshot.permanent)
     }
 
-    /// Puts its credential on the first attempt of a request. See [`Exchange::attach`].
+    /// Puts the prepared credential on the first attempt of a request. See [`Exchange::attach`].
     #[inline(always)]
     pub(crate) fn attach(&self, head: &mut dyn AnyRequestHead) -> Result<Attachment, Error> {
         let credential = self.unshared.as_ref();
@@ -184,7 +184,7 @@ impl<C: Credential, D> Exchange<C, D> {
     pub(crate) fn classify(&self, status: StatusCode, headers: &HeaderMap) -> Classification {
         let (flow, snapshot) = (self.flow(), self.snapshot());
         let rejected = self.is_rejection(status, headers);
-        // A failing server, or a proxy in front of it, has not checked the credential.
+        // A failing server, or a proxy in front of it, has not necessarily checked the credential.
         let unchecked =
             status.is_server_error() || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
         if !rejected && !unchecked {

@@ -75,8 +75,8 @@ pub enum NotRetried {
     /// The server responded `insufficient_scope` (RFC 6750 section 3.1), and the provider cannot
     /// get a credential with more rights. See [`StepUp`](crate::challenge::StepUp).
     InsufficientScope,
-    /// The server requires a newer or stronger login (RFC 9470) or certain claims, and the provider
-    /// cannot get them. See [`StepUp`](crate::challenge::StepUp).
+    /// The server requires a more recent or stronger login (RFC 9470) or certain claims, and the
+    /// provider cannot get them. See [`StepUp`](crate::challenge::StepUp).
     InsufficientAuthentication,
     /// The server responded `invalid_request` (RFC 6750 section 3.1): the request itself is wrong.
     InvalidRequest,

@@ -20,8 +20,8 @@ use crate::{
 
 /// Attaches credentials from a provider to the requests of a client.
 ///
-/// All clones of a layer, and all services created by them, share one credential and its
-/// refreshes. Pass the settings of the refreshes ([`RefreshSettings`]) when you create the layer.
+/// All clones of a layer, and all services created by them, share one credential and its refreshes.
+/// Pass the refresh settings ([`RefreshSettings`]) when you create the layer.
 ///
 /// [`retry`](Self::retry), [`overwrite_existing`](Self::overwrite_existing),
 /// [`rejected_if`](Self::rejected_if) and [`drain_limit`](Self::drain_limit) configure how requests

@@ -70,7 +70,7 @@ struct Shared<S, C, K: Select> {
 }
 
 impl<C: Credential> Auth<(), C> {
-    /// Creates a layer for such services, like [`AuthLayer::new`] does.
+    /// Creates a layer for services of this type, like [`AuthLayer::new`] does.
     pub fn layer<P>(provider: P, origins: Origins) -> AuthLayer<P>
     where
         P: Provider<Credential = C>,

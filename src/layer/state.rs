@@ -96,7 +96,7 @@ where
     B: CloneBody,
     R: Body,
 {
-    /// Returns the next state after a response that is not simply accepted.
+    /// Returns the next state after a rejection, or a response that the credential can answer.
     #[cold]
     #[inline(never)]
     pub(super) fn decide(
@@ -163,7 +163,7 @@ where
 }
 
 impl<S, C: Credential, B: CloneBody> Attempt<S, C, B> {
-    /// Sends the request through the service, which is ready.
+    /// Sends the request through the service, which must be ready.
     fn send<R>(
         self,
         copy: &mut Option<RequestCopy<B>>,
@@ -209,7 +209,7 @@ impl<S: Clone, C: Credential, B: CloneBody> Unsent<S, C, B> {
 }
 
 impl<S: Clone, C: Credential, B: CloneBody, R: Body> Rejected<S, C, B, R> {
-    /// Returns the next state after a response that is not simply accepted.
+    /// Returns the next state after a rejection, or a response that the credential can answer.
     fn decide<F>(
         mut exchange: ServiceExchange<S, C>,
         class: Classification,

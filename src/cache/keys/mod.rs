@@ -22,7 +22,7 @@ use crate::{
     sync::lock,
 };
 
-/// Minimum number of entries at which dead ones are removed.
+/// Minimum number of entries at which dead entries are removed.
 const MIN_SWEEP: usize = 1024;
 
 type MakeProvider<K, C> = dyn Fn(&K) -> Option<Arc<dyn ErasedProvider<C>>> + Send + Sync;

@@ -133,7 +133,7 @@ fn new_credentials_and_logouts_wake_all_waiters() {
     );
 }
 
-/// Rule 3 ends with the epoch: an earlier refresh does not affect this one.
+/// Rule 3 applies within an epoch: an earlier refresh does not affect this one.
 #[test]
 fn an_overdue_refresh_does_not_fail_new_credentials() {
     let script = |_| Turn::issues().taking(30).committed();

@@ -94,7 +94,8 @@ fn callers_share_the_attempt_after_a_failure() {
             assert!(outcome.is_ok_and(|token| token.0 == 2) || world.log.calls() <= 2);
         }
         passing.join().unwrap();
-        // The backoff began when the failure was recorded, before or after the time passed.
+        // The backoff began when the failure was recorded, which may be before or after the time
+        // passed.
         world.pass(secs(2));
         assert_eq!(world.token(), 2);
         assert_eq!(world.log.calls(), 2);

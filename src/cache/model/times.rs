@@ -8,7 +8,7 @@ fn an_overdue_committed_refresh_is_still_published() {
     explore("a committed refresh, overdue", script, |world| {
         let time = world.thread(|world| {
             world.called();
-            // Past the deadline, past the watchdog, to the end of the refresh.
+            // Passes the deadline, then the watchdog's limit, then the end of the refresh.
             for seconds in [10, 1, 49] {
                 world.pass(secs(seconds));
             }
@@ -41,7 +41,7 @@ fn a_hanging_refresh_is_dropped_and_the_next_succeeds() {
         });
         for outcome in outcomes(world.callers(2)) {
             match outcome {
-                // This caller came after the deadline and its backoff.
+                // This caller arrived after the deadline and the backoff that followed it.
                 Ok(token) => assert_eq!(token.0, 2),
                 Err(error) => assert!(error.is_timeout(), "{error:#}"),
             }

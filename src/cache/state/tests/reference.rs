@@ -74,7 +74,8 @@ impl Held {
             }
     }
 
-    /// Returns the time this long before the expiry, but at least a second after the arrival.
+    /// Returns the time that is `margin` before the expiry, but at least a second after the
+    /// arrival.
     fn before_expiry(&self, margin: Duration) -> Instant {
         let at = self.requested_at + (self.lifetime - margin);
         at.max(self.arrived.monotonic + secs(1.0))
@@ -128,7 +129,8 @@ impl Reference {
             .is_some_and(|failing| failing.until.is_none_or(|until| now.monotonic < until))
     }
 
-    /// Checks what a caller got. `started` is the refresh that was started for it.
+    /// Checks what a caller got. `started` is the reason for the refresh that was started for the
+    /// caller, if there is one.
     pub(super) fn acquired(&mut self, got: &Got, started: Option<Reason>, now: Moment) {
         let was_running = self.is_running();
         if let Some(reason) = started {
