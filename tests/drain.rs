@@ -36,7 +36,7 @@ use tower::{Layer, ServiceExt};
 use tower_auth::{AuthLayer, Issued, Origins, ProviderError, credential::Bearer, provider_fn};
 
 const REJECTIONS: usize = 20;
-/// Size of the chunks of a rejection's body. The default drain limit is four chunks.
+/// The size of each chunk of a rejection's body. The default drain limit is four chunks.
 const CHUNK: usize = 16 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -67,7 +67,8 @@ async fn send_rejected_requests(address: SocketAddr, path: &str, (bytes, time): 
         .http2_only(true)
         .build_http();
     for _ in 0..REJECTIONS {
-        // Each request has a separate layer, because a layer limits how often rejections refresh.
+        // Each request has a separate layer, because a layer limits how often rejections cause a
+        // refresh.
         let tokens = AtomicUsize::new(0);
         let provider = provider_fn(move |_| {
             let token = ["old", "new"][tokens.fetch_add(1, SeqCst)];
@@ -142,7 +143,7 @@ struct InspectedConnection {
 /// Parses HTTP/2 frame headers (RFC 9113 section 4.1), and counts RST_STREAM frames.
 struct Frames {
     server: Arc<Server>,
-    /// The part of the current frame's header that was read.
+    /// The part of the current frame's header that has been read so far.
     head: Vec<u8>,
     /// Number of bytes before the next frame: the rest of the preface or of a payload.
     skip: usize,

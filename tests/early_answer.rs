@@ -39,7 +39,7 @@ async fn a_retried_upload_with_data_ready_is_complete() {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Supply {
-    /// Supplies the chunks that the server does not wait for only after the rejection.
+    /// Supplies the remaining chunks, which the server does not wait for, only after the rejection.
     PausedUntilRejection,
     /// Supplies chunks as fast as the client reads them.
     Continuous,

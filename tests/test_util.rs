@@ -107,7 +107,7 @@ async fn a_test_server_listens_until_the_last_clone_is_dropped() {
     }
 }
 
-/// Reads the scopes of the server's challenge, and keeps the old token when it gets none.
+/// Reads the scopes of the server's challenge, and keeps the old token if it has none.
 struct Scoped;
 
 impl Provider for Scoped {

@@ -1,4 +1,4 @@
-//! `Decompression`.
+//! The effects of `Decompression`, outside and inside the layer.
 
 use std::{
     pin::Pin,
@@ -19,8 +19,8 @@ use tower_http::{compression::CompressionLayer, decompression::DecompressionLaye
 
 use crate::memory::{Api, get, numbered, only_api};
 
-/// Size of a response body. It exceeds the default drain limit, but its compressed form, which has
-/// a quarter of the size, does not.
+/// The size of a response body. It exceeds the default drain limit. Its compressed form, a quarter
+/// of that size, does not.
 const SIZE: usize = 200 * 1024;
 
 /// Returns random letters from an alphabet of four, so that each byte carries two bits.
@@ -49,8 +49,8 @@ impl<B: Body + Unpin> Body for TrackedBody<B> {
     }
 }
 
-/// Creates an API that rejects `t1`, and the flag that the body of its 401 sets when it was read to
-/// its end.
+/// Creates an API that rejects `t1`, and a flag that is set once the body of its 401 has been read
+/// to the end.
 fn api() -> (Api, Arc<AtomicBool>) {
     let api = Api::new(|seen| {
         let mut response = Response::new(Full::from(page()));

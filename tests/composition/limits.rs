@@ -1,4 +1,5 @@
-//! `ConcurrencyLimit`, `LoadShed`, `Buffer`, `RateLimit`.
+//! The effects of `ConcurrencyLimit`, `LoadShed`, `Buffer` and `RateLimit`, outside and inside the
+//! layer.
 
 use std::time::Duration;
 
@@ -253,7 +254,7 @@ async fn buffer_inside_is_not_held_during_a_refresh() {
     assert_eq!(other.expect("no free slot").unwrap().status(), 200);
 }
 
-/// Two requests per 10 s.
+/// The rate limit: two requests per 10 s.
 const RATE_LIMIT: (u64, Duration) = (2, Duration::from_secs(10));
 
 #[tokio::test(start_paused = true)]

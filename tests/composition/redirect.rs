@@ -1,4 +1,4 @@
-//! `FollowRedirect`.
+//! The effects of `FollowRedirect`, outside and inside the layer.
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
@@ -52,7 +52,7 @@ async fn follow_redirect_outside_checks_the_origin_at_every_hop() {
     assert_eq!(api.tokens_seen(), ["t1", "none", "t1"]);
 }
 
-/// P34: even if the redirect policy strips nothing.
+/// P34: this holds even if the redirect policy strips nothing.
 #[tokio::test(start_paused = true)]
 async fn follow_redirect_outside_is_safe_with_any_redirect_policy() {
     let api = redirecting_api();
@@ -182,7 +182,7 @@ async fn follow_redirect_outside_drops_skip_auth_unless_allowed() {
 }
 
 /// Pitfall: the layer does not check redirects that happen beneath it. tower-http's default policy
-/// drops `Authorization` at another origin, and does not restore it at the hop back.
+/// drops `Authorization` at another origin, and does not restore it on the hop back.
 #[tokio::test(start_paused = true)]
 async fn follow_redirect_inside_leaves_authorization_to_its_policy() {
     let api = redirecting_api();

@@ -1,4 +1,4 @@
-//! `Replay`, and the complete recommended stack.
+//! The effects of `Replay`, and of the complete recommended stack.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! `Retry`.
+//! The effects of `Retry`, outside and inside the layer.
 
 use std::{
     collections::BTreeMap,
@@ -22,8 +22,8 @@ use crate::memory::{Answer, Api, Valid, bearer, get, numbered, only_api, send, s
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The policy from the documentation. It retries a 503 after 1 s, and a missing credential when the
-/// next one may be available. The field is the number of retries left.
+/// The policy from the documentation. It retries a 503 after 1 s, and a call without a
+/// credential when the next credential may be available. The field is the number of retries left.
 #[derive(Clone)]
 pub(crate) struct RetryPolicy(pub(crate) usize);
 

@@ -1,4 +1,4 @@
-//! `Timeout`.
+//! The effects of `Timeout`, outside and inside the layer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `Trace`.
+//! The effects of `Trace`, outside and inside the layer.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::{
     memory::{Api, Valid, get, only_api, scripted, status},
 };
 
-/// Creates a `Trace` that also logs headers.
+/// Creates a `Trace` layer that also logs headers.
 fn trace() -> TraceLayer<SharedClassifier<ServerErrorsAsFailures>> {
     TraceLayer::new_for_http().make_span_with(DefaultMakeSpan::new().include_headers(true))
 }

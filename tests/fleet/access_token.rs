@@ -1,4 +1,4 @@
-//! P59: a server that revokes a client's previous access token when it issues the next.
+//! P59: a server that revokes a client's previous access token when it issues the next one.
 
 use std::time::Duration;
 

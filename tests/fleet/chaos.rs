@@ -21,9 +21,11 @@ use crate::{
     worker::{RESUME, Settings},
 };
 
-/// Repeats the random choices of an earlier run, as far as the processes behave the same.
+/// Repeats the random choices of an earlier run, to the extent that the processes behave the same
+/// way.
 const SEED: &str = "TOWER_AUTH_FLEET_SEED";
-/// Processes whose clocks are wrong, and by how many seconds they are ahead.
+/// The processes whose clocks are wrong, each with the number of seconds by which its clock is
+/// ahead.
 const CLOCK_OFFSETS: [(usize, i64); 2] = [(0, 300), (1, -300)];
 
 /// P42, P43.
@@ -73,7 +75,7 @@ struct Chaos {
     fleet: Fleet,
     /// The number of times that each process has been started.
     incarnations: [usize; PROCESSES],
-    /// The number of kills by what the killed process was doing.
+    /// The number of kills, by what the killed process was doing at the time.
     kills: BTreeMap<&'static str, usize>,
     /// The number of messages that have been handled.
     handled: usize,

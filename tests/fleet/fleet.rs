@@ -122,7 +122,7 @@ impl Fleet {
         }
     }
 
-    /// Handles the messages since the last call.
+    /// Handles the messages received since the last call.
     pub(crate) fn listen(&mut self) {
         while let Ok((name, message)) = self.receiver.try_recv() {
             let words: Vec<_> = message.split(' ').collect();

@@ -56,7 +56,8 @@ async fn log_out_repeatedly(backend: Backend) {
             _ => fleet.send_to_all(RESUME).await,
         }
         let before = server.seen().token_requests;
-        // In every other round, a refresh is in flight. In the others, one has just ended.
+        // In every other round, a refresh is in flight. In the remaining rounds, one has just
+        // ended.
         wait(|| {
             let fetched = server.seen().token_requests - before;
             fetched >= 2 && server.is_busy() == (round % 2 == 0)

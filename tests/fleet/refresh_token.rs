@@ -1,4 +1,4 @@
-//! P41: a refresh token can be spent once.
+//! P41: a refresh token can be spent only once.
 
 use std::time::Duration;
 

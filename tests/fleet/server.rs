@@ -248,7 +248,8 @@ impl State {
         let previous = self.grants.last().filter(|last| last.until > last.at);
         if let Some(previous) = previous {
             // Early refresh starts when 40% of the lifetime is left, counted from the process's
-            // request. Half of the lifetime is too early, however busy the machine is.
+            // request. A request at less than half of the lifetime is too early, no matter how busy
+            // the machine is.
             let age = previous.at.elapsed();
             if age >= lifetime / 2 {
                 self.seen.expiries += 1;

@@ -1,5 +1,5 @@
-//! The common check of processes that share tokens: each token is requested once, when its predecessor
-//! is close to its expiry, and no call fails.
+//! The check that all tests of processes with shared tokens use: each token is requested once, when
+//! its predecessor is close to its expiry, and no call fails.
 
 use std::time::Duration;
 

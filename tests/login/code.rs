@@ -90,7 +90,7 @@ async fn a_confidential_client_authenticates_once() {
     assert_eq!(of_client.count(), 2);
 }
 
-/// Applications have the response in different forms.
+/// Applications receive the authorization response in different forms.
 #[tokio::test]
 async fn the_callback_can_be_a_url_a_path_a_query_or_a_form() {
     let (login, _) = client(200, TOKENS);
@@ -194,7 +194,7 @@ async fn errors_do_not_echo_secrets() {
     assert_eq!(error.description(), None);
 }
 
-/// P52, R24, R38: RFC 9207, also for errors.
+/// P52, R24, R38: the issuer is checked (RFC 9207), also in error responses.
 #[tokio::test]
 async fn a_wrong_issuer_is_refused() {
     let (http, requests) = server(200, TOKENS);
@@ -283,7 +283,7 @@ async fn a_session_refreshes_with_the_same_settings() {
     assert_eq!(form, pairs(body));
 }
 
-/// R22, R39: secrets return only to safe URIs.
+/// R22, R39: secrets are returned only to safe URIs.
 #[test]
 fn an_invalid_redirect_uri_is_refused() {
     let (login, _) = client(200, TOKENS);

@@ -1,4 +1,4 @@
-//! Device codes (RFC 8628), on paused time.
+//! Device codes (RFC 8628), with paused time.
 
 use std::{
     collections::VecDeque,
@@ -182,7 +182,7 @@ async fn a_confirmed_code_yields_tokens() {
     login.session().initial_tokens(tokens).build().unwrap();
 }
 
-/// RFC 8628 3.5: for all later requests.
+/// RFC 8628 3.5: the longer interval applies to all later requests.
 #[tokio::test(start_paused = true)]
 async fn slow_down_adds_5_s_to_the_interval() {
     let replies = [

@@ -174,7 +174,7 @@ async fn an_unreachable_server_is_a_transient_failure() {
     );
 }
 
-/// R27, RFC 8705 5: a client with a certificate uses separate endpoints and sends only its id.
+/// R27, RFC 8705 5: a client with a certificate uses separate endpoints and sends only its ID.
 #[tokio::test]
 async fn mutual_tls_uses_the_alias_endpoints() {
     let with_aliases = |url: &str| {

@@ -63,7 +63,7 @@ fn errors_and_state_are_read_from_the_fragment() {
     let pending = login().start(REDIRECT).unwrap();
     let url = format!("{REDIRECT}#access_token=a&token_type=bearer&state=x");
     assert!(login().finish(pending, &url).unwrap_err().is_forged());
-    // A token in the query is ignored: servers would see it.
+    // A token in the query is ignored, because servers would see it.
     let pending = login().start(REDIRECT).unwrap();
     let state = query(&login().authorization_url(&pending))["state"].clone();
     let url = format!("{REDIRECT}?access_token=a&token_type=bearer&state={state}");

@@ -1,4 +1,5 @@
-//! Random programs against the whole layer, on paused time, compared with a reference of the rules.
+//! Runs random programs against the whole layer, with paused time, and compares the results with a
+//! reference model of the rules.
 //!
 //! `TOWER_AUTH_PROGRAMS` sets the number of programs and makes them different each time. Without it,
 //! they are always the same.

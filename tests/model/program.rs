@@ -13,11 +13,11 @@ pub(crate) enum Action {
     Burst(u8),
     /// Forty requests at this interval.
     Traffic(Duration),
-    /// Drops the n-th of the open requests.
+    /// Drops the n-th open request.
     Cancel(u8),
     /// Time passes step by step.
     Pass(Duration),
-    /// Time passes at once: nothing runs in between.
+    /// Time passes in one step: nothing runs in between.
     Jump(Duration),
     Endpoint(Endpoint),
     Api(Api),

@@ -15,7 +15,7 @@ pub(crate) struct Reference {
     /// All credentials ever created, published or not. The number of a credential is its index.
     tokens: Vec<Token>,
     current: Option<usize>,
-    /// Whether the current credential must not be used, whatever its age.
+    /// Whether the current credential must not be used, regardless of its age.
     invalidated: bool,
     logged_out: bool,
     epoch: u64,
@@ -44,7 +44,7 @@ struct Running {
 struct Failing {
     class: Class,
     earlier: u32,
-    /// No attempt is made before this time, or ever if it is `None`.
+    /// The earliest time of the next attempt. If it is `None`, there is no next attempt.
     until: Option<Instant>,
 }
 

@@ -11,7 +11,7 @@ use crate::{
     world::{Shared, State},
 };
 
-/// Longer than callers wait.
+/// A delay that is longer than any caller waits.
 const LONG: Duration = Duration::from_secs(25);
 
 pub(crate) struct Source {

@@ -205,7 +205,7 @@ impl World {
         let handle = self.handle.clone();
         let mut log_out = Box::pin(async move { handle.log_out().await.unwrap() });
         self.shared.lock().reference.logs_out();
-        // From the first poll, calls fail as logged out.
+        // From the first poll on, calls fail with the logout error.
         if poll!(&mut log_out).is_pending() {
             self.log_outs.push(tokio::spawn(log_out));
         }

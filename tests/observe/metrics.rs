@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Runs a program and returns its metrics: by name and labels, the count or the recorded values.
+/// Runs a program and returns its metrics: the count or the recorded values, by name and labels.
 async fn recorded(program: impl Future<Output = ()>) -> BTreeMap<String, Vec<f64>> {
     leave_open();
     let recorder = DebuggingRecorder::new();

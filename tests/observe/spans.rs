@@ -43,7 +43,8 @@ async fn a_refresh_is_one_span_for_all_waiters() {
     ] {
         assert!(closed.contains(part), "{part}: {closed}");
     }
-    // Within the refresh, but not within the span of the caller that started it.
+    // The event is within the refresh's span, but not within the span of the caller that started
+    // the refresh.
     let work = line(&log, "the provider is at work");
     assert!(
         work.contains("refresh{") && !work.contains("the_caller"),

@@ -16,7 +16,7 @@ use tower_auth::store::{
 use postgres::Postgres;
 use store::{PostgresStore, STATEMENTS};
 
-/// P42, P12. Each test has a separate connection, as another process does.
+/// P42, P12. Each test has a separate connection, as a separate process would.
 #[tokio::test]
 async fn it_conforms_to_the_store_contract() {
     let Some(postgres) = Postgres::start().await.unwrap() else {

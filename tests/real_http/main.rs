@@ -200,7 +200,7 @@ async fn undrained_http2_rejections_block_no_caller_past_the_timeout() {
     assert_eq!(status, 200, "the next call works");
 }
 
-/// Recovery: how long one failure of the token endpoint affects callers.
+/// Measures how long one failure of the token endpoint affects callers.
 #[tokio::test]
 async fn callers_recover_soon_after_the_token_endpoint_failed_once() {
     let refusal = r#"{"error":"invalid_client"}"#;

@@ -110,7 +110,7 @@ pub(crate) enum Failure {
 pub(crate) struct Tokens {
     pub(crate) valid: Mutex<BTreeSet<String>>,
     pub(crate) failures: Mutex<VecDeque<Failure>>,
-    /// Head and body of each token request.
+    /// The head and body of each token request.
     pub(crate) requests: Mutex<Vec<(HeaderMap, String)>>,
     pub(crate) rejections: AtomicUsize,
     /// The size of the response to a rejected request.

@@ -22,8 +22,8 @@ fn key() -> StoreKey {
     StoreKey::issuer(TOKEN_URL).client("app").subject("alice")
 }
 
-/// A provider as in a separate process: with its own connection, and starting with the first refresh
-/// token.
+/// Creates a provider as a separate process would: with its own connection, and starting with the
+/// first refresh token.
 async fn provider(server: &Server, redis: &RedisServer) -> Builder<RefreshTokenGrant> {
     let store = RedisStore::connect(&redis.url()).await.unwrap();
     RefreshTokenGrant::builder(TOKEN_URL)
@@ -51,8 +51,8 @@ async fn providers_share_one_refresh() {
     assert_eq!(server.trace(), ["refresh r0 200"]);
 }
 
-/// P44: once the token has expired, callers get an error that names the store. When the server is
-/// back, the tokens are too, without a new login.
+/// P44: once the token has expired, callers get an error that names the store. Once the server is
+/// back, so are the tokens, without a new login.
 #[tokio::test]
 async fn a_valid_token_remains_in_use_while_redis_is_down() {
     let Some(mut redis) = RedisServer::synced() else {

@@ -274,7 +274,7 @@ async fn long_lived_service_uses_each_new_credential() {
     assert_eq!(seen, ["t1", "t2", "t2", "t3", "t3", "t3", "s1", "s2"]);
 }
 
-/// Debug output names the type and policy, and contains nothing of a request.
+/// Debug output names the type and policy, and contains no part of a request.
 #[tokio::test(start_paused = true)]
 async fn debug_output_names_types_and_hides_requests() {
     let layer = only_api(numbered(Duration::ZERO).0);
@@ -354,8 +354,9 @@ type Own =
 type Attempt =
     std::pin::Pin<Box<dyn Future<Output = Result<crate::memory::Answer, BoxError>> + Send>>;
 
-/// Sends a request through a layer whose provider sends its own request through the same layer with
-/// `way`. Returns the error, the time until it arrived, and the number of requests that were sent.
+/// Sends a request through a layer whose provider uses `way` to send its own request through the
+/// same layer. Returns the error, the time until it arrived, and the number of requests that were
+/// sent.
 async fn through_own_layer(way: fn(Own) -> Attempt) -> (Error, Duration, usize) {
     let slot = Arc::new(std::sync::Mutex::new(None::<Own>));
     let own = Arc::clone(&slot);
@@ -403,7 +404,7 @@ async fn token_request_from_a_spawned_task_times_out() {
     assert_eq!((after, sent), (Duration::from_secs(10), 0));
 }
 
-/// After a response with a credential, a response without one, and an error.
+/// Polls after a response with a credential, after a response without one, and after an error.
 #[tokio::test(start_paused = true)]
 async fn a_future_polled_after_completion_panics_with_a_message() {
     use std::panic::{AssertUnwindSafe, catch_unwind};

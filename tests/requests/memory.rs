@@ -232,8 +232,8 @@ where
     service.clone().oneshot(request).await
 }
 
-/// Checks that a request fails before it is sent, and that the service, which is kept, then holds no
-/// permit of the inner service.
+/// Checks that a request fails before it is sent, and that the service, which is not dropped, then
+/// holds no permit of the inner service.
 pub(crate) async fn fails_unsent<L>(layer: &L, request: Request<Full<Bytes>>)
 where
     L: Layer<ConcurrencyLimit<Api>>,

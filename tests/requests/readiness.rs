@@ -108,7 +108,7 @@ async fn waiting_requests_hold_no_permit() {
 /// P10: a long-lived service holds nothing for a request that it did not send.
 #[tokio::test(start_paused = true)]
 async fn requests_that_fail_unsent_hold_no_permit() {
-    /// Cannot be attached to any request.
+    /// A credential that cannot be attached to any request.
     #[derive(Clone)]
     struct Unattachable;
 

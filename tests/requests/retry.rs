@@ -556,7 +556,7 @@ async fn answered_challenge_is_resent_without_a_refresh() {
         .iter()
         .map(|seen| seen.headers["authorization"].clone())
         .collect();
-    // Each credential answers once. Between them is the one retry after the refresh.
+    // Each credential answers one challenge. The one retry after the refresh is in between.
     assert_eq!(
         signed,
         [
@@ -637,15 +637,15 @@ async fn a_request_is_copied_only_if_a_retry_is_possible() {
     assert_eq!(copies(only_api(bearer("t").boxed())).await, 0);
 }
 
-/// A request with its own credential has no retry. A copy that it kept would make a streaming body
-/// record what it reads.
+/// A request with its own credential is never retried. Keeping a copy would make a streaming body
+/// record the data that it reads.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_keeps_its_own_credential_after_a_wait_keeps_no_copy() {
     let provider = provider_fn(|_| async {
         let token = Bearer::new("t").unwrap().header_name("x-token").unwrap();
         Ok::<_, ProviderError>(Issued::new(token).expires_in(Duration::from_secs(60)))
     });
-    // It drops the request, and never responds.
+    // This API drops the request and never responds.
     let api = service_fn(|_: Request<Carrying<Arc<AtomicUsize>>>| {
         pending::<Result<Response<Full<Bytes>>, BoxError>>()
     });

@@ -58,8 +58,8 @@ async fn reqwests_default_policy_leaks_credentials_to_other_hosts() {
     let header = |name| seen.iter().map(move |seen| seen.header(name));
     let keys: Vec<_> = header("x-api-key").collect();
     assert_eq!(keys[..2], [Some("key"); 2]);
-    // reqwest removes the header at the hop to another host, and restores it at the hop within
-    // that host.
+    // reqwest removes the header on the hop to another host, and restores it on the hop within that
+    // host.
     let tokens: Vec<_> = header("authorization").collect();
     assert_eq!(tokens[2..4], [None, Some("Bearer token")]);
     let referers: Vec<_> = header("referer").collect();

@@ -59,7 +59,7 @@ async fn reqwest_errors_are_returned_unchanged() {
     assert!(error.is_connect(), "{error:?}");
 }
 
-/// P23, P28: an exact size is sent as the content length, also by the retry.
+/// P23, P28: an exact size is sent as the content length, in the retry too.
 #[tokio::test]
 async fn the_body_size_determines_the_framing_of_every_attempt() {
     let world = World::new().await;

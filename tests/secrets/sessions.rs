@@ -19,7 +19,7 @@ use crate::{
 const TOKEN_URL: &str = "https://auth.example.com/token";
 const CALLBACK: &str = "https://app.example.com/callback";
 
-/// Responses of a server that understood nothing, or that echo the request.
+/// Responses of a server that did not understand the request, and responses that echo it.
 #[tokio::test(start_paused = true)]
 async fn no_failed_refresh_or_login_shows_what_was_sent() {
     let _log = log::watch();

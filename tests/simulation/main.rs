@@ -40,12 +40,12 @@ const AUTH: &str = "auth.example.com";
 const WORKERS: usize = 5;
 /// The time during which the network has faults.
 const FAULT_TIME: Duration = Duration::from_secs(90);
-/// Maximum time until the client has recovered: the longest backoff, a deadline, and a margin.
+/// The maximum time until the client has recovered: the longest backoff, a deadline, and a margin.
 const MAX_RECOVERY_TIME: Duration = Duration::from_secs(60);
 const HEALTHY_TIME: Duration = Duration::from_secs(30);
 /// The timeout of an exchange with the API.
 const API_TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum duration of a call: two exchanges, the wait for a refresh before each, and a margin.
+/// The maximum duration of a call: two exchanges, the wait for a refresh before each, and a margin.
 const MAX_CALL: Duration = Duration::from_secs(32);
 
 /// The results of the calls.
@@ -142,7 +142,7 @@ fn any_fault(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
     let host = if rng.bool() { API } else { AUTH };
     match rng.u8(0..9) {
         0 => sim.partition(CLIENT, host),
-        // Requests arrive, responses do not.
+        // Requests arrive, but responses do not.
         1 => sim.partition_oneway(host, CLIENT),
         2 => sim.crash(host),
         3 | 4 => sim.repair(CLIENT, host),
@@ -180,7 +180,7 @@ fn repair(sim: &mut Sim<'_>, servers: &Servers) {
     }
 }
 
-/// Runs workers that call the API all the time, through one layer.
+/// Runs workers that call the API continuously, through one layer.
 async fn client(calls: Arc<Calls>) -> Result<(), Box<dyn std::error::Error>> {
     let token_url = format!("https://{AUTH}/token");
     let provider = RefreshTokenGrant::builder(&token_url)

@@ -1,5 +1,5 @@
-//! A gRPC service for tests and examples, as `tonic-build` 0.14 makes it (by its `manual` module,
-//! which needs no `protoc`) of
+//! A gRPC service for tests and examples, as `tonic-build` 0.14 generates it (with its `manual`
+//! module, which does not need `protoc`) from
 //!
 //! ```proto
 //! package echo;

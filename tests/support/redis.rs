@@ -33,12 +33,13 @@ impl RedisServer {
         Self::start(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
-    /// Starts a server that loses everything when it is killed. Otherwise like [`synced`](Self::synced).
+    /// Starts a server that loses everything when it is killed. It is otherwise like
+    /// [`synced`](Self::synced).
     pub(crate) fn forgetful() -> Option<Self> {
         Self::start(&["--appendonly", "no"])
     }
 
-    /// Starts a server with these settings. Otherwise like [`synced`](Self::synced).
+    /// Starts a server with these settings. It is otherwise like [`synced`](Self::synced).
     pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
         let Some(program) = find("redis-server") else {
             let thread = std::thread::current();

@@ -147,7 +147,7 @@ async fn after_a_failed_save_the_token_is_used_and_saved_later() {
     }
 }
 
-/// The same, if the store hangs instead of returning an error.
+/// The same applies if the store hangs instead of returning an error.
 #[tokio::test(start_paused = true)]
 async fn a_hanging_save_fails_and_releases_the_waiters() {
     let (server, store) = (Server::new(), Faulty::default());
@@ -172,8 +172,8 @@ async fn a_hanging_save_fails_and_releases_the_waiters() {
     assert_eq!(server.trace(), ["refresh r0 200", "refresh r1 200"]);
 }
 
-/// The same, if the next refresh starts while the store still fails: no refresh token is spent
-/// without a record of it.
+/// The same applies if the next refresh starts while the store still fails: no refresh token is
+/// spent without a record of it.
 #[tokio::test(start_paused = true)]
 async fn unsaved_tokens_are_saved_before_the_next_refresh() {
     let (server, store) = (Server::new(), Faulty::default());

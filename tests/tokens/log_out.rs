@@ -215,7 +215,7 @@ async fn the_token_of_an_in_flight_refresh_is_revoked_too() {
     assert_eq!(store.load(&key()).await.unwrap().tokens, None);
 }
 
-/// P12: across processes. One of them is refreshing while the other logs out.
+/// P12: a logout wins across processes. One of them is refreshing while the other logs out.
 #[tokio::test(start_paused = true)]
 async fn a_logout_in_another_process_wins_over_a_refresh() {
     let server = Server::new();

@@ -108,7 +108,7 @@ async fn the_server_sees_each_password_and_token_once() {
     assert_eq!(all - tokens.len(), 7);
 }
 
-/// Only form fields, without client authentication.
+/// The requests contain only form fields, without client authentication.
 #[tokio::test(start_paused = true)]
 async fn the_requests_match_the_documentation() {
     let server = Server::new();

@@ -165,7 +165,7 @@ async fn a_killed_process_blocks_others_until_its_lock_expires() {
     );
 }
 
-/// P42: if that takes too long, the error names the cause.
+/// P42: if the lock is held for too long, the error names the cause.
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_outlasts_the_refresh_is_a_clear_error() {
     let server = Server::new();

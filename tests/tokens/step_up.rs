@@ -200,7 +200,8 @@ async fn stepping_up_never_becomes_a_loop() {
     assert_eq!(servers.requested().len(), 2);
 }
 
-/// R32: a machine cannot log in like a user. A provider that can gets the requirements.
+/// R32: a machine cannot log in like a user. A provider that supports stepping up receives the
+/// requirements.
 #[tokio::test(start_paused = true)]
 async fn a_stronger_login_is_requested_from_capable_providers() {
     let servers = Servers::default();
