@@ -1,4 +1,4 @@
-//! Access tokens that come without a refresh token.
+//! Access tokens that are issued without a refresh token.
 
 use super::{
     builder::Builder, client::ClientSettings, endpoint::TokenEndpoint, grant::sealed,
@@ -11,7 +11,7 @@ use crate::{
     store::{StoreError, TokenSet},
 };
 
-/// The access token of a login that cannot be refreshed, such as the implicit flow.
+/// The access token from a login that cannot be refreshed, such as a login with the implicit flow.
 ///
 /// Once the token has expired or been rejected, the user must log in again: the error is a
 /// [`LoginRequired`], and the provider makes no further attempt until

@@ -28,6 +28,6 @@ impl AuthorizationSettings {
 #[derive(Clone, Debug)]
 pub(in crate::oauth2) struct ExpectedIssuer {
     pub(in crate::oauth2) url: String,
-    /// Whether a response that names no issuer is refused too.
+    /// Whether a response that does not name an issuer is also refused.
     pub(in crate::oauth2) is_required: bool,
 }

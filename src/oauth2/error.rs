@@ -1,4 +1,4 @@
-//! Why a token endpoint did not return a token.
+//! The reasons that a token endpoint did not return a token.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::error::{BoxError, Chain, ProviderError, chain_debug};
 
-/// Why a token endpoint did not return a token.
+/// The reason that a token endpoint did not return a token.
 ///
 /// This is the source of most [`ProviderError`]s that this module returns. The message contains the
 /// details that the server reported, reduced to printable ASCII and truncated. Details that contain

@@ -3,7 +3,7 @@
 use super::authorization::AuthorizationSettings;
 use crate::credential::Bearer;
 
-/// A way to get tokens, for [`TokenProvider`](super::TokenProvider). Sealed.
+/// A way for a [`TokenProvider`](super::TokenProvider) to get tokens. Sealed.
 pub trait Grant: sealed::Grant {}
 impl<G: sealed::Grant> Grant for G {}
 

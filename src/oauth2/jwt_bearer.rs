@@ -1,4 +1,4 @@
-//! The JWT bearer grant (RFC 7523 section 2.1): a token for an assertion.
+//! The JWT bearer grant (RFC 7523 section 2.1), which exchanges an assertion for a token.
 
 use std::future::Future;
 
@@ -59,7 +59,7 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Errors are those of the closure, or a [`TokenError`](super::TokenError). With a
+/// Errors come from the closure, or are a [`TokenError`](super::TokenError). With a
 /// [store](Builder::store), many processes share one token.
 #[derive(Debug)]
 pub struct JwtBearer(AssertionFlow);

@@ -1,4 +1,4 @@
-//! Why the user must log in again.
+//! The reasons that the user must log in again.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -8,7 +8,7 @@ use crate::{
     store::Intent,
 };
 
-/// Why the user must log in again.
+/// The reason that the user must log in again.
 ///
 /// This is the source of this module's [`ProviderError`](crate::ProviderError)s for which
 /// [`is_login_required`](crate::ProviderError::is_login_required) returns `true`. The provider
@@ -119,7 +119,7 @@ impl LoginRequired {
         matches!(self.why, Why::LoggedOut)
     }
 
-    /// Returns the server's response, if a token request was sent. It is also the
+    /// Returns the error from the token request, if one was sent. That error is also the
     /// [source](StdError::source).
     #[must_use]
     pub fn token_error(&self) -> Option<&TokenError> {

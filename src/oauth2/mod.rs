@@ -1,6 +1,6 @@
 //! OAuth 2.0: providers that get access tokens from a token endpoint.
 //!
-//! | you have | use |
+//! | if you have | use |
 //! |---|---|
 //! | a program that acts on its own behalf | [`ClientCredentials`] |
 //! | the refresh token of a user who has logged in | [`RefreshTokenGrant`] |

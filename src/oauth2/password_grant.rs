@@ -20,8 +20,8 @@ use crate::{
 
 /// The password grant (RFC 6749 section 4.3), with refresh tokens if the server issues them.
 ///
-/// **Discouraged**: RFC 9700 section 2.4 forbids it. It exposes the user's password to the program,
-/// and does not allow a second factor. Use it only if the server offers nothing else.
+/// **Discouraged**: RFC 9700 section 2.4 forbids this grant. It exposes the user's password to the
+/// program, and does not allow a second factor. Use it only if the server offers nothing else.
 ///
 /// The password is sent if there is no refresh token, if the server refuses the refresh token
 /// (`invalid_grant`), and after [`set_credentials`](TokenProvider::set_credentials). It is sent

@@ -45,7 +45,7 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Errors are those of the closures, or a [`TokenError`](super::TokenError). The response must
+/// Errors come from the closures, or are a [`TokenError`](super::TokenError). The response must
 /// contain a bearer token; any other `token_type`, such as `N_A`, is refused. A refresh token in
 /// the response is not used.
 ///

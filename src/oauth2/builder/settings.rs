@@ -25,7 +25,8 @@ use crate::{
 /// Builds the [`TokenProvider`] for the grant `G`, or the login `G`. The `builder` function of each
 /// grant or login lists the required settings.
 ///
-/// `C` is the form in which requests carry the tokens. `dpop` (feature `dpop`) changes it.
+/// `C` is the form in which requests carry the tokens. The `dpop` method (feature `dpop`) changes
+/// it.
 #[must_use = "call build()"]
 pub struct Builder<G: Configurable, C: AccessToken = Bearer> {
     pub(in crate::oauth2) client: ClientSettings,
@@ -80,8 +81,8 @@ impl<G: Configurable, C: AccessToken> Builder<G, C> {
 
     /// Sets the service that sends the token requests. Required.
     ///
-    /// Each request goes through a separate clone, so the service need not be `Sync`. Its own
-    /// layers, such as a timeout, also apply to token requests. The service must not:
+    /// Each request goes through a separate clone, so the service need not be `Sync`. The service's
+    /// own layers, such as a timeout, also apply to token requests. The service must not:
     ///
     /// - follow redirects, because it would send the secrets to the redirect target;
     /// - retry requests that spend a refresh token;

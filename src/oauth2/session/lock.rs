@@ -31,8 +31,8 @@ pub(super) struct StoreEntry {
 /// Proof that this process has locked the entry.
 ///
 /// Dropping it does not release the lock, because that requires a request to the store, which
-/// [`StoreEntry::unlock`] sends. Keeping the guard keeps the lock, and a lock without a guard
-/// expires.
+/// [`StoreEntry::unlock`] sends. While the guard is kept, the lock can be renewed and released. A
+/// lock without a guard expires.
 #[must_use = "pass it to unlock(), or keep it in the state"]
 pub(super) struct LockGuard {
     fence: Fence,

@@ -1,4 +1,4 @@
-//! Writing to the store entry, under the lock.
+//! Writing to the store entry under the lock.
 
 use std::{sync::Arc, time::Duration};
 

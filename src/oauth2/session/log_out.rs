@@ -14,9 +14,9 @@ use crate::{
     store::{StoreError, TokenSet},
 };
 
-/// How long replacing the tokens may wait for the lock.
+/// Maximum time to wait for the lock when replacing the tokens.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long revoking tokens may take if no caller waits for it.
+/// Maximum time to revoke tokens if no caller waits for the result.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl<G: Grant> Session<G> {

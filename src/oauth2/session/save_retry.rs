@@ -1,4 +1,4 @@
-//! Saving issued tokens after the first attempt to save them has failed.
+//! Retrying the save of issued tokens after the first attempt has failed.
 
 use std::{
     sync::{Arc, Weak},

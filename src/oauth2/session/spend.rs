@@ -200,7 +200,8 @@ impl<G: Grant> Locked<'_, G> {
         match self.save(progress.revision, &rest, false).await {
             Ok(Some(saved)) => progress.revision = saved,
             Ok(None) => return Err(self.session.entry.overtaken().into()),
-            // The next process that tries the token learns that it is dead.
+            // If the token is still in the store, the next process that tries it learns that it is
+            // dead.
             Err(_) => {}
         }
         Ok(())

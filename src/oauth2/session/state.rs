@@ -56,7 +56,7 @@ impl Known {
 /// Tokens to use now.
 pub(super) struct IssuedTokens {
     pub(super) tokens: TokenSet,
-    /// The lifetime left at `since`; `None` if unknown.
+    /// The remaining lifetime at `since`; `None` if it is unknown.
     pub(super) left: Option<Duration>,
     pub(super) since: Instant,
 }
@@ -119,7 +119,7 @@ pub(super) fn usable(
     let has_expired = left.is_some_and(|left| left.is_zero());
     let helps = match known {
         Some(known) if reason != Reason::Initial => stored.revision > known,
-        // There are no known tokens to compare with.
+        // Without known tokens, or for the first credential, any token that has not expired helps.
         _ => !has_expired,
     };
     let previous = context.previous().map(Bearer::expose);

@@ -18,7 +18,7 @@ use crate::store::{
     TokenStore, WriteOutcome,
 };
 
-/// A token server that accepts each refresh token once.
+/// A token server that accepts each refresh token only once.
 #[derive(Default)]
 struct RotatingServer {
     spent: HashSet<String>,
@@ -26,7 +26,7 @@ struct RotatingServer {
     issued: usize,
     /// The number of the newest token that the client has received.
     received: usize,
-    /// How often a spent refresh token was sent.
+    /// The number of times that a spent refresh token was sent.
     reused: usize,
 }
 

@@ -76,7 +76,7 @@ async fn the_secret_is_never_in_both_the_header_and_the_body() {
     );
 }
 
-/// P24: readiness belongs to one clone, and to one call of that clone.
+/// P24: readiness applies to one clone, and to one call on that clone.
 #[tokio::test]
 async fn each_request_goes_through_a_readied_clone() {
     #[derive(Default)]
