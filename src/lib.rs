@@ -53,7 +53,7 @@
 //!    server's response, unread, with the reason in an extension, [`NotRetried`].
 //!
 //! If no credential is available, the call fails with an [`Error`]. The request is never sent
-//! without one.
+//! without a credential.
 //!
 //! # Bodies
 //!

@@ -50,7 +50,7 @@
 //! # async fn main() -> Result<(), tower_auth::BoxError> {
 //! let service = ServiceBuilder::new()
 //!     .layer(ReplayLayer::new().cap(1024 * 1024))
-//!     // In place of `AuthLayer` and the client.
+//!     // This stands in for `AuthLayer` and the client.
 //!     .service(service_fn(async |request: Request<ReplayBody<_>>| {
 //!         let first = request.into_body();
 //!         let mut kept = first.try_clone_body().ok_or("not replayable")?;

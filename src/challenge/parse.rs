@@ -79,7 +79,7 @@ impl Challenge {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Returns the token68, which some schemes use instead of parameters: `abc==` in
+    /// Returns the token68, which some schemes use instead of parameters, such as `abc==` in
     /// `Negotiate abc==`.
     #[must_use]
     pub fn token68(&self) -> Option<&str> {

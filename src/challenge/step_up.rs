@@ -18,7 +18,7 @@ use super::{
 /// section 3.1), a newer or stronger login (`insufficient_user_authentication`, RFC 9470), or
 /// certain claims (`insufficient_claims`, as Azure calls it).
 ///
-/// The layer asks the provider for such a credential if the provider can get one
+/// The layer asks the provider for a credential that meets them, if the provider can get one
 /// ([`Provider::can_step_up`](crate::Provider::can_step_up)). Otherwise the caller gets the
 /// server's response, and can read from it what a new login must request:
 ///
@@ -92,7 +92,7 @@ impl StepUp {
     }
 
     /// Returns the required claims: JSON for the `claims` parameter of a login or a token request.
-    /// If the server encodes it in base64, it is decoded.
+    /// Claims that the server encodes in base64 are decoded.
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
         self.claims.as_deref()

@@ -17,7 +17,7 @@ fn get(uri: &str) -> Request<()> {
     Request::get(uri).body(()).unwrap()
 }
 
-/// Returns the value of the only header of that name.
+/// Returns the value of the only header with this name.
 fn only<'a>(request: &'a Request<()>, name: &str) -> &'a HeaderValue {
     let mut values = request.headers().get_all(name).iter();
     let value = values.next().expect("the header is there");

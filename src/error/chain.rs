@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-/// A boxed error of any type, as tower's middleware uses it.
+/// A boxed error of any type, as used by tower's middleware.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Prints the messages of an error and of its sources, joined by `: `; `Debug` quotes the text.

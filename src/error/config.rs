@@ -1,4 +1,4 @@
-//! The error type for settings.
+//! The error type for invalid settings.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 

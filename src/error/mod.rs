@@ -22,7 +22,7 @@ pub(crate) use self::{
 
 /// The reason why a request was not sent with a credential.
 ///
-/// [`Auth`](crate::Auth) returns it boxed: downcast the service's error to find it. Errors of the
+/// [`Auth`](crate::Auth) boxes this error: downcast the service's error to get it. Errors of the
 /// inner service pass through unchanged.
 ///
 /// The message of this error is short, and [`source`](StdError::source) returns the next error: the
@@ -64,7 +64,7 @@ pub enum ErrorKind {
     Timeout,
     /// The refresh task panicked, or its runtime was shut down.
     Aborted,
-    /// The service was called outside of a tokio runtime, which the refresh needs.
+    /// The service was called outside a tokio runtime, which the refresh needs.
     NoRuntime,
     /// [`Handle::log_out`](crate::Handle::log_out) was called.
     LoggedOut,
@@ -76,7 +76,7 @@ pub enum ErrorKind {
     NoKey,
     /// The request's key has no provider.
     UnknownKey,
-    /// The layer has no room for another key.
+    /// The layer already has the maximum number of keys.
     TooManyKeys,
     /// [`Credential::apply`](crate::Credential::apply) failed.
     Apply,

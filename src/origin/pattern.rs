@@ -191,7 +191,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Returns whether a URI's host is this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
+/// Returns whether a URI's host refers to this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
 #[cfg(feature = "oauth2")]
 pub(crate) fn is_loopback(host: &str) -> bool {
     Host::parse(host).is_some_and(|host| host.is_loopback())

@@ -55,7 +55,7 @@ impl MemoryStore {
 }
 
 impl Entry {
-    /// Writes if the fence is not stale and the write is allowed.
+    /// Runs the write if the fence is not stale and the write is allowed.
     fn write(&mut self, fence: Fence, allowed: bool, step: impl FnOnce(&mut Self)) -> WriteOutcome {
         if self.fence != fence || !allowed {
             return WriteOutcome::Conflict;

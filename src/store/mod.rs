@@ -4,7 +4,7 @@
 //! treats the second use as theft and revokes everything. Therefore, such processes share a
 //! [`TokenStore`] and refresh under its lock: one of them requests new tokens, and the others read
 //! the tokens that it saved. Sharing is also useful with a server that revokes the previous access
-//! token.
+//! token when it issues a new one.
 //!
 //! | for | store |
 //! |---|---|

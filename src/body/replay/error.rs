@@ -21,7 +21,7 @@ pub(super) enum Kind {
 }
 
 impl ReplayError {
-    /// Returns whether a retry took over the body. An upload fails with this if the response
+    /// Returns whether a retry took over the body. An upload fails with this error if the response
     /// arrives before the upload is complete.
     #[must_use]
     pub fn is_taken_over(&self) -> bool {

@@ -161,7 +161,7 @@ struct Model {
     failed: bool,
     /// Whether all frames read so far are still recorded.
     recorded: bool,
-    /// All attempts in their order. The last one is the latest.
+    /// All attempts, in order. The last one is the latest.
     order: Vec<usize>,
     /// The attempt that reads the body.
     owner: usize,
@@ -438,7 +438,7 @@ impl Run {
         if let Some(waker) = waker {
             waker.wake();
         }
-        // The owner is woken if it waits for the body.
+        // The owner is woken if it is waiting for the body.
         let owner = self.model.owner;
         if self.model.attempts[owner].parked
             && let Some(body) = &self.attempts[owner]

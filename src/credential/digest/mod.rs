@@ -44,9 +44,9 @@ const MAX_SPACES: usize = 64;
 /// If the server rejects a request with a fresh nonce, the password is wrong, and the 401 goes to
 /// the caller unchanged.
 ///
-/// It is also its own provider, because it never changes. A request whose body cannot be replayed
-/// fails unless a nonce is already known: put a [`ReplayLayer`](crate::ReplayLayer) above the
-/// layer, or send another request first.
+/// A `Digest` is also its own provider, because it never changes. A request whose body cannot be
+/// replayed fails unless a nonce is already known: put a [`ReplayLayer`](crate::ReplayLayer) above
+/// the layer, or send another request first.
 ///
 /// ```
 /// use tower_auth::{AuthLayer, Origins, credential::Digest};
@@ -136,7 +136,7 @@ impl Digest {
     }
 
     /// Handles any other response: the nonce was accepted, and the server may have sent the next
-    /// one.
+    /// nonce.
     fn on_accepted(&self, response: &ResponseHead<'_>) {
         let used = used_nonce(response.request_headers());
         let Some(space) = self.space(response.uri()) else {

@@ -1,4 +1,4 @@
-//! Authorizing requests with one nonce.
+//! Authorization of requests with one nonce.
 
 use std::{
     fmt::Write,
@@ -17,7 +17,7 @@ pub(super) struct ProtectionSpace {
     /// The client nonce. It is the same for all requests with this nonce, because `-sess` requires
     /// that. The count makes each authorization unique.
     cnonce: String,
-    /// H(A1) of RFC 7616 section 3.4.2: equivalent to the password, for this realm.
+    /// H(A1) of RFC 7616 section 3.4.2: equivalent to the password within this realm.
     key: Secret,
     /// The number of requests authorized with this nonce.
     count: AtomicU32,
@@ -25,6 +25,8 @@ pub(super) struct ProtectionSpace {
 }
 
 impl ProtectionSpace {
+    /// Creates a space with a random client nonce.
+    ///
     /// # Errors
     /// The system cannot supply random numbers.
     pub(super) fn new(

@@ -141,7 +141,7 @@ impl Shared {
         Ok(result)
     }
 
-    /// Returns the path of the store's file with this suffix appended.
+    /// Returns the path of the store's file with a dot and this suffix appended.
     fn sibling(&self, suffix: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(".");

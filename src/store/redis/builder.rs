@@ -1,14 +1,14 @@
-//! Settings of a store in Redis.
+//! Settings for a store in Redis.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Durability, RedisStore, Scripts, Shared, connection::Connection, lua_millis, url};
 use crate::store::{StoreError, StoreKey, TokenStore};
 
-/// A shorter time to live would expire entries between two refreshes.
+/// The minimum time to live. A shorter one would expire entries between two refreshes.
 const MIN_TIME_TO_LIVE: Duration = Duration::from_secs(60);
 
-/// Configures and connects a [`RedisStore`]. Created by [`RedisStore::builder`].
+/// Configures and connects a [`RedisStore`]. [`RedisStore::builder`] creates it.
 #[must_use]
 pub struct RedisStoreBuilder {
     url: String,

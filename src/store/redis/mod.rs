@@ -48,9 +48,9 @@ const REVISION_LIMIT: u64 = 1_000_000_000_000_000_000;
 ///
 /// # Server settings
 /// Set `appendonly yes` and `appendfsync always`. Without them, a server that is killed loses
-/// writes that it has acknowledged, and refresh tokens with them; see [`Durability`]. Do not use an
-/// `allkeys-` policy as `maxmemory-policy`, nor a `volatile-` policy together with a time to live:
-/// Redis would remove entries when it needs memory.
+/// writes that it has acknowledged, and refresh tokens with them; see [`Durability`]. Do not set
+/// `maxmemory-policy` to an `allkeys-` policy, or to a `volatile-` policy together with a time to
+/// live: Redis would remove entries when it needs memory.
 ///
 /// A dedicated user (`ACL`) needs `~tower-auth:* +@hash +@keyspace +@scripting +@connection +time`,
 /// and `+config|get` to determine the durability. The tokens are not encrypted: anyone who can read
@@ -97,7 +97,7 @@ impl RedisStore {
         Self::builder(url).connect().await
     }
 
-    /// Returns a builder for a store with further settings.
+    /// Returns a builder for a store with additional settings.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder::new(url)
     }

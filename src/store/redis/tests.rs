@@ -122,7 +122,7 @@ async fn a_server_that_can_lose_writes_is_reported() {
         save(&store, fence, 0).await.unwrap(),
         WriteOutcome::Conflict
     );
-    // Nor is it reused after the server's clock was set back.
+    // Nor is it reused after the server's clock is set back.
     store.unlock(&key(), next).await.unwrap();
     command(
         &server,
@@ -382,7 +382,7 @@ async fn errors_contain_no_password() {
     );
 }
 
-/// Rule 10: such a server quotes the command that it received.
+/// Rule 10: a server without scripts quotes the command that it received.
 #[tokio::test]
 async fn a_server_without_scripts_is_an_error_at_connect() {
     let Some(server) = RedisServer::start(&["--rename-command", "EVALSHA", ""]) else {
