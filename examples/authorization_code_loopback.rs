@@ -1,5 +1,5 @@
-//! A program on the user's own machine that calls an API on the user's behalf: the authorization code
-//! flow with a loopback listener, and only the scope that the program needs.
+//! A program on the user's own machine that calls an API on the user's behalf: the authorization
+//! code flow with a loopback listener, and only the scope that the program needs.
 //!
 //! `cargo run --features loopback --example authorization_code_loopback`
 

@@ -1,5 +1,5 @@
-//! A web application that logs its users in with the authorization code flow. Its own route handles the
-//! callback.
+//! A web application that logs its users in with the authorization code flow. Its own route handles
+//! the callback.
 //!
 //! `cargo run --example authorization_code_web`
 

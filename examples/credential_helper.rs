@@ -1,8 +1,8 @@
 //! A program that gets its tokens from a credential helper, as `kubectl` and `docker` do.
 //!
 //! `cargo run --features command --example credential_helper` uses a built-in helper and API.
-//! `cargo run --features command --example credential_helper -- API_URL PROGRAM [ARGUMENT...]` calls
-//! your API with the token that your helper prints, such as
+//! `cargo run --features command --example credential_helper -- API_URL PROGRAM [ARGUMENT...]`
+//! calls your API with the token that your helper prints, such as
 //! `https://www.googleapis.com/... gcloud auth print-access-token`.
 
 #[path = "support/serve.rs"]

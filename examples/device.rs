@@ -1,9 +1,9 @@
-//! A program on a device without a browser, such as a server or a television. The user logs in with a
-//! code on another device.
+//! A program on a device without a browser, such as a server or a television. The user logs in with
+//! a code on another device.
 //!
 //! `cargo run --example device` starts its own server and simulates the user.
-//! `cargo run --example device -- ISSUER CLIENT_ID API_URL` logs in at your server, which must publish
-//! its metadata, and calls your API.
+//! `cargo run --example device -- ISSUER CLIENT_ID API_URL` logs in at your server, which must
+//! publish its metadata, and calls your API.
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;

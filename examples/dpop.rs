@@ -1,8 +1,9 @@
 //! Sender-constrained tokens (DPoP): they are bound to a key, so a stolen token is useless.
 //!
-//! `cargo run --features dpop --example dpop` starts its own servers, which require a nonce in each proof.
-//! `CLIENT_SECRET=... cargo run --features dpop --example dpop -- ISSUER CLIENT_ID API_URL` uses your
-//! server, which must publish its metadata, and calls your API.
+//! `cargo run --features dpop --example dpop` starts its own servers, which require a nonce in each
+//! proof.
+//! `CLIENT_SECRET=... cargo run --features dpop --example dpop -- ISSUER CLIENT_ID API_URL` uses
+//! your server, which must publish its metadata, and calls your API.
 
 #[path = "support/serve.rs"]
 mod serve;

@@ -1,7 +1,8 @@
-//! The implicit flow, for servers that offer nothing better. The token is in the fragment of the redirect
-//! URL, so the program passes the whole URL to the login.
+//! The implicit flow, for servers that offer nothing better. The token is in the fragment of the
+//! redirect URL, so the program passes the whole URL to the login.
 //!
-//! The flow is deprecated (RFC 9700 2.1.2). Use `authorization_code_web` if your server supports it.
+//! The flow is deprecated (RFC 9700 2.1.2). If your server supports the authorization code flow,
+//! use `authorization_code_web`.
 //!
 //! `cargo run --features implicit --example implicit`
 

@@ -1,9 +1,9 @@
-//! A workload in Kubernetes that calls an API with the token mounted into its pod. Kubernetes replaces
-//! the token about every hour.
+//! A workload in Kubernetes that calls an API with the token mounted into its pod. Kubernetes
+//! replaces the token about every hour.
 //!
 //! `cargo run --features file --example kubernetes_token` simulates the mount and the API.
-//! `cargo run --features file --example kubernetes_token -- API_URL [FILE]` calls your API with the pod's
-//! token. To call the Kubernetes API, the client needs TLS with the cluster's certificate.
+//! `cargo run --features file --example kubernetes_token -- API_URL [FILE]` calls your API with the
+//! pod's token. To call the Kubernetes API, the client needs TLS with the cluster's certificate.
 
 #[path = "support/serve.rs"]
 mod serve;

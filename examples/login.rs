@@ -1,9 +1,10 @@
 //! A command-line tool that logs its user in with the system's browser.
 //!
 //! `cargo run --features loopback --example login` starts its own server, with a login page.
-//! `cargo run --features loopback --example login -- ISSUER CLIENT_ID API_URL` logs in at your server,
-//! which must publish its metadata, and calls your API. Register `http://127.0.0.1/callback` there as
-//! the client's redirect URI. If your server compares the port too, set it with `PORT`.
+//! `cargo run --features loopback --example login -- ISSUER CLIENT_ID API_URL` logs in at your
+//! server, which must publish its metadata, and calls your API. Register
+//! `http://127.0.0.1/callback` there as the client's redirect URI. If your server compares the port
+//! too, set it with `PORT`.
 
 #[path = "support/authorization_server.rs"]
 mod authorization_server;

@@ -28,7 +28,7 @@ async fn main() -> Result<(), BoxError> {
         .redirect(same_origin_redirects())
         .build()?;
     let client = ClientBuilder::new(client)
-        // The retry middleware comes first, so it is outermost: every attempt uses the current token.
+        // The retry middleware is outermost, so every attempt uses the current token.
         .with(RetryTransientMiddleware::new_with_policy(
             ExponentialBackoff::builder().build_with_max_retries(3),
         ))

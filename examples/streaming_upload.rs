@@ -1,5 +1,5 @@
-//! A streaming upload of 64 MiB whose token is revoked midway. The server returns 401 early, and the retry
-//! replays the sent part and continues the stream.
+//! A streaming upload of 64 MiB whose token is revoked midway. The server returns 401 early, and
+//! the retry replays the sent part and continues the stream.
 //!
 //! `cargo run --example streaming_upload`
 
@@ -137,7 +137,8 @@ async fn receive(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hy
             println!("the token was revoked after {} MiB", received / 1024 / 1024);
             let mut response = Response::new(Full::from("revoked"));
             *response.status_mut() = StatusCode::UNAUTHORIZED;
-            // Like most servers, read the rest for a while, so that the client receives the response.
+            // Like most servers, read the rest for a while, so that the client receives the
+            // response.
             tokio::spawn(async move {
                 let drain = async { while body.frame().await.is_some() {} };
                 let _ = tokio::time::timeout(Duration::from_secs(5), drain).await;

@@ -1,5 +1,5 @@
-//! A generated gRPC client on a tonic channel, with unary and client-streaming calls. The server revokes
-//! the token between calls.
+//! A generated gRPC client on a tonic channel, with unary and client-streaming calls. The server
+//! revokes the token between calls.
 //!
 //! `cargo run --example tonic_client`
 

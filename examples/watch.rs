@@ -29,7 +29,7 @@ use tower_auth::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// Tokens are valid for 2 s. The third token request gets a 503.
+/// The servers' state. Tokens are valid for 2 s. The third token request gets a 503.
 #[derive(Default)]
 struct Servers {
     token_requests: AtomicU64,

@@ -1,5 +1,5 @@
-//! A web application with many users. Its callback route finishes their logins, and the API calls of each
-//! user carry that user's token.
+//! A web application with many users. Its callback route finishes their logins, and the API calls
+//! of each user carry that user's token.
 //!
 //! `cargo run --features per-key --example web_app` simulates two users.
 //! `cargo run --features per-key --example web_app -- serve` waits for your browser instead.
@@ -31,8 +31,8 @@ use tower_auth::{
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Session(String);
 
-/// The data of a session. A real application keeps it in a session store that all replicas share, and
-/// builds the provider with a `store(..)` whose key includes the user.
+/// The data of a session. A real application keeps it in a session store that all replicas share,
+/// and builds the provider with a `store(..)` whose key includes the user.
 #[derive(Default)]
 struct SessionData {
     pending_login: Option<String>,
@@ -138,7 +138,8 @@ impl App {
         )))
     }
 
-    /// Redirects the browser to the authorization server, and saves the pending login in a new session.
+    /// Redirects the browser to the authorization server, and saves the pending login in a new
+    /// session.
     fn log_in(self) -> Result<Response<String>, BoxError> {
         let pending = self.login.start(&format!("{}/callback", self.own_url))?;
         let mut response = redirect(&self.login.authorization_url(&pending));

@@ -124,7 +124,7 @@ impl Process {
         self.input.write_all(b"go\n").await
     }
 
-    /// Returns the durations of its refreshes in milliseconds.
+    /// Waits for the process to end, and returns the durations of its refreshes in milliseconds.
     pub(crate) async fn waits(mut self) -> Result<Vec<f64>, BoxError> {
         let mut waits = Vec::new();
         while let Some(line) = self.output.next_line().await? {

@@ -11,10 +11,10 @@ use crate::{
     request::{Answer, Body, Parts, Server, exchange},
 };
 
-/// A service, and its requests.
+/// A measured service, and the function that sends its requests.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// The name of its baseline.
+    /// The name of the row's baseline.
     pub(crate) baseline: Option<&'static str>,
     pub(crate) future_bytes: usize,
     serve: Box<dyn FnMut(u64)>,

@@ -60,8 +60,8 @@ impl Scaling {
     }
 }
 
-/// Returns the requests per second of the given number of tasks, each with its own clone, in the best
-/// of several windows.
+/// Returns the requests per second of the given number of tasks, each with its own clone, in the
+/// best of several windows.
 fn throughput<S>(service: &S, tasks: usize) -> f64
 where
     S: Service<Request<Body>, Response = Answer> + Clone + Send,

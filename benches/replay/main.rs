@@ -125,7 +125,7 @@ fn table(title: String, frames: usize, rounds: usize, socket: Option<&TcpStream>
     table
 }
 
-/// A connection whose other end reads and discards everything.
+/// Opens a connection whose other end reads and discards everything.
 fn socket() -> io::Result<TcpStream> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let stream = TcpStream::connect(listener.local_addr()?)?;

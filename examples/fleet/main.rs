@@ -1,6 +1,6 @@
-//! Four processes that share one token store. Each refresh token can be spent only once, so one process
-//! spends it, and the others use the new tokens. The example prints the actions of the processes and of
-//! the token server, and a summary after five expiries.
+//! Four processes that share one token store. Each refresh token can be spent only once, so one
+//! process spends it, and the others use the new tokens. The example prints the actions of the
+//! processes and of the token server, and a summary after five expiries.
 //!
 //! `cargo run --example fleet` keeps the tokens in a file.
 //! `cargo run --features redis --example fleet -- --redis redis://127.0.0.1/` keeps them in Redis.

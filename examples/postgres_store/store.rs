@@ -61,7 +61,8 @@ pub(crate) const STATEMENTS: [&str; 10] = [
 
 type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-/// A store in Postgres. Clones share one connection. If it breaks, the next operation connects again.
+/// A store in Postgres. Clones share one connection. If it breaks, the next operation opens a new
+/// one.
 #[derive(Clone)]
 pub(crate) struct PostgresStore {
     config: tokio_postgres::Config,
@@ -91,7 +92,7 @@ impl PostgresStore {
         Ok(Arc::clone(current.insert(Arc::new(client))))
     }
 
-    /// Inserts the row of a key if it is missing, runs a statement on it, and returns the resulting row.
+    /// Inserts the row of a key if it is missing, runs a statement on it, and returns the result.
     async fn row(
         &self,
         key: &StoreKey,

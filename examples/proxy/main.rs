@@ -1,4 +1,5 @@
-//! A local proxy that adds credentials for any program: `curl`, scripts, and tools without OAuth support.
+//! A local proxy that adds credentials for any program: `curl`, scripts, and tools without OAuth
+//! support.
 //!
 //! ```sh
 //! export CLIENT_SECRET=... PROXY_SECRET=$(openssl rand -hex 16)
@@ -7,8 +8,9 @@
 //! curl -H "x-proxy-secret: $PROXY_SECRET" http://127.0.0.1:8080/things
 //! ```
 //!
-//! Any client of the proxy can use the credential. So the proxy listens only on loopback, requires a secret
-//! in every request, and accepts only its own `Host`. A page in a browser cannot use it.
+//! Any client of the proxy can use the credential. Therefore, the proxy listens only on loopback,
+//! requires a secret in every request, and accepts only its own `Host`. As a result, a web page
+//! cannot use the proxy.
 
 mod proxy;
 mod settings;

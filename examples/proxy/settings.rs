@@ -39,8 +39,8 @@ impl Settings {
         Self::parse(env::args_os().skip(1), |name| env::var(name).ok())
     }
 
-    /// Parses the command line. Secrets come from the environment, because every user of the machine can see
-    /// the command line.
+    /// Parses the command line. Secrets come from the environment, because every user of the
+    /// machine can see the command line.
     pub(crate) fn parse(
         args: impl IntoIterator<Item = OsString>,
         env: impl Fn(&str) -> Option<String>,

@@ -1,7 +1,8 @@
-//! One client with up to 1,000 concurrent calls, while tokens are missing, revoked or about to expire.
+//! One client with up to 1,000 concurrent calls, while tokens are missing, revoked or about to
+//! expire.
 //!
-//! `cargo run --example quickstart` starts an API and a token server on loopback (see `servers.rs`), and
-//! prints what both observed.
+//! `cargo run --example quickstart` starts an API and a token server on loopback (see
+//! `servers.rs`), and prints what both observed.
 
 mod servers;
 
@@ -42,7 +43,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     let client: ApiClient = ServiceBuilder::new()
         .layer(AuthLayer::new(provider, Origins::only(&api)?))
         .service(
-            // 1,000 calls share one connection, because many systems limit the number of open files.
+            // 1,000 calls share one connection, because many systems limit open files.
             Client::builder(TokioExecutor::new())
                 .http2_only(true)
                 .build_http(),

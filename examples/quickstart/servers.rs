@@ -1,5 +1,5 @@
-//! The servers: an API that accepts tokens until they expire or are revoked, and the token endpoint that
-//! issues them.
+//! The servers: an API that accepts tokens until they expire or are revoked, and the token endpoint
+//! that issues them.
 
 use std::{
     collections::HashMap,

@@ -20,7 +20,7 @@ pub(crate) mod serve;
 
 type Params = HashMap<String, String>;
 
-/// The authorization server and its API. Clones share one state.
+/// The authorization server and its API. Clones share their state.
 #[derive(Clone, Default)]
 pub(crate) struct AuthorizationServer(Arc<Mutex<State>>);
 

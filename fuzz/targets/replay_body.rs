@@ -1,4 +1,5 @@
-//! A body that is sent several times concurrently. A copy that reaches its end has yielded all of it.
+//! A body that is sent several times concurrently. A copy that reaches its end has yielded the
+//! whole body.
 
 #![no_main]
 

@@ -1,8 +1,8 @@
 //! Tests in which processes and the store's server are killed repeatedly, and clocks are wrong.
 //!
 //! If a process dies between receiving and saving a token, that token is lost. The next use of the
-//! refresh token reveals the loss, the error reports it, and the user logs in again. Nothing else may
-//! be lost.
+//! refresh token reveals the loss, the error reports it, and the user logs in again. Nothing else
+//! may be lost.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ const SEED: &str = "TOWER_AUTH_FLEET_SEED";
 /// ahead.
 const CLOCK_OFFSETS: [(usize, i64); 2] = [(0, 300), (1, -300)];
 
-/// P42, P43.
+/// Checks P42 and P43.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_processes_lose_only_unsaved_tokens_with_a_file() {
     let _exclusive = EXCLUSIVE.lock().await;
@@ -40,8 +40,8 @@ async fn killed_processes_lose_only_unsaved_tokens_with_a_file() {
     Chaos::new(Backend::file(), plan).await.run().await;
 }
 
-/// P42, P43, P60. Here, the lock of a killed process is held until it expires, and calls fail until
-/// then.
+/// Checks P42, P43 and P60. Here, the lock of a killed process is held until it expires, and calls
+/// fail until then.
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_processes_lose_only_unsaved_tokens_with_redis() {

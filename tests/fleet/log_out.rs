@@ -15,13 +15,13 @@ use crate::{
 const ROUNDS: usize = 4;
 const ELSEWHERE: &str = "log in: logged out elsewhere";
 
-/// P12, P58.
+/// Checks P12 and P58.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_applies_to_all_processes_with_a_file() {
     log_out_repeatedly(Backend::file()).await;
 }
 
-/// P12, P58.
+/// Checks P12 and P58.
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_applies_to_all_processes_with_redis() {

@@ -1,4 +1,4 @@
-//! The check that all tests of processes with shared tokens use: each token is requested once, when
+//! The check common to all tests of shared tokens: each token is requested once, when
 //! its predecessor is close to its expiry, and no call fails.
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A store that reports its saves and simulates a wrong clock, and a provider that reports when a login
-//! is required.
+//! A store that reports its saves and simulates a wrong clock, and a provider that reports when a
+//! login is required.
 
 use std::{
     future::Future,

@@ -1,7 +1,7 @@
 //! One process of the fleet: this test program, started again.
 //!
-//! It reads commands from its standard input, and stops when the input ends. Each message that it
-//! reports is one line on its standard output.
+//! The process reads commands from its standard input, and stops when the input ends. Each message
+//! that it reports is one line on its standard output.
 
 use std::{
     fmt,

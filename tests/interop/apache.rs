@@ -48,7 +48,7 @@ fn start(settings: Settings) -> BoxFuture<'static, Result<Server, BoxError>> {
     Server::start(&APACHE, settings).boxed()
 }
 
-/// Starts an Apache next to an authorization server. `keys` is the path of the server's keys below
+/// Starts Apache next to an authorization server. `keys` is the path of the server's keys below
 /// its URL (without `/jwks`), and `introspection` the path for opaque tokens.
 pub(crate) async fn beside(
     mut server: Server,
@@ -104,7 +104,8 @@ async fn a_public_page_receives_the_credential_too(server: &Server) -> Result<()
     Ok(())
 }
 
-/// Returns how often the server logged this status. It writes its log shortly after responding.
+/// Returns how often the server logged this line. The server logs a request shortly after
+/// responding.
 async fn logged(server: &Server, line: &str) -> Result<usize, BoxError> {
     let mut times = 0;
     for _ in 0..10 {

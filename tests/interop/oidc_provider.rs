@@ -1,5 +1,5 @@
-//! oidc-provider, which is certified and strict. Its own API is `/me`, for users. The tokens of
-//! machines go to Apache, which introspects them or verifies them with the server's keys.
+//! oidc-provider, which is certified and strict. Its own API is `/me`, for users. Machines send
+//! their tokens to Apache, which introspects them or verifies them with the server's keys.
 
 mod devices;
 mod machines;

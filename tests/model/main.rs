@@ -1,8 +1,8 @@
 //! Runs random programs against the whole layer, with paused time, and compares the results with a
 //! reference model of the rules.
 //!
-//! `TOWER_AUTH_PROGRAMS` sets the number of programs and makes them different each time. Without it,
-//! they are always the same.
+//! `TOWER_AUTH_PROGRAMS` sets the number of programs and makes them different each time. Without
+//! it, they are always the same.
 
 mod program;
 mod reference;
@@ -48,7 +48,7 @@ fn every_program_keeps_the_rules_and_recovers() {
         .unwrap_or_else(|error| panic!("{error:#}"));
     let mut seen = seen.into_inner().unwrap();
     println!("{cases} programs: {seen:?}");
-    // The generator has to cover every case that the rules mention.
+    // The generator must cover every case that the rules mention.
     assert!(seen.least() > cases as usize / 50, "{seen:?}");
 }
 

@@ -1,5 +1,5 @@
-//! The rules, without locks, tasks or headers: the state of each credential, of the refresh and of each
-//! request, and what may follow from it.
+//! The rules, without locks, tasks or headers: the state of each credential, of the refresh and of
+//! each request, and what may follow from it.
 
 use std::time::Duration;
 

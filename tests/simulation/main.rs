@@ -1,5 +1,6 @@
-//! A client, an API and a token server on a simulated network that is cut, slowed and repaired, while
-//! servers crash. No call hangs, no refresh token is lost, and the client recovers without help.
+//! A client, an API and a token server on a simulated network that is cut, slowed and repaired,
+//! while servers crash. No call hangs, no refresh token is lost, and the client recovers without
+//! help.
 //!
 //! `TOWER_AUTH_SIMULATIONS` sets the number of seeds.
 
@@ -137,7 +138,7 @@ fn simulate(seed: u64, servers: &Servers, fault: Fault) -> Arc<Calls> {
 /// Causes another fault, or repairs one.
 type Fault = fn(&mut Sim<'_>, &mut Rng, &Servers);
 
-/// Any fault of the network, its hosts, and tokens.
+/// Causes or repairs any fault of the network, its hosts or the tokens.
 fn any_fault(sim: &mut Sim<'_>, rng: &mut Rng, servers: &Servers) {
     let host = if rng.bool() { API } else { AUTH };
     match rng.u8(0..9) {

@@ -178,7 +178,7 @@ fn authorize_url(server: &Server) -> String {
     format!("{}/oauth/authorize", server.url)
 }
 
-/// After the login, calls continuously for several lifetimes of 2 s, then through a revocation.
+/// Logs in, then calls continuously for several lifetimes of 2 s, and through a revocation.
 pub(super) async fn a_user_logs_in(server: &Server) -> Result<(), BoxError> {
     let tokens = Http::new();
     let flow = browser(server, &tokens).client_id("svc");

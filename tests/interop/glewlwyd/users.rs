@@ -153,9 +153,9 @@ pub(super) async fn a_rotating_refresh_token(server: &Server) -> Result<(), BoxE
     Ok(())
 }
 
-/// The use of a copy revokes all tokens of the login. The server does not report `invalid_grant`,
-/// and a bare 400 does not prove a token dead. The failure is permanent and is retried from time to
-/// time.
+/// Uses a copy of an old refresh token, which revokes all tokens of the login. The server does not
+/// report `invalid_grant`, and a bare 400 does not prove a token dead. The failure is permanent,
+/// but is still retried from time to time.
 pub(super) async fn a_refresh_token_that_is_refused_by_a_bare_400(
     server: &Server,
 ) -> Result<(), BoxError> {

@@ -71,7 +71,7 @@ pub(super) async fn private_key_jwt_with_ps256(server: &Server) -> Result<(), Bo
     private_key_jwt(server, SigningAlgorithm::Ps256).await
 }
 
-/// With metadata, the assertions' audience is the issuer.
+/// Also uses the server's metadata. The assertions' audience is then the issuer.
 pub(super) async fn private_key_jwt_with_es256(server: &Server) -> Result<(), BoxError> {
     private_key_jwt(server, SigningAlgorithm::Es256).await?;
     let discovered = ClientCredentials::discover(&server.url, Http::new()).await?;

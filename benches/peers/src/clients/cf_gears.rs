@@ -26,8 +26,8 @@ pub(super) const PEER: Peer = Peer {
                 token_endpoint: Some(url.parse()?),
                 client_id: "bench".into(),
                 client_secret: SecretString::new("secret"),
-                // For tokens that last seconds; the defaults are for hours. The crate counts whole
-                // seconds.
+                // These settings suit tokens that last seconds; the defaults suit tokens that last
+                // hours. The crate counts whole seconds.
                 refresh_offset: Duration::from_secs(1),
                 jitter_max: Duration::ZERO,
                 min_refresh_period: Duration::from_millis(100),

@@ -27,7 +27,7 @@ pub(super) const PEER: Peer = Peer {
         Box::pin(async move {
             let cache = InMemoryTokenCache::builder()
                 .source(Source(servers.clone()))
-                // For tokens that last one or two seconds, so that refreshes start early.
+                // These margins suit tokens that last one or two seconds: refreshes start early.
                 .expires_margin(Duration::from_millis(100))
                 .refresh_ahead(Duration::from_millis(700))
                 .refresh_jitter(None)
