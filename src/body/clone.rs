@@ -49,13 +49,13 @@ use http_body_util::{Either, Empty, Full};
 )]
 pub trait CloneBody: Sized {
     /// Returns a body that yields exactly what this one would, or `None` if that is not possible.
-    /// It is called before the body is first polled.
+    /// This method is called before the body is first polled.
     fn try_clone_body(&self) -> Option<Self>;
 
     /// Returns whether this body, which has not been polled yet, can be sent from its start.
     ///
-    /// A clone that shares its data with the original may lose it: the result can change from
-    /// `true` to `false` while the original is read, but never back. Default: `true`.
+    /// A clone that shares its data with the original may lose that data: the result can change
+    /// from `true` to `false` while the original is read, but never back. Default: `true`.
     fn can_replay(&self) -> bool {
         true
     }
@@ -70,7 +70,7 @@ pub trait CloneBody: Sized {
     }
 }
 
-/// Implements `CloneBody` with `Clone`.
+/// Implements `CloneBody` by means of `Clone`.
 macro_rules! clone_body {
     ($($(#[$meta:meta])* [$($generics:tt)*] $body:ty,)*) => {$(
         $(#[$meta])*

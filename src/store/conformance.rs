@@ -213,7 +213,7 @@ async fn a_lock_can_be_renewed<S: TokenStore>(store: &S) {
     assert!(!is_free(store, &key).await, "renewing takes the lock again");
 }
 
-/// P43: the intent of a process that was killed.
+/// P43: the intent of a killed process remains in the store.
 async fn an_intent_lasts_until_the_next_save<S: TokenStore>(store: &S) {
     let key = key();
     let fence = lock(store, &key, SHORT).await;

@@ -1,4 +1,4 @@
-//! Random interleavings of polls, drops, clones and takeovers, against a plain model.
+//! Random interleavings of polls, drops, clones and takeovers, checked against a plain model.
 //!
 //! The `Model` knows the whole body from the start, the order of the attempts as a list, and the
 //! progress of each. It predicts the result of every call. In addition, three properties hold after
@@ -537,7 +537,7 @@ impl Run {
     }
 }
 
-/// How often the runs reached each interesting case.
+/// The number of times that the runs reached each interesting case.
 #[derive(Debug, Default)]
 struct Seen {
     clean_ends: u64,

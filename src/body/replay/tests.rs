@@ -10,7 +10,7 @@ use super::*;
 
 type Item = Result<Frame<Bytes>, io::Error>;
 
-/// A body that the test feeds while it is read.
+/// A body that the test feeds while the body is being read.
 struct Fed {
     items: UnboundedReceiver<Item>,
     /// The rest of the announced length.
@@ -182,7 +182,7 @@ async fn a_one_shot_stream_is_replayed() {
     assert_eq!(copy.collect().await.unwrap().to_bytes(), "once");
 }
 
-/// P28: trailers after data.
+/// P28: trailers that follow data are replayed.
 #[tokio::test]
 async fn trailers_are_replayed() {
     let body = ReplayBody::new(fed_with([data("data"), Ok(Frame::trailers(trailers()))]));
@@ -192,7 +192,7 @@ async fn trailers_are_replayed() {
     assert_eq!(read(copy).await, expected);
 }
 
-/// P28: trailers without data.
+/// P28: trailers without data are replayed.
 #[tokio::test]
 async fn trailers_alone_are_replayed() {
     let body = ReplayBody::new(fed_with([Ok(Frame::trailers(trailers()))]));
@@ -405,7 +405,7 @@ fn the_latest_attempt_wins_across_several_retrying_layers() {
     assert!(is_taken_over(&fourth.fails()));
 }
 
-/// P30: the response arrives before the body was polled.
+/// P30: the response arrives before the body is polled.
 #[test]
 fn a_retry_before_the_first_poll_sends_every_chunk_once() {
     for explicit in [true, false] {
@@ -422,7 +422,8 @@ fn a_retry_before_the_first_poll_sends_every_chunk_once() {
 
 // The cap.
 
-/// P31: the first attempt continues, nothing is recorded, and the copy reports it.
+/// P31: the first attempt continues, nothing stays recorded, and the copy reports that it cannot be
+/// replayed.
 #[test]
 fn beyond_the_cap_only_the_first_attempt_continues() {
     let body = fed_with([data("12345"), data("67890"), data("x"), data("y")]);

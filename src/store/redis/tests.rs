@@ -310,7 +310,7 @@ async fn a_foreign_value_is_an_error_and_is_not_overwritten() {
         }
         assert_eq!(command(&server, &["DUMP", "tower-auth:key"]), before);
     }
-    // The scripts accept any JSON; the store rejects JSON of another structure.
+    // The scripts accept any JSON; the store rejects JSON with the wrong structure.
     command(&server, &["DEL", "tower-auth:key"]);
     for tokens in ["tokens=[]", "tokens={}", "tokens={\"access_token\":5}"] {
         command(&server, &entry(&[tokens]));
