@@ -145,7 +145,7 @@ struct Frames {
     server: Arc<Server>,
     /// The part of the current frame's header that has been read so far.
     head: Vec<u8>,
-    /// Number of bytes before the next frame: the rest of the preface or of a payload.
+    /// The number of bytes before the next frame: the rest of the preface or of a payload.
     skip: usize,
 }
 

@@ -20,7 +20,7 @@ use tower_auth::{CloneBody, ReplayBody};
 
 const CHUNK: usize = 16 * 1024;
 const CHUNKS: usize = 64;
-/// Number of chunks that the server reads before it responds with 401.
+/// The number of chunks that the server reads before it responds with 401.
 const READ_BEFORE_REJECTION: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

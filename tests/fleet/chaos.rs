@@ -176,7 +176,7 @@ impl Chaos {
     }
 
     /// Waits until a process is in a certain phase of its token request, which depends on `turn`.
-    /// Gives up after 15 s, which is longer than the lock of a killed process lasts.
+    /// Gives up after 15 s. The lock of a killed process expires sooner.
     async fn find_refreshing(&mut self, turn: usize) -> Option<String> {
         let wanted = turn % 3;
         let end = Instant::now() + Duration::from_secs(15);

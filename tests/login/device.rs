@@ -30,7 +30,7 @@ const SLOW_DOWN: Reply = refused("slow_down");
 enum Reply {
     Body(u16, &'static str),
     Refused(&'static str),
-    /// 503 with this `Retry-After`.
+    /// Responds with 503 and this `Retry-After`.
     Busy(&'static str),
     Break,
     Hang,

@@ -22,7 +22,7 @@ pub(crate) const TOKENS: &str =
 pub(crate) type Client =
     BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
 
-/// The requests that the server received: URL, and form parameters in order.
+/// The requests that the server received: the URL of each, and its form parameters in order.
 pub(crate) type Requests = Arc<Mutex<Vec<(String, Vec<(String, String)>)>>>;
 
 /// Creates a server that returns the same response to every request.

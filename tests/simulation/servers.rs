@@ -20,10 +20,10 @@ const LIFETIME: u64 = 20;
 
 /// Issues access tokens `a1`, `a2`, ... and refresh tokens `r0`, `r1`, ...
 ///
-/// A refresh returns the next of both. The newest refresh token is accepted. Lenient servers also
-/// accept the one before it, and return the newest tokens again. So a client can recover from a
-/// lost response, as with servers that revoke the old token at the first use of the new one. Any
-/// other token counts as stolen.
+/// A refresh returns the next token of each kind. The newest refresh token is accepted. Lenient
+/// servers also accept the one before it, and return the newest tokens again. A client can
+/// therefore recover from a lost response, as it can with servers that revoke the old token at the
+/// first use of the new one. Any other token counts as stolen.
 #[derive(Clone, Default)]
 pub(crate) struct Servers(Arc<Mutex<Known>>);
 

@@ -17,7 +17,7 @@ use tracing_subscriber::{
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
-/// Must be called before the first event, also by tests that keep no log.
+/// Must be called before the first event, even by tests that keep no log.
 ///
 /// `tracing` caches for the whole process whether any subscriber is interested in an event. A test without a log would
 /// cache "never" for a test that has just started one. This global subscriber answers "sometimes" instead, so that each

@@ -17,7 +17,7 @@ pub(crate) fn refresh_token(server: &Server) -> Builder<RefreshTokenGrant> {
         .http(server.client())
 }
 
-/// The same, with the refresh token that the server knows from the start.
+/// The same client, with the refresh token that the server knows from the start.
 pub(crate) fn with_initial_token(server: &Server) -> Builder<RefreshTokenGrant> {
     refresh_token(server).refresh_token("r0")
 }

@@ -41,7 +41,7 @@ async fn ten_processes_spend_each_refresh_token_once() {
     }
 }
 
-/// P41, P14: the same for a token that is revoked before it expires.
+/// P41, P14: the same applies to a token that is revoked before it expires.
 #[tokio::test(start_paused = true)]
 async fn ten_processes_that_are_rejected_refresh_once() {
     let server = Server::new();
