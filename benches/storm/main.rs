@@ -12,11 +12,11 @@
 //! - `revoked`: the server no longer accepts the token, and all callers send it.
 //! - `failing`: there is no token, and the endpoint responds with an error after 200 ms. All
 //!   callers fail.
-//! - `leader dropped`: as `cold`, but the first caller, which started the token request, times out
-//!   after half of that time.
+//! - `leader dropped`: like `cold`, but the first caller, which started the token request, times out
+//!   after half of the endpoint's latency.
 //!
-//! For comparison, layers written by hand (see `support/by_hand.rs`) run for up to 10 times the
-//! latency. Callers that have no response by then count as `without response`.
+//! For comparison, layers written by hand (see `support/by_hand.rs`) are stopped after 10 times
+//! the latency. Callers that have no response by then count as `without response`.
 //!
 //! Times are medians of several runs; all other figures are the worst of the runs. `BENCH_QUICK=1`
 //! makes one run with few callers.
@@ -89,12 +89,13 @@ fn main() -> Result<(), BoxError> {
         let runs = if client == Client::Auth { runs } else { 1 };
         for scenario in SCENARIOS {
             for &callers in sizes {
-                let outcomes = (0..runs).map(|_| runtime.block_on(client.meet(scenario, callers)));
+                let outcomes =
+                    (0..runs).map(|_| runtime.block_on(client.run_scenario(scenario, callers)));
                 rows.push(Row {
                     client,
                     scenario,
                     callers,
-                    outcome: together(outcomes.collect()),
+                    outcome: summarize(outcomes.collect()),
                 });
             }
         }
@@ -105,7 +106,7 @@ fn main() -> Result<(), BoxError> {
 }
 
 impl Client {
-    async fn meet(self, scenario: Scenario, callers: usize) -> Outcome {
+    async fn run_scenario(self, scenario: Scenario, callers: usize) -> Outcome {
         let servers = Servers::new(LATENCY, Duration::from_secs(3600));
         match self {
             Self::Auth => {
@@ -115,7 +116,7 @@ impl Client {
             Self::Mutex | Self::NoLock => {
                 let fetch = match self {
                     Self::Mutex => Fetch::UnderLock,
-                    _ => Fetch::BesideLock,
+                    _ => Fetch::OutsideLock,
                 };
                 let service = ByHand::new(servers.api(), &servers, fetch);
                 run(scenario, &servers, service, callers).await
@@ -135,7 +136,7 @@ where
 }
 
 /// Returns the median of the times, and the worst of everything else.
-fn together(outcomes: Vec<Outcome>) -> Outcome {
+fn summarize(outcomes: Vec<Outcome>) -> Outcome {
     let worst = |what: fn(&Outcome) -> u64| outcomes.iter().map(what).max().unwrap_or(0);
     Outcome {
         token_requests: worst(|outcome| outcome.token_requests),

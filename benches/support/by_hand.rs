@@ -32,7 +32,7 @@ pub(crate) enum Fetch {
     /// While the mutex is locked, so that other callers wait.
     UnderLock,
     /// Without holding a lock across an `.await`, so that every caller requests a token.
-    BesideLock,
+    OutsideLock,
 }
 
 impl<S> ByHand<S> {
@@ -51,7 +51,7 @@ impl<S> ByHand<S> {
             Some((token, expires)) if Instant::now() < *expires => return Ok(token.text.clone()),
             _ => {}
         }
-        if self.fetch == Fetch::BesideLock {
+        if self.fetch == Fetch::OutsideLock {
             drop(kept);
             let token = self.servers.token().await?;
             kept = self.token.lock().await;

@@ -10,8 +10,8 @@ use crate::{
     time::{MAX_LIFETIME, Moment},
 };
 
-/// Callers start to wait for the refresh at most this long before the expiry, and at most
-/// [`MAX_WAIT_FRACTION`] of the lifetime before it.
+/// Callers start to wait for the refresh this long before the expiry, or [`MAX_WAIT_FRACTION`] of
+/// the lifetime before the expiry, whichever is shorter.
 const MAX_WAIT_MARGIN: Duration = Duration::from_secs(10);
 const MAX_WAIT_FRACTION: f64 = 0.05;
 /// An early refresh starts at most this fraction of the lifetime before the expiry. The
@@ -26,7 +26,7 @@ const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// elapsed time. A larger difference means that the machine was suspended or the clock was set.
 const MAX_CLOCK_DRIFT: Duration = Duration::from_secs(2);
 
-/// The times at which the handling of a credential changes, in this order.
+/// The times at which the handling of a credential changes, in chronological order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RefreshSchedule {
     /// From this time, one caller starts a refresh, and no caller waits for it.
@@ -82,7 +82,7 @@ impl RefreshSchedule {
         })
     }
 
-    /// Removes the early refresh, for a credential that an early refresh has returned again.
+    /// Disables early refresh. Used if an early refresh returned the same credential again.
     pub(crate) fn without_early(mut self) -> Self {
         self.early_at = self.wait_at;
         self
@@ -111,8 +111,8 @@ fn early_refresh_margin(lifetime: Duration, settings: &RefreshSettings, draw: f6
         .mul_f64(1.0 - draw * EARLY_JITTER)
 }
 
-/// Returns how much time the monotonic clock has missed between two readings, because it stands
-/// still while the machine is suspended.
+/// Returns how much time the monotonic clock has missed between two readings, because it
+/// stops while the machine is suspended.
 ///
 /// A system clock that was set forward looks the same, which costs one refresh. A clock that was
 /// set back is ignored.

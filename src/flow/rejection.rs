@@ -15,9 +15,8 @@ use crate::{
 };
 
 impl<C: Credential, D> Exchange<C, D> {
-    /// Returns whether a response is a rejection: by default status 401, or the responses that
-    /// `rejected_if` selects, and in either case a status 403 that the provider can resolve with a
-    /// step-up.
+    /// Returns whether a response is a rejection: a 401, or whatever `rejected_if` selects instead.
+    /// In both cases, a 403 that the provider can resolve with a step-up also counts.
     #[inline]
     pub(super) fn is_rejection(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let rejected = match &self.flow().policy.rejected_if {

@@ -1,4 +1,4 @@
-//! Token exchange (RFC 8693), which exchanges one token for another.
+//! Token exchange (RFC 8693): getting a token by presenting another one.
 
 use std::future::Future;
 
@@ -17,8 +17,8 @@ use crate::{
     provider::RefreshContext,
 };
 
-/// Token exchange (RFC 8693), which exchanges a user's token for one that another service accepts,
-/// or a workload's platform token for a cloud provider's token.
+/// Token exchange (RFC 8693). Trades a user's token for one that another service accepts, or a
+/// workload's platform token for a cloud provider's token.
 ///
 /// A closure supplies the [subject token](Builder::subject_token) for each token request. The token
 /// can come from another layer's [`Handle`](crate::Handle), a file, or an incoming request.
@@ -45,9 +45,9 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Errors come from the closures, or are a [`TokenError`](super::TokenError). The response must
-/// contain a bearer token; any other `token_type`, such as `N_A`, is refused. A refresh token in
-/// the response is not used.
+/// An error is either one that a closure returned or a [`TokenError`](super::TokenError). The
+/// response must contain a bearer token; any other `token_type`, such as `N_A`, is refused. A refresh
+/// token in the response is not used.
 ///
 /// With a [store](Builder::store), many processes share one token. The store's key must then
 /// identify the subject.
@@ -91,10 +91,10 @@ impl TokenExchange {
 }
 
 impl<C: AccessToken> Builder<TokenExchange, C> {
-    /// Sets the token that identifies the new token's user (`subject_token`), and that token's
-    /// type, such as [`TokenExchange::ACCESS_TOKEN`]. The closure is called before each token
-    /// request. Required. The class of the closure's error decides what callers see, as for
-    /// [`Provider::issue`](crate::Provider::issue).
+    /// Sets the subject token (`subject_token`), which identifies the user that the new token is
+    /// for, and the subject token's type, such as [`TokenExchange::ACCESS_TOKEN`]. The closure is
+    /// called before each token request. Required. The class of the closure's error decides what
+    /// callers see, as for [`Provider::issue`](crate::Provider::issue).
     pub fn subject_token<F, Fut>(mut self, token_type: impl Into<String>, token: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,

@@ -77,10 +77,10 @@ pub use self::{
 ///
 /// | field | initially | |
 /// |---|---|---|
-/// | revision | 0 | increases with each save and each delete, forever |
+/// | revision | 0 | increases with each save and each delete; never reset |
 /// | tokens | none | a [`TokenSet`], in which every part is optional; must not be readable by other users |
 /// | intent | none | an [`Intent`] |
-/// | fence | 0 | the number of the last lock; increases with each lock, forever |
+/// | fence | 0 | the number of the last lock; increases with each lock; never reset |
 /// | locked until | not locked | by the store's clock, never by a client's |
 ///
 /// Each method is one atomic step on one entry, such as a transaction, a script or a statement. An
@@ -89,8 +89,8 @@ pub use self::{
 /// a newer one.
 ///
 /// The only decision a store makes is whether a write is a *conflict* ([`WriteOutcome::Conflict`]),
-/// which is not an error. A fence is **stale** if it is not the number of the last lock, because
-/// another process has taken the lock since. Every write with a stale fence is a conflict. The
+/// which is not an error. A fence is **stale** if it is not the number of the last lock, that is,
+/// if another process has taken the lock since. Every write with a stale fence is a conflict. The
 /// fence of a lock that has merely expired is not stale: until another process takes the lock, its
 /// holder can save.
 ///
@@ -134,8 +134,8 @@ pub use self::{
 ///     where key = $1 and fence = $2 and ($3::bigint is null or revision = $3);
 /// ```
 ///
-/// Errors contain the database's message but no token. Canceling a call (dropping its future) must
-/// not leave a step half done.
+/// Errors should contain the database's message, but never a token. Canceling a call (dropping its
+/// future) must not leave a step half done.
 pub trait TokenStore: Send + Sync + 'static {
     /// Returns the store's name for errors, such as `redis at 10.0.0.1:6379`, without secrets.
     fn name(&self) -> &str;
@@ -170,7 +170,8 @@ pub trait TokenStore: Send + Sync + 'static {
     /// The store failed.
     fn delete(&self, key: &StoreKey) -> impl Future<Output = Result<Revision, StoreError>> + Send;
 
-    /// Takes the lock for the duration `ttl`, or returns how long another process may hold it.
+    /// Takes the lock for the duration `ttl`, or returns how much longer another process can
+    /// hold it.
     ///
     /// The number of a new lock is at least 1, and greater than every number before it. The name of
     /// the holder is for operators who inspect the store. A store need not keep it.

@@ -46,7 +46,7 @@ pub(crate) struct Seen {
     pub(crate) token_requests: u64,
     /// The number of tokens that were requested when their predecessor was close to its expiry.
     pub(crate) expiries: u64,
-    /// The ages of predecessors whose successor was requested earlier than that.
+    /// The ages of tokens whose successor was requested too early.
     pub(crate) too_early: Vec<Duration>,
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
@@ -70,6 +70,7 @@ pub(crate) struct Reuse {
     pub(crate) by: String,
     /// The newest refresh token of the family.
     pub(crate) newest: usize,
+    /// The process that received it.
     pub(crate) newest_of: String,
 }
 
@@ -80,7 +81,7 @@ pub(crate) enum Phase {
     Asked,
     /// The token with this number has been issued, but the response has not been sent.
     Issued(usize),
-    /// The response with the token of this number has been sent.
+    /// The response that contains the token with this number has been sent.
     Responded(usize),
 }
 
@@ -248,7 +249,7 @@ impl State {
         let previous = self.grants.last().filter(|last| last.until > last.at);
         if let Some(previous) = previous {
             // Early refresh starts when 40% of the lifetime is left, counted from the process's
-            // request. A request at less than half of the lifetime is too early, no matter how busy
+            // request. A request before half of the lifetime has passed is too early, no matter how busy
             // the machine is.
             let age = previous.at.elapsed();
             if age >= lifetime / 2 {

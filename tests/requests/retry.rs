@@ -104,7 +104,7 @@ async fn always_rejected_token_is_refreshed_once_then_rarely() {
     assert_eq!(calls.load(SeqCst), 2);
 }
 
-/// Rule 7: a rejected retry restarts the 30 s for which a credential must stay unrejected.
+/// Rule 7: a rejected retry restarts the 30 s that a credential must go without a rejection.
 #[tokio::test(start_paused = true)]
 async fn rejected_retry_counts_from_when_it_arrives() {
     let api = Api::new(|_| (Duration::from_secs(20), status(401)));
@@ -524,7 +524,7 @@ impl Credential for Signs {
 
 /// Rule 6.
 #[tokio::test(start_paused = true)]
-async fn answered_challenge_is_resent_without_a_refresh() {
+async fn request_is_resent_without_a_refresh_after_a_challenge() {
     let api = Api::new(|seen| {
         let answer = match seen.headers["authorization"].to_str().unwrap() {
             "Signed s2 with" => status(200),
@@ -556,7 +556,7 @@ async fn answered_challenge_is_resent_without_a_refresh() {
         .iter()
         .map(|seen| seen.headers["authorization"].clone())
         .collect();
-    // Each credential answers one challenge. The one retry after the refresh is in between.
+    // Each credential answers one challenge. The refresh and its retry come in between.
     assert_eq!(
         signed,
         [
@@ -589,8 +589,8 @@ async fn challenge_is_answered_once_per_credential() {
     assert_eq!(api.seen().len(), 2);
 }
 
-/// A server can request a nonce with a status that is not a rejection. The credential is then valid,
-/// however often the server repeats the request.
+/// A server can request a nonce with a status that is not a rejection. That does not
+/// mean that the credential is invalid, however often the server requests a nonce.
 #[tokio::test(start_paused = true)]
 async fn challenge_without_rejection_never_starts_a_refresh() {
     let api = Api::new(|_| {

@@ -17,8 +17,8 @@ use crate::{
 /// The state of the store entry, as known to this refresh.
 struct Progress {
     revision: Revision,
-    /// The record of a process that was about to spend the stored refresh token, and did not save
-    /// an outcome.
+    /// The intent left behind by a process that was about to spend the stored refresh token but
+    /// never saved an outcome.
     orphan: Option<Intent>,
     /// The reason that the most recently tried refresh token is dead.
     refused: Option<LoginRequired>,
@@ -143,7 +143,7 @@ impl<G: Grant> Locked<'_, G> {
         Ok(Some(issued))
     }
 
-    /// Spends a refresh token, and saves the new tokens in place of the entry's revision. Returns
+    /// Spends a refresh token and saves the new tokens over the entry's current revision. Returns
     /// `None` if the refresh token is dead.
     async fn spend(
         &mut self,
@@ -173,7 +173,8 @@ impl<G: Grant> Locked<'_, G> {
                 Ok(None)
             }
             Err(error) => {
-                // After other failures, it is unknown whether the server has spent the token.
+                // After any other failure, the server may have consumed the token, so the intent
+                // stays.
                 if error.is_without_effect() && orphan.is_none() {
                     let _ = self.set_intent(None).await;
                 }
@@ -182,7 +183,7 @@ impl<G: Grant> Locked<'_, G> {
         }
     }
 
-    /// Makes sure that no process sends a dead refresh token again.
+    /// Tries to make sure that no process sends a dead refresh token again.
     async fn drop_refused(
         &mut self,
         progress: &mut Progress,
