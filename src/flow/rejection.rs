@@ -37,7 +37,10 @@ impl<C: Credential, D> Exchange<C, D> {
         copy: Option<Q>,
     ) -> Result<Decision<C, Q>, NotRetried> {
         let (generation, retried) = (self.snapshot().generation, self.is_retry());
-        if self.snapshot().permanent {
+        // The same credential may have become permanent since this request was sent.
+        let current = self.flow().cache.last();
+        let is_permanent = current.is_some_and(|it| it.generation == generation && it.permanent);
+        if is_permanent || self.snapshot().permanent {
             return Err(NotRetried::StaticCredential);
         }
         let challenges = Challenge::from_headers(headers);

@@ -83,6 +83,23 @@ async fn late_rejection_of_an_old_generation_uses_the_newer_one() {
     assert_eq!(api.tokens_seen(), ["t1", "t1", "t1", "t2", "t2"]);
 }
 
+/// P18: the same token was set as a permanent one while the request was in progress.
+#[tokio::test(start_paused = true)]
+async fn token_that_became_permanent_is_not_refreshed() {
+    let api = Api::new(|_| (Duration::from_secs(1), status(401)));
+    let (provider, calls) = numbered(Duration::ZERO);
+    let layer = only_api(provider);
+    let service = layer.layer(api.clone());
+    let request = tokio::spawn(async move { send(&service, get()).await });
+    sleep(Duration::from_millis(500)).await;
+    layer
+        .handle()
+        .set_credential(Issued::permanent(bearer("t1")));
+    let response = request.await.unwrap().unwrap();
+    assert!(matches!(why(&response), Some(NotRetried::StaticCredential)));
+    assert_eq!(calls.load(SeqCst), 1);
+}
+
 /// Rule 7, P16, R34.
 #[tokio::test(start_paused = true)]
 async fn always_rejected_token_is_refreshed_once_then_rarely() {
