@@ -124,7 +124,7 @@ mod tests {
 
     /// Rule 7.
     #[test]
-    fn accepted_credentials_are_refreshed_five_times_in_thirty_seconds() {
+    fn accepted_credentials_get_five_refreshes_in_thirty_seconds() {
         let start = Instant::now();
         let mut budget = Budget::default();
         for n in 0..5 {

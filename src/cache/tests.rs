@@ -326,7 +326,7 @@ async fn dropping_a_credential_may_use_its_handle() {
 
 /// P3.
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_panics_is_asked_once_for_its_initial_credential() {
+async fn panicking_initial_is_called_once() {
     struct Panicking;
     impl Provider for Panicking {
         type Credential = Token;

@@ -657,7 +657,7 @@ async fn a_request_is_copied_only_if_a_retry_is_possible() {
 /// A request with its own credential is never retried. Keeping a copy would make a streaming body
 /// record the data that it reads.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_keeps_its_own_credential_after_a_wait_keeps_no_copy() {
+async fn request_with_its_own_credential_keeps_no_copy_after_a_wait() {
     let provider = provider_fn(|_| async {
         let token = Bearer::new("t").unwrap().header_name("x-token").unwrap();
         Ok::<_, ProviderError>(Issued::new(token).expires_in(Duration::from_secs(60)))

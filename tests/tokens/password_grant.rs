@@ -20,7 +20,7 @@ fn provider(server: &Server) -> TokenProvider<PasswordGrant> {
 
 /// P40, R7, R36.
 #[tokio::test(start_paused = true)]
-async fn the_password_is_sent_first_and_when_the_refresh_token_is_dead() {
+async fn password_is_sent_first_and_after_a_dead_refresh_token() {
     let server = Server::new();
     let (api, _) = server.layer(provider(&server));
     assert_eq!(call_all(&api, 100).await, 0);

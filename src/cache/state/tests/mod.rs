@@ -720,7 +720,7 @@ fn an_abandoned_refresh_neither_blocks_nor_ends_the_next_one() {
 
 /// P17.
 #[test]
-fn generations_count_different_credentials_and_versions_publications() {
+fn generations_count_credentials_and_versions_publications() {
     let mut machine = Machine::holding(3600.0);
     let seen = |machine: &Machine| (machine.generation(), machine.state.current().0);
     assert_eq!(seen(&machine), (Some(1), 1));
