@@ -11,7 +11,7 @@ pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400)
 /// A reading of both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
-    /// Stands still while the machine is suspended.
+    /// Stops while the machine is suspended.
     pub(crate) monotonic: Instant,
     pub(crate) wall: SystemTime,
 }
